@@ -1,0 +1,184 @@
+// Attachment: one process's mapping of one segment, with the lanes of its threads. Every handle shares one.
+#pragma once
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <warren/ipc/detail/element.h>
+#include <warren/ipc/detail/process.h>
+#include <warren/ipc/detail/wait.h>
+#include <warren/layout/segment.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warren {
+struct SegmentOptions;
+}
+
+namespace warren::detail {
+
+// A thread's place in a segment: its lane, and what only this thread remembers. `sharing` is set on the one seat that
+// threads without a lane of their own use in turn.
+struct Seat {
+  layout::Lane* lane = nullptr;  // null: memory for lanes ended; the seat can take but not announce
+  std::uint32_t lane_index = 0;
+  std::uint16_t generation = 0;
+  std::uint64_t thread = 0;  // thread_token()
+  std::unique_ptr<std::mutex> sharing;
+
+  std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
+  std::uint64_t stalled_position = 0;  // position + 1 of the claim that was found standing, and since when
+  std::chrono::steady_clock::time_point stalled_since{};
+  Spinner push_spinner, pop_spinner;
+};
+
+// For the length of one try: alone in a shared seat.
+class SeatUse {
+ public:
+  explicit SeatUse(Seat& seat) : seat_(seat) {
+    if (seat_.sharing) [[unlikely]] seat_.sharing->lock();
+  }
+  ~SeatUse() {
+    if (seat_.sharing) [[unlikely]] seat_.sharing->unlock();
+  }
+  SeatUse(const SeatUse&) = delete;
+  SeatUse& operator=(const SeatUse&) = delete;
+
+ private:
+  Seat& seat_;
+};
+
+// What a new segment holds.
+struct SegmentPlan {
+  layout::ObjectKind kind = layout::ObjectKind::kRaw;
+  std::size_t size = 0;
+  ElementType element = {};
+  std::array<std::uint32_t, 4> wait_words = {};
+  // Writes the object before anybody else can see it. The memory reads as zeros.
+  std::function<void(std::span<std::byte>)> initialise = {};
+};
+
+// What an opened segment must hold.
+struct SegmentExpectation {
+  layout::ObjectKind kind = layout::ObjectKind::kRaw;
+  ElementType element = {};
+};
+
+class Attachment {
+ public:
+  using Pointer = std::shared_ptr<Attachment>;
+  static absl::StatusOr<Pointer> create(std::string_view name, const SegmentPlan& plan, const SegmentOptions& options);
+  static absl::StatusOr<Pointer> open(std::string_view name, const SegmentExpectation& expected, bool read_only = false);
+  static absl::StatusOr<Pointer> open_or_create(std::string_view name, const SegmentPlan& plan,
+                                                const SegmentOptions& options);
+  static absl::Status unlink(std::string_view name);
+
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+  ~Attachment();
+
+  // Geometry is this process's copy: a peer that changes the header changes nothing here.
+  [[nodiscard]] std::byte* object() const noexcept { return object_; }
+  [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
+  [[nodiscard]] std::size_t size() const noexcept;
+  absl::Status grow(std::size_t size);
+  // Commits a range of the object ahead of its use, or gives its memory back (what it held reads as zeros).
+  absl::Status commit(std::size_t offset, std::size_t length);
+  void discard(std::size_t offset, std::size_t length) noexcept;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] bool read_only() const noexcept { return read_only_; }
+  [[nodiscard]] layout::WaitMode wait_mode() const noexcept { return wait_mode_; }
+  [[nodiscard]] int descriptor() const noexcept { return fd_; }
+
+  // The calling thread's seat. Never fails; a seat without a lane can still take.
+  Seat& seat() noexcept;
+  // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a new
+  // one.
+  void leave() noexcept;
+
+  [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
+  [[nodiscard]] std::uint32_t lanes_high() const noexcept;
+  // True unless the thread that held lane `index` in `generation` is confirmed dead or has left.
+  [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
+  // True when a lane that announces `position` is not confirmed dead.
+  [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
+  // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed.
+  std::uint32_t sweep() noexcept;
+
+  [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
+  template <class Test>
+  bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
+    return await(word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
+                 [this] { (void)sweep(); });
+  }
+
+ private:
+  friend class AttachmentList;
+  struct Mapping;
+
+  Attachment();
+  void bear_name(const std::string& name);
+  static absl::StatusOr<Pointer> make(const std::string& name, const SegmentPlan& plan, const SegmentOptions& options);
+  absl::Status map(int fd, std::size_t file_size, bool read_only);
+  absl::Status adopt(const SegmentExpectation& expected, std::size_t file_size);
+  absl::Status join();  // what attaching takes beside the mapping: membarrier, a spare lane
+  static std::uint64_t next_serial() noexcept;
+  Seat& find_seat() noexcept;
+  void seat_this_process() noexcept;
+  [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
+  bool free_lane_of_dead(layout::Lane& lane) noexcept;
+  bool claim_lane(Seat& seat) noexcept;
+  bool commit_more_lanes(std::uint32_t committed) noexcept;
+  void release(Seat& seat) noexcept;
+  void release_seats_of(std::uint64_t thread) noexcept;
+  layout::SegmentHeader& header() const noexcept;
+
+  std::uint64_t serial_;  // names this attachment in thread caches; never reused
+  std::unique_ptr<Mapping> mapping_;
+  int fd_ = -1;
+  int fd_for_child_ = -1;  // during a fork: holds the name's lock for the child
+  std::byte* object_ = nullptr;
+  std::size_t max_size_ = 0;
+  std::string name_;               // set under the list's mutex: a fork by another thread looks at it
+  std::uint64_t name_epoch_ = 0;   // the process that holds the name through fd_: a child may have got no hold of its own
+  bool read_only_ = false;
+  bool keep_name_ = false;
+  layout::WaitMode wait_mode_ = layout::WaitMode::kMembarrier;
+  std::uint32_t creator_pid_namespace_ = 0;
+  std::uint32_t creator_time_namespace_ = 0;
+  std::array<std::uint32_t, 4> wait_words_{};
+
+  std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
+  std::vector<std::unique_ptr<Seat>> seats_;
+  std::unique_ptr<Seat> spare_;
+};
+
+// The last seat a thread used of each attachment, so that finding it again costs two compares.
+struct SeatCacheEntry {
+  std::uint64_t serial = 0;
+  std::uint64_t epoch = 0;
+  Seat* seat = nullptr;
+};
+inline constexpr std::size_t kSeatCacheSize = 16;
+extern constinit thread_local std::array<SeatCacheEntry, kSeatCacheSize> seat_cache;
+
+// Names a thread of this process; never 0, never reused (its address would be).
+extern constinit thread_local std::uint64_t assigned_thread_token;
+std::uint64_t assign_thread_token() noexcept;
+[[nodiscard]] inline std::uint64_t thread_token() noexcept {
+  return assigned_thread_token != 0 ? assigned_thread_token : assign_thread_token();
+}
+
+inline Seat& Attachment::seat() noexcept {
+  const SeatCacheEntry& entry = seat_cache[serial_ % kSeatCacheSize];
+  if (entry.serial == serial_ && entry.epoch == process_epoch()) [[likely]] return *entry.seat;
+  return find_seat();
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,200 @@
+// The lane-announced bounded queue: many producers, many consumers, any of which may be killed between any two
+// instructions. docs/algorithms/mpmc_ring.md has contract, ordering table and crash table.
+//
+// Producers announce a position in their lane, claim it by CAS on tail, write, commit by one store to the slot's
+// sequence word, and only then take the announcement back: a claim that no living lane announces is dead, and is buried.
+// Consumers copy first and take by CAS on head, whose success proves the copy whole; they leave nothing half done.
+#pragma once
+#include <absl/status/status.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/words.h>
+#include <warren/layout/mpmc_ring.h>
+
+#include <optional>
+
+namespace warren::detail {
+
+enum class Push { kPushed, kFull, kClosed, kNoLane };
+enum class Front { kItem, kEmpty, kDrained, kStalled };
+
+// InvalidArgument for 0 items, or more than could be addressed.
+absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes);
+
+// This process's copy of what the header says, made once: a peer that changes the header later changes nothing here.
+struct MpmcGeometry {
+  std::uint64_t capacity = 0;
+  std::uint64_t slot_count = 0;
+};
+
+// What does not depend on the payload: geometry, and the rare paths.
+class MpmcRingBase {
+ public:
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t approx_size() const noexcept;
+  [[nodiscard]] bool closed() const noexcept;
+  // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
+  [[nodiscard]] bool drained(Seat& seat) noexcept;
+  void close() noexcept;
+  [[nodiscard]] std::uint64_t pushed() const noexcept;  // positions ever claimed
+  [[nodiscard]] std::uint64_t taken() const noexcept;   // positions ever passed by consumers
+  [[nodiscard]] std::uint64_t buried() const noexcept { return header_->buried.load(std::memory_order_relaxed); }
+
+  [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
+  [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
+  [[nodiscard]] static Progress progress(Front front) noexcept {
+    switch (front) {
+      case Front::kEmpty: return Progress::kBlocked;
+      case Front::kStalled: return Progress::kStalled;
+      default: return Progress::kDone;
+    }
+  }
+
+  static std::size_t bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept;
+
+ protected:
+  MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
+               std::size_t slot_bytes) noexcept;
+  static void initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes,
+                         std::size_t slot_bytes) noexcept;
+  static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
+                                            std::size_t payload_bytes, std::size_t slot_bytes);
+
+  [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
+    return slots_ + (position & mask_) * slot_bytes_;
+  }
+  [[nodiscard]] std::atomic<std::uint64_t>& sequence(std::uint64_t position) const noexcept {
+    return *reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position));
+  }
+  // Passes what is buried and looks at what then stands first: kItem, and its position in `head`.
+  Front settle(Seat& seat, std::uint64_t& head) noexcept;
+
+  Attachment* attachment_;
+  layout::MpmcRingHeader* header_;
+  std::byte* slots_;
+  std::uint64_t capacity_;
+  std::uint64_t mask_;
+  std::size_t slot_bytes_;
+
+ private:
+  Front look_into_claim(Seat& seat, std::uint64_t position, std::uint64_t found) noexcept;
+};
+
+// The ring of payloads of N words, at `header` in the segment of `attachment`, which must outlive it.
+template <std::size_t N>
+class MpmcRing : public MpmcRingBase {
+ public:
+  static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) * (N + 1);
+
+  // `geometry` is what check() found.
+  MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry) noexcept
+      : MpmcRingBase(attachment, header, geometry, kSlotBytes) {}
+  // Of a header that this process, or the one it was forked from, wrote itself.
+  MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
+      : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count}) {}
+  static std::size_t bytes_for(std::size_t capacity) noexcept { return MpmcRingBase::bytes_for(capacity, kSlotBytes); }
+  static void initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes) noexcept {
+    MpmcRingBase::initialise(header, capacity, payload_bytes, kSlotBytes);
+  }
+  // DataLoss where the header cannot be what initialise() wrote into `available` bytes.
+  static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
+                                            std::size_t payload_bytes) {
+    return MpmcRingBase::check(header, available, payload_bytes, kSlotBytes);
+  }
+
+  Push try_push(Seat& seat, const Words<N>& item) noexcept;
+  Front try_pop(Seat& seat, Words<N>& item) noexcept;
+  // Takes up to `most` items, at least one, that stand in a row, by one CAS; hands each to `out(index, words)`, perhaps
+  // more than once.
+  template <class Out>
+  std::size_t try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept;
+};
+
+template <std::size_t N>
+Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
+  const SeatUse use(seat);
+  layout::Lane* const lane = seat.lane;
+  if (lane == nullptr) [[unlikely]] return Push::kNoLane;
+  std::uint64_t t = header_->tail.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((t & layout::kClosedBit) != 0) [[unlikely]] {
+      lane->announcement.store(0, std::memory_order_release);  // [Q18] as Q6; pairs with Q8
+      return Push::kClosed;
+    }
+    // Signed: where t is stale, head may be past it, and then the CAS below fails.
+    if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
+      seat.cached_head = header_->head.load(std::memory_order_acquire);  // [Q1] the slot's last copy is over; pairs with Q7
+      if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
+        const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
+        if (again == t) {
+          // Never full with the announcement standing: who waits would look like a claimant for ever.
+          lane->announcement.store(0, std::memory_order_release);  // [Q19] as Q6; pairs with Q8
+          return Push::kFull;
+        }
+        t = again;
+        continue;
+      }
+    }
+    // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that commit.
+    lane->announcement.store(t + 1, std::memory_order_release);  // [Q17] not before the last commit; pairs with Q8
+    WARREN_CRASH_POINT(push_announced);  // nothing claimed: nothing to do
+    if (header_->tail.compare_exchange_weak(t, t + 1, std::memory_order_acq_rel,  // [Q2] announced before claimed; pairs with Q3
+                                            std::memory_order_relaxed)) {
+      break;
+    }
+  }
+  WARREN_CRASH_POINT(push_claimed);  // look_into_claim() buries the position
+  std::byte* const place = slot(t);
+  store_words(place + sizeof(std::uint64_t), item);
+  WARREN_CRASH_POINT(push_written);  // likewise: not committed
+  sequence(t).store(layout::committed(t), std::memory_order_release);  // [Q4] COMMIT; pairs with Q5
+  WARREN_CRASH_POINT(push_committed);  // delivered; the announcement stands until the sweep
+  lane->announcement.store(0, std::memory_order_release);  // [Q6] not before the commit; pairs with Q8
+  return Push::kPushed;
+}
+
+template <std::size_t N>
+Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item) noexcept {
+  std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+  for (;;) {
+    if (sequence(h).load(std::memory_order_acquire) != layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
+      const SeatUse use(seat);
+      if (const Front front = settle(seat, h); front != Front::kItem) return front;
+      continue;
+    }
+    load_words(slot(h) + sizeof(std::uint64_t), item);
+    WARREN_CRASH_POINT(pop_copied);  // nothing taken
+    if (header_->head.compare_exchange_weak(h, h + 1, std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
+                                            std::memory_order_relaxed)) {
+      WARREN_CRASH_POINT(pop_taken);  // the item was this consumer's
+      return Front::kItem;
+    }
+  }
+}
+
+template <std::size_t N>
+template <class Out>
+std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept {
+  std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+  for (;;) {
+    std::size_t count = 0;
+    while (count < most && sequence(h + count).load(std::memory_order_acquire) == layout::committed(h + count)) {  // [Q9] as Q5; pairs with Q4
+      Words<N> item;
+      load_words(slot(h + count) + sizeof(std::uint64_t), item);
+      out(count, item);
+      ++count;
+    }
+    if (count == 0) {
+      const SeatUse use(seat);
+      if (front = settle(seat, h); front != Front::kItem) return 0;
+      continue;
+    }
+    if (header_->head.compare_exchange_weak(h, h + count, std::memory_order_acq_rel,  // [Q10] as Q7; pairs with Q1
+                                            std::memory_order_relaxed)) {
+      front = Front::kItem;
+      return count;
+    }
+  }
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,142 @@
+// The ring of one producer and one consumer, each of which may be killed at any instruction and replaced.
+// docs/algorithms/spsc_ring.md has contract, ordering table and crash table.
+//
+// One word commits on each side: tail, head. The owner of a side keeps its own index and an old copy of the other's in
+// private memory, so that the line of the other side is read only when the ring looks full or empty.
+#pragma once
+#include <absl/status/status.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/words.h>
+#include <warren/layout/spsc_ring.h>
+
+#include <memory>
+
+namespace warren::detail {
+
+enum class Side { kProducer, kConsumer };
+
+// What this process remembers of a side; all copies of a handle share it.
+struct alignas(layout::kLine) SpscSide {
+  std::atomic<std::uint64_t> thread{0};  // the token of the thread of this process that owns the side,
+  std::atomic<std::uint64_t> epoch{0};   // and the process, since a fork copies the token
+  std::uint64_t own = 0;                 // the owner's index,
+  std::uint64_t other = 0;               // and what it last saw of the other side's
+  Spinner spinner;
+
+  [[nodiscard]] bool mine() const noexcept {
+    return thread.load(std::memory_order_relaxed) == thread_token() &&
+           epoch.load(std::memory_order_relaxed) == process_epoch();
+  }
+};
+
+struct SpscSides {
+  SpscSide producer, consumer;
+};
+
+class SpscRing {
+ public:
+  // `capacity` is what check() found: from then on the header's is not looked at.
+  SpscRing(Attachment& attachment, layout::SpscRingHeader& header, std::uint64_t capacity, std::size_t slot_bytes);
+  static std::size_t bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept;
+  static void initialise(layout::SpscRingHeader& header, std::size_t capacity, std::size_t slot_bytes) noexcept;
+  // The capacity; DataLoss where the header cannot be what initialise() wrote into `available` bytes.
+  static absl::StatusOr<std::uint64_t> check(const layout::SpscRingHeader& header, std::size_t available,
+                                             std::size_t slot_bytes);
+
+  // Makes the calling thread the owner of the side, if nobody is or the owner is dead. AlreadyExists names the owner;
+  // DataLoss: the indices cannot be.
+  absl::Status claim(Side side) noexcept;
+  [[nodiscard]] bool owns(Side side) noexcept {
+    return (side == Side::kProducer ? sides_->producer : sides_->consumer).mine() || claim_quietly(side);
+  }
+
+  // The owner's: how many slots from its index on may be written or read in one run, up to `most`.
+  std::size_t writable(std::size_t most) noexcept;
+  std::size_t readable(std::size_t most) noexcept;
+  [[nodiscard]] std::byte* write_place() const noexcept { return slot(sides_->producer.own); }
+  [[nodiscard]] const std::byte* read_place() const noexcept { return slot(sides_->consumer.own); }
+  // Slots from the place to the end of the memory, where a run has to break.
+  [[nodiscard]] std::size_t until_wrap(Side side) const noexcept;
+  // Publishes `count` slots; false: closed, nothing was published.
+  bool commit(std::size_t count) noexcept;
+  void consume(std::size_t count) noexcept;
+
+  void close() noexcept;
+  [[nodiscard]] bool closed() const noexcept {
+    return header_->closed.load(std::memory_order_seq_cst) != 0;  // [S8] in one order with S18, S9; pairs with S7
+  }
+  [[nodiscard]] bool drained() const noexcept;
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t approx_size() const noexcept;
+  [[nodiscard]] SpscSide& side(Side side) const noexcept {
+    return side == Side::kProducer ? sides_->producer : sides_->consumer;
+  }
+  [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
+  [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
+
+ private:
+  [[nodiscard]] std::byte* slot(std::uint64_t index) const noexcept {
+    return slots_ + (index & (capacity_ - 1)) * slot_bytes_;
+  }
+  bool claim_quietly(Side side) noexcept { return claim(side).ok(); }
+  absl::Status adopt_index(Side side) noexcept;
+
+  Attachment* attachment_;
+  layout::SpscRingHeader* header_;
+  std::byte* slots_;
+  std::uint64_t capacity_;
+  std::size_t slot_bytes_;
+  std::shared_ptr<SpscSides> sides_;
+};
+
+inline std::size_t SpscRing::writable(std::size_t most) noexcept {
+  SpscSide& mine = sides_->producer;
+  std::uint64_t free = capacity_ - (mine.own - mine.other);
+  if (free < most) {
+    mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
+    free = capacity_ - (mine.own - mine.other);
+    if (free > capacity_) [[unlikely]] return 0;  // a head that cannot be
+  }
+  return free < most ? static_cast<std::size_t>(free) : most;
+}
+
+inline std::size_t SpscRing::readable(std::size_t most) noexcept {
+  SpscSide& mine = sides_->consumer;
+  std::uint64_t filled = mine.other - mine.own;
+  if (filled < most) {
+    mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
+    filled = mine.other - mine.own;
+    if (filled > capacity_) [[unlikely]] {  // a tail that cannot be
+      mine.other = mine.own;
+      return 0;
+    }
+  }
+  return filled < most ? static_cast<std::size_t>(filled) : most;
+}
+
+inline bool SpscRing::commit(std::size_t count) noexcept {
+  SpscSide& mine = sides_->producer;
+  if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
+    header_->committing.store(1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // [S5] before `closed` is read; pairs with the membarrier at S9
+  } else {
+    header_->committing.exchange(1, std::memory_order_seq_cst);  // [S6] likewise, where there is no membarrier
+  }
+  const bool open = header_->closed.load(std::memory_order_seq_cst) == 0;  // [S18] pairs with S7
+  WARREN_CRASH_POINT(spsc_written);  // not committed: whoever takes the side over writes the slot again
+  if (open) {
+    mine.own += count;
+    header_->tail.store(mine.own, std::memory_order_release);  // [S2] COMMIT; pairs with S3
+  }
+  header_->committing.store(0, std::memory_order_release);  // [S10] not before tail; pairs with S9
+  return open;
+}
+
+inline void SpscRing::consume(std::size_t count) noexcept {
+  SpscSide& mine = sides_->consumer;
+  mine.own += count;
+  header_->head.store(mine.own, std::memory_order_release);  // [S4] COMMIT, frees the slots; pairs with S1
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,187 @@
+// A pool, as it lies in memory: the table of tasks, the queue of hints, the records of workers, and the blocks that hold
+// large arguments and results. docs/algorithms/task_table.md has the protocol.
+//   0                     PoolHeader
+//   workers_offset        WorkerRecord[kMaxWorkers]
+//   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready
+//   slots_offset          TaskSlot[table_capacity], committed kSlotsStep at a time
+//   BlockClass offsets    the owner words of every class, then the blocks of every class
+#pragma once
+#include <warren/layout/abi.h>
+
+namespace warren::layout {
+
+// The state word of a task: the truth. Every step of its life is one CAS of it.
+//   bits 63..40 generation | 39..28 attempt | 27..20 lane generation | 19..4 lane | 3 abandoned | 2..0 phase
+struct TaskState {
+  enum class Phase : std::uint8_t {
+    kFree = 0,
+    kAlloc = 1,      // a submitter writes it
+    kPending = 2,    // ready; the attempt counts those begun
+    kRunning = 3,    // by the worker in `lane`
+    kDone = 4,       // the result is there
+    kFailed = 5,     // an error is there
+    kLost = 6,       // no worker will finish it: TaskSlot::loss says why
+  };
+
+  std::uint32_t generation = 0;      // 24 bits: grows by one each time the slot is freed
+  std::uint32_t attempt = 0;         // 12 bits
+  std::uint8_t lane_generation = 0;  // the low bits of the worker's
+  std::uint16_t lane = 0;
+  bool abandoned = false;            // nobody waits: whoever ends the task frees the slot
+  Phase phase = Phase::kFree;
+
+  static constexpr std::uint32_t kGenerationMask = (1u << 24) - 1;
+  static constexpr std::uint32_t kAttemptMask = (1u << 12) - 1;
+
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept {
+    return std::uint64_t{generation & kGenerationMask} << 40 | std::uint64_t{attempt & kAttemptMask} << 28 |
+           std::uint64_t{lane_generation} << 20 | std::uint64_t{lane} << 4 | std::uint64_t{abandoned} << 3 |
+           static_cast<std::uint64_t>(phase);
+  }
+  [[nodiscard]] static constexpr TaskState from(std::uint64_t word) noexcept {
+    return {.generation = static_cast<std::uint32_t>(word >> 40),
+            .attempt = static_cast<std::uint32_t>(word >> 28 & kAttemptMask),
+            .lane_generation = static_cast<std::uint8_t>(word >> 20),
+            .lane = static_cast<std::uint16_t>(word >> 4),
+            .abandoned = (word >> 3 & 1) != 0,
+            .phase = static_cast<Phase>(word & 7)};
+  }
+  [[nodiscard]] constexpr bool ended() const noexcept { return phase >= Phase::kDone; }
+};
+
+// Why a task is lost.
+enum class Loss : std::uint32_t {
+  kWorkerDied = 1,      // killed or exited; `signal`, `exit_code` and `worker` say how
+  kTerminated = 2,      // the pool was terminated
+  kSupervisorGone = 3,  // nobody would notice a death any more
+  kBroken = 4,          // workers cannot be started; PoolHeader::diagnosis says why
+};
+
+inline constexpr std::size_t kInlineBytes = 84;
+
+// One task. What is larger than kInlineBytes lies in a block.
+struct TaskSlot {
+  std::atomic<std::uint64_t> state;
+  std::atomic<std::uint32_t> waiters;     // wait word of its future
+  std::uint32_t submitter;                // lane of who submitted it
+  std::uint64_t function_module;          // FunctionId
+  std::uint64_t function_offset;
+  std::uint64_t arguments_block;          // BlockRef; 0: inline
+  std::uint64_t arguments_bytes;
+  std::atomic<std::uint64_t> result_block;
+  std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
+  std::uint32_t retries;
+  std::uint32_t retry_on;                 // RetryOn
+  std::uint32_t worker;                   // pid of the last attempt's
+  Loss loss;
+  std::int32_t signal;
+  std::int32_t exit_code;
+  std::byte arguments[kInlineBytes];
+  std::byte result[kInlineBytes];
+};
+static_assert(sizeof(TaskSlot) == 4 * kLine);
+static_assert(offsetof(TaskSlot, result_block) == 48 && offsetof(TaskSlot, arguments) == 88);
+
+// A worker's lane as its record holds it: {generation, index + 1}; 0: it has none yet.
+struct WorkerLane {
+  std::uint32_t index = 0;
+  std::uint16_t generation = 0;
+  [[nodiscard]] constexpr std::uint32_t word() const noexcept { return std::uint32_t{generation} << 16 | (index + 1); }
+  [[nodiscard]] static constexpr WorkerLane from(std::uint32_t word) noexcept {
+    return {.index = (word & 0xffff) - 1, .generation = static_cast<std::uint16_t>(word >> 16)};
+  }
+};
+
+// A worker, as its supervisor and ipc-inspect see it.
+struct WorkerRecord {
+  enum class State : std::uint32_t { kNone = 0, kStarting = 1, kIdle = 2, kBusy = 3, kGone = 4 };
+  std::atomic<std::uint32_t> pid;
+  std::atomic<State> state;
+  std::atomic<std::uint64_t> current;     // slot + 1 of the task it runs
+  std::atomic<std::uint64_t> tasks_done;
+  std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC
+  std::atomic<std::uint32_t> restarts;    // how many came before it in this place
+  std::atomic<std::uint32_t> lane;        // WorkerLane
+  std::atomic<std::int32_t> last_signal;  // of the one before
+  std::atomic<std::int32_t> last_exit_code;
+  std::byte reserved[16];
+};
+static_assert(sizeof(WorkerRecord) == kLine);
+
+inline constexpr std::uint32_t kMaxWorkers = 1024;
+inline constexpr std::uint64_t kSlotsStep = 1024;
+inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
+
+// Blocks come in classes, each twice as large as the one before. An owner word per block says whose it is; it follows
+// from the owner's task whether the block is still in use, so nothing that a death leaves behind is lost for ever.
+inline constexpr std::uint32_t kBlockClasses = 26;
+inline constexpr std::uint32_t kSmallestBlockShift = 9;  // 512 bytes; the largest class holds 16 GiB
+
+//   bits 63..62 role | 61..50 attempt | 49..26 generation | 25..0 slot;  0: free
+struct BlockOwner {
+  enum class Role : std::uint8_t { kNone = 0, kArguments = 1, kResult = 2 };
+  Role role = Role::kNone;
+  std::uint32_t attempt = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t slot = 0;
+
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept {
+    return static_cast<std::uint64_t>(role) << 62 | std::uint64_t{attempt & TaskState::kAttemptMask} << 50 |
+           std::uint64_t{generation & TaskState::kGenerationMask} << 26 | std::uint64_t{slot & 0x3ffffffu};
+  }
+  [[nodiscard]] static constexpr BlockOwner from(std::uint64_t word) noexcept {
+    return {.role = static_cast<Role>(word >> 62),
+            .attempt = static_cast<std::uint32_t>(word >> 50 & TaskState::kAttemptMask),
+            .generation = static_cast<std::uint32_t>(word >> 26) & TaskState::kGenerationMask,
+            .slot = static_cast<std::uint32_t>(word) & 0x3ffffffu};
+  }
+};
+
+// Names a block: {class + 1, index}; 0: none.
+struct BlockRef {
+  std::uint32_t size_class = 0;
+  std::uint64_t index = 0;
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{size_class + 1} << 48 | index; }
+  [[nodiscard]] static constexpr BlockRef from(std::uint64_t word) noexcept {
+    return {.size_class = static_cast<std::uint32_t>(word >> 48) - 1, .index = word & 0xffff'ffff'ffff};
+  }
+};
+
+struct BlockClass {
+  std::uint64_t owners_offset;  // of the owner words, in the object
+  std::uint64_t blocks_offset;
+  std::uint64_t count;
+  std::atomic<std::uint64_t> committed;  // owner words, and blocks of small classes, that have memory
+};
+
+struct PoolHeader {
+  enum class Phase : std::uint32_t {
+    kOpen = 1,
+    kClosing = 2,      // no more submits; what was accepted is finished
+    kTerminating = 3,  // workers are killed, tasks are lost
+    kBroken = 4,       // no worker can be started
+    kStopped = 5,      // every task has ended: workers leave
+  };
+
+  std::uint64_t table_capacity;
+  std::uint64_t workers_offset;
+  std::uint64_t hints_offset;
+  std::uint64_t slots_offset;
+  std::uint32_t worker_count;
+  std::uint32_t application_pid;
+  char name[64];
+  alignas(kLine) std::atomic<Phase> phase;
+  std::atomic<std::uint32_t> supervisor_pid;
+  std::atomic<std::uint32_t> diagnosed;      // 1: diagnosis is complete
+  std::atomic<std::uint32_t> worker_deaths;
+  std::atomic<std::uint64_t> slots_committed;
+  alignas(kLine) std::atomic<std::uint32_t> completions;  // wait word of who waits for any of several tasks
+  alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
+  std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
+  alignas(kLine) char diagnosis[512];
+  BlockClass classes[kBlockClasses];
+};
+static_assert(offsetof(PoolHeader, phase) == 128 && offsetof(PoolHeader, classes) == 832);
+static_assert(sizeof(PoolHeader) <= kPage);
+
+}  // namespace warren::layout

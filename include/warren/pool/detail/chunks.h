@@ -1,0 +1,103 @@
+// Many items cut into chunks, each chunk one task. A worker's death takes only the item that it ran: what the chunk had
+// finished stands, the rest is submitted again.
+#pragma once
+#include <warren/pool/detail/invoke.h>
+#include <warren/pool/detail/pool_client.h>
+
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace warren::detail {
+
+// One chunk under way: items [begin + first, begin + first + count) of the whole, of which the arguments hold all from
+// `begin` on.
+struct Chunk {
+  std::unique_ptr<Ticket> ticket;
+  std::size_t begin = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint32_t attempt = 1;
+};
+
+[[nodiscard]] inline ChunkHead head_of(const Chunk& chunk, const TaskOptions& options) {
+  return {.first = chunk.first,
+          .count = chunk.count,
+          .attempt = chunk.attempt,
+          .retries = options.retries,
+          .retry_on_any_failure = options.retry_on == RetryOn::kAnyFailure ? 1u : 0u};
+}
+
+// The same arguments, other items of them.
+[[nodiscard]] inline Chunk again(const Chunk& chunk, const TaskOptions& options, std::uint64_t first, std::uint64_t count,
+                                 std::uint32_t attempt) {
+  Chunk next{.ticket = nullptr, .begin = chunk.begin, .first = first, .count = count, .attempt = attempt};
+  const ChunkHead head = head_of(next, options);
+  next.ticket = chunk.ticket->submit_again(std::as_bytes(std::span(&head, 1)));
+  return next;
+}
+
+// Submits the items as one chunk of calls of f. Deadline and retries are an item's, so the task itself has none.
+template <class F, class... T>
+Chunk submit_chunk(PoolClient& client, const TaskOptions& options, const F& f, std::size_t begin,
+                   const std::vector<std::tuple<T...>>& items) {
+  Chunk chunk{.ticket = nullptr, .begin = begin, .first = 0, .count = items.size(), .attempt = 1};
+  chunk.ticket = client.submit({.function = registered<ChunkTask<F, T...>>().id(),
+                                .options = TaskOptions{},
+                                .encode =
+                                    [&](Writer& w) {
+                                      w.put(head_of(chunk, options));
+                                      encode_callable(w, f);
+                                      for (const auto& item : items) {
+                                        std::apply([&w](const T&... a) { (w.put(a), ...); }, item);
+                                      }
+                                    },
+                                .chunk = true});
+  return chunk;
+}
+
+// Reads the next item's result as a worker wrote it.
+template <class R>
+Result<R> get_item(Reader& in) {
+  const absl::StatusOr<bool> good = in.get<bool>();
+  if (!good.ok()) return good.status();
+  if (!*good) return get_status(in);
+  if constexpr (std::is_void_v<R>) {
+    return absl::OkStatus();
+  } else {
+    return in.get<R>();
+  }
+}
+
+// Of a chunk that has ended: calls take(index, Result<R>) for each of its items in order, and returns the chunks of
+// those that have to run (again).
+template <class R, class Take>
+std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&& take) {
+  std::uint64_t done = 0;
+  const absl::Status status = chunk.ticket->read([&](Reader& in) {
+    for (; done < chunk.count && in.remaining() != 0; ++done) take(chunk.begin + chunk.first + done, get_item<R>(in));
+  });
+  std::vector<Chunk> rest;
+  if (done == chunk.count) return rest;
+  const std::optional<TaskError> error = task_error(status);
+  if (!error || error->kind != TaskError::Kind::kDied) {
+    const absl::Status why = status.ok() ? absl::DataLossError("the chunk's results are not whole") : status;
+    for (; done < chunk.count; ++done) take(chunk.begin + chunk.first + done, Result<R>(why));
+    return rest;
+  }
+  const std::uint64_t victim = chunk.first + done;
+  const std::uint32_t attempt = done == 0 ? chunk.attempt : 1;
+  if (attempt <= options.retries) {
+    rest.push_back(again(chunk, options, victim, 1, attempt + 1));
+  } else {
+    TaskError item = *error;
+    item.attempt = attempt;
+    take(chunk.begin + victim, Result<R>(make_task_status(status.code(), item)));
+  }
+  const std::uint64_t left = chunk.count - done - 1;
+  if (left != 0) rest.push_back(again(chunk, options, victim + 1, left, 1));
+  return rest;
+}
+
+}  // namespace warren::detail

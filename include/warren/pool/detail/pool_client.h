@@ -1,0 +1,58 @@
+// PoolClient: the application's side of a pool: slots, tickets, the supervisor's life. Shared by a Pool and its Futures.
+#pragma once
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <warren/pool/detail/function_registry.h>
+#include <warren/pool/detail/ticket.h>
+
+#include <memory>
+#include <optional>
+
+namespace warren {
+struct PoolOptions;
+}
+
+namespace warren::detail {
+
+class PoolClient : public std::enable_shared_from_this<PoolClient> {
+ public:
+  // Makes the shared memory and forks the supervisor, which forks the workers.
+  static absl::StatusOr<std::shared_ptr<PoolClient>> start(const PoolOptions& options);
+  PoolClient(const PoolClient&) = delete;
+  PoolClient& operator=(const PoolClient&) = delete;
+  ~PoolClient();
+
+  struct Submission {
+    std::optional<FunctionId> function;  // nullopt: workers do not know it
+    const TaskOptions& options;
+    absl::FunctionRef<void(Writer&)> encode;
+    bool chunk = false;
+  };
+  // Never null, never fails itself: what is wrong is the ticket's status. Waits while the table is full.
+  std::unique_ptr<Ticket> submit(const Submission& submission);
+  // Null: the table is full.
+  std::unique_ptr<Ticket> try_submit(const Submission& submission);
+
+  // Asks `test` again whenever a task ends. False: the time is up.
+  bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
+
+  [[nodiscard]] std::uint32_t workers() const noexcept;
+  // Only of the process that made the pool: a forked child leaves it alone.
+  [[nodiscard]] bool mine() const noexcept;
+  void close();
+  void terminate();
+  absl::Status join(Deadline deadline);
+
+ private:
+  friend class Ticket;
+  class Impl;
+
+  std::unique_ptr<Ticket> submit_if(const Submission& submission, bool wait);
+
+  explicit PoolClient(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace warren::detail

@@ -1,0 +1,167 @@
+// The types of a task: what F called with A... takes and gives, and what wrong tasks are told.
+#pragma once
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <warren/ipc/codec.h>
+#include <warren/ipc/handle.h>
+
+#include <concepts>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace warren::detail {
+
+// --- results ---------------------------------------------------------------------------------------------------------
+
+template <class R>
+struct ResultOf {
+  using value = R;
+  using type = absl::StatusOr<R>;
+};
+template <>
+struct ResultOf<void> {
+  using value = void;
+  using type = absl::Status;
+};
+template <>
+struct ResultOf<absl::Status> : ResultOf<void> {};
+template <class R>
+struct ResultOf<absl::StatusOr<R>> : ResultOf<R> {};
+
+template <class R>
+concept TravellingResult = std::is_void_v<R> || Carriable<R>;
+
+// --- arguments -------------------------------------------------------------------------------------------------------
+
+// Arguments are decayed copies; a character literal or a view becomes a std::string.
+template <class A>
+struct Carried {
+  using Decayed = std::decay_t<A>;
+  static constexpr bool kText =
+      !Carriable<Decayed> && std::is_convertible_v<A, std::string_view> && !std::is_null_pointer_v<Decayed>;
+  using type = std::conditional_t<kText, std::string, Decayed>;
+};
+
+template <class T>
+inline constexpr bool kIsReferenceWrapper = false;
+template <class T>
+inline constexpr bool kIsReferenceWrapper<std::reference_wrapper<T>> = true;
+
+// As std::thread does: decayed copies, passed as rvalues; only a handle may also bind to T&.
+template <class T>
+using Passed = std::conditional_t<IsHandle<T>, T&, T>;
+
+template <class F, class... T>
+struct Call {
+  using raw = void;
+  static constexpr bool ok = false;
+};
+template <class F, class... T>
+  requires std::invocable<F, T...>
+struct Call<F, T...> {
+  using raw = std::invoke_result_t<F, T...>;
+  static constexpr bool ok = true;
+};
+template <class F, class... T>
+  requires(!std::invocable<F, T...> && std::invocable<F, Passed<T>...>)
+struct Call<F, T...> {
+  using raw = std::invoke_result_t<F, Passed<T>...>;
+  static constexpr bool ok = true;
+};
+template <class F, class... A>
+using TaskCall = Call<std::decay_t<F>, typename Carried<A>::type...>;
+
+// F as it is called: an lvalue where that gives the same, so that it may be called again.
+template <class F, class... T>
+struct Callee {
+  using type = F&&;
+};
+template <class F, class... T>
+  requires requires { requires std::same_as<std::invoke_result_t<F&, T...>, std::invoke_result_t<F, T...>>; }
+struct Callee<F, T...> {
+  using type = F&;
+};
+template <class F, class... T>
+using CalleeOf = typename Callee<F, T...>::type;
+
+// Calls f with the arguments that have arrived, in the way that Call<F, T...> found.
+template <class F, class... T>
+  requires(Call<F, T...>::ok)
+decltype(auto) call_task(F& f, std::tuple<T...>& arguments) {
+  return std::apply(
+      [&f](T&... a) -> decltype(auto) {
+        if constexpr (std::invocable<F, T...>) {
+          return std::invoke(static_cast<CalleeOf<F, T...>>(f), std::move(a)...);
+        } else {
+          return std::invoke(static_cast<CalleeOf<F, Passed<T>...>>(f), static_cast<Passed<T>&&>(a)...);
+        }
+      },
+      arguments);
+}
+
+// --- functions -------------------------------------------------------------------------------------------------------
+
+template <class F>
+inline constexpr bool kIsFunctionPointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
+
+// Made anew on the other side: captureless lambdas, fn<f>.
+template <class F>
+concept EmptyFunction =
+    std::is_empty_v<F> && !HasCodec<F> && (std::default_initializable<F> || std::is_trivially_copyable_v<F>);
+
+template <class F>
+concept TravellingFunction = kIsFunctionPointer<F> || EmptyFunction<F> || Carriable<F>;
+
+// g++ 12 forgets that a closure with captures is trivially copyable as soon as anybody asked whether it can be
+// assigned; std::optional, std::pair and views do.
+template <class F>
+consteval bool is_forgotten_closure() {
+  if constexpr (TravellingFunction<F> || !std::is_class_v<F> || std::is_trivially_copyable_v<F>) {
+    return false;
+  } else {
+    return std::is_trivially_copy_constructible_v<F> && std::is_trivially_move_constructible_v<F> &&
+           std::is_trivially_destructible_v<F> && !std::is_copy_assignable_v<F> && !std::is_move_assignable_v<F>;
+  }
+}
+
+template <class F>
+consteval bool check_function() {
+  static_assert(
+      !is_forgotten_closure<std::decay_t<F>>(),
+      "this compiler no longer sees what this closure captures, since it was used in a std::optional, a std::pair "
+      "or a view before. Remedy: give the task a lambda of its own, or warren::bind_front(f, value)");
+  static_assert(TravellingFunction<std::decay_t<F>> || is_forgotten_closure<std::decay_t<F>>(),
+                "this callable cannot travel: it captures a pointer, a reference (&), a view, a handle or an owning "
+                "object. Remedy: pass that as an argument, or warren::bind_front(f, value); a member function as "
+                "warren::fn<&Type::function>");
+  return true;
+}
+
+// Assertions rather than constraints: SFINAE would hide what they say. Threads share memory, so for them all is well.
+template <bool Processes, class F, class... A>
+constexpr void check() {
+  if constexpr (Processes) {
+    static_assert(check_function<F>());
+    static_assert((!kIsReferenceWrapper<std::decay_t<A>> && ...),
+                  "std::ref cannot travel: the worker has its own memory. Remedy: Value, Array, or return the result");
+    static_assert(
+        ((!IsHandle<std::decay_t<A>> || Carriable<std::decay_t<A>>)&&...),
+        "this handle cannot be an argument of a task. Remedy: make it before the pool, so that workers inherit "
+        "it, or open it by its name in the task");
+    static_assert((Carriable<typename Carried<A>::type> && ...),
+                  "an argument cannot travel to another process: it holds a pointer, a reference or a view. "
+                  "Remedy: own the data, pass a warren handle, or specialise warren::Codec");
+    static_assert((std::constructible_from<std::decay_t<A>, A> && ...), "a move-only argument: std::move it");
+    static_assert(TaskCall<F, A...>::ok,
+                  "the function cannot be called with these arguments. A worker has copies, so a parameter T& would "
+                  "change nothing: take T or const T&");
+    static_assert(TravellingResult<typename ResultOf<std::decay_t<typename TaskCall<F, A...>::raw>>::value>,
+                  "the result cannot travel back: it holds a pointer, a reference or a view. Remedy: return the data");
+  }
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,185 @@
+// Pool: preforked worker processes that run ordinary functions and give back futures.
+//
+// A worker's death fails only the task that it ran (or that is tried again, where its options allow); a new worker takes
+// its place. Workers see the program's memory as it was when the pool was made: what they need later goes in as
+// arguments. Make the pool before the program has threads: a fork copies only the thread that calls it, and whatever
+// locks the others hold.
+//
+// Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing.
+#pragma once
+#include <warren/pool/detail/map.h>
+#include <warren/pool/future.h>
+
+#include <initializer_list>
+#include <ranges>
+#include <string>
+
+namespace warren {
+
+struct PoolOptions {
+  std::uint32_t workers = 0;          // 0: one per usable processor; at most 1024
+  Function<void()> initializer = {};  // run first in every worker; if it throws, the pool breaks and says why
+  std::size_t max_pending = 65536;    // tasks submitted and not yet got; then submit waits, try_submit refuses
+  std::string name = {};              // shown by ipc-inspect; 63 characters
+};
+
+namespace detail {
+template <class F>
+concept NotOptions = !std::same_as<std::decay_t<F>, TaskOptions> && !std::same_as<std::decay_t<F>, MapOptions>;
+template <class F, class... Rg>
+using MapValue = typename MapOf<TaskValue<F, std::ranges::range_value_t<Rg>...>>::value;
+template <class F, class Rg>
+using StarValue = typename CallOf<std::decay_t<F>, typename Star<Rg>::Item>::Value;
+}  // namespace detail
+
+class Pool {
+ public:
+  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes.
+  static absl::StatusOr<Pool> create(const PoolOptions& options = {});
+  Pool(Pool&&) noexcept = default;
+  Pool& operator=(Pool&& other) noexcept;
+  ~Pool();  // close(), join(): what was accepted is finished
+
+  // Never fails itself: a closed pool or a full memory is the future's error. Waits while max_pending are pending.
+  template <detail::NotOptions F, class... A>
+  Future<TaskValue<F, A...>> submit(F&& f, A&&... a) {
+    return submit(TaskOptions{}, std::forward<F>(f), std::forward<A>(a)...);
+  }
+  template <class F, class... A>
+  Future<TaskValue<F, A...>> submit(const TaskOptions& options, F&& f, A&&... a);
+  // nullopt: max_pending are pending.
+  template <detail::NotOptions F, class... A>
+  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(F&& f, A&&... a);
+  // submit and get.
+  template <class F, class... A>
+  Result<TaskValue<F, A...>> apply(F&& f, A&&... a) {
+    return submit(std::forward<F>(f), std::forward<A>(a)...).get();
+  }
+
+  // One range per parameter, zipped to the shortest. Waits for every chunk, then the first error in order.
+  template <detail::NotOptions F, std::ranges::input_range... Rg>
+    requires(sizeof...(Rg) > 0)
+  Result<detail::MapValue<F, Rg...>> map(F&& f, Rg&&... ranges) {
+    return map(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <class F, std::ranges::input_range... Rg>
+    requires(sizeof...(Rg) > 0)
+  Result<detail::MapValue<F, Rg...>> map(const MapOptions& options, F&& f, Rg&&... ranges);
+  template <detail::NotOptions F, class T>
+  Result<detail::MapValue<F, std::initializer_list<T>>> map(F&& f, std::initializer_list<T> items) {
+    return map(MapOptions{}, std::forward<F>(f), items);
+  }
+  template <class F, class T>
+  Result<detail::MapValue<F, std::initializer_list<T>>> map(const MapOptions& options, F&& f,
+                                                            std::initializer_list<T> items) {
+    return map(options, std::forward<F>(f), std::views::all(items));
+  }
+
+  // Elements are tuples, pairs or arrays: f(std::get<0>(e), ...).
+  template <detail::NotOptions F, std::ranges::input_range Rg>
+  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(F&& f, Rg&& tuples) {
+    return starmap(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
+  }
+  template <class F, std::ranges::input_range Rg>
+  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(const MapOptions& options, F&& f, Rg&& tuples);
+
+  // The range is read as results are taken, in the calling thread, at most 4 chunks per worker ahead; an rvalue range
+  // is kept, an lvalue must outlive the stream. imap gives results in order, imap_unordered as they come.
+  template <detail::NotOptions F, std::ranges::input_range... Rg>
+  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(F&& f, Rg&&... ranges) {
+    return stream(MapOptions{}, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <class F, std::ranges::input_range... Rg>
+  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(const MapOptions& options, F&& f, Rg&&... ranges) {
+    return stream(options, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <detail::NotOptions F, std::ranges::input_range... Rg>
+  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(F&& f, Rg&&... ranges) {
+    return stream(MapOptions{}, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <class F, std::ranges::input_range... Rg>
+  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(const MapOptions& options, F&& f,
+                                                                         Rg&&... ranges) {
+    return stream(options, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+
+  // No more tasks; what was accepted is finished.
+  void close();
+  // No more tasks; workers are killed, what has not ended fails as Cancelled.
+  void terminate();
+  // Waits until every worker has gone. FailedPrecondition: neither closed nor terminated, or workers could not be
+  // started (it says why). Unavailable: the supervisor was killed. May be called again.
+  absl::Status join() { return join_until(Deadline::never()); }
+  absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
+  absl::Status join_until(Deadline t);
+
+  [[nodiscard]] std::uint32_t workers() const noexcept { return client_->workers(); }
+
+ private:
+  explicit Pool(std::shared_ptr<detail::PoolClient> client) noexcept : client_(std::move(client)) {}
+  void end() noexcept;
+  template <class F, class... Rg>
+  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> stream(const MapOptions& options, bool ordered, F&& f,
+                                                                 Rg&&... ranges);
+
+  std::shared_ptr<detail::PoolClient> client_;
+};
+
+// --- bodies ----------------------------------------------------------------------------------------------------------
+
+namespace detail {
+template <class F, class... A>
+std::optional<FunctionId> single_task() {
+  return registered<SingleTask<std::decay_t<F>, typename Carried<A>::type...>>().id();
+}
+}  // namespace detail
+
+template <class F, class... A>
+Future<TaskValue<F, A...>> Pool::submit(const TaskOptions& options, F&& f, A&&... a) {
+  detail::check<true, F, A...>();
+  return Future<TaskValue<F, A...>>(client_->submit({.function = detail::single_task<F, A...>(),
+                                                     .options = options,
+                                                     .encode = [&](Writer& w) {
+                                                       detail::encode_callable<std::decay_t<F>>(w, f);
+                                                       (detail::put_argument(w, a), ...);
+                                                     }}));
+}
+
+template <detail::NotOptions F, class... A>
+std::optional<Future<TaskValue<F, A...>>> Pool::try_submit(F&& f, A&&... a) {
+  detail::check<true, F, A...>();
+  const TaskOptions options;
+  auto ticket = client_->try_submit({.function = detail::single_task<F, A...>(),
+                                     .options = options,
+                                     .encode = [&](Writer& w) {
+                                       detail::encode_callable<std::decay_t<F>>(w, f);
+                                       (detail::put_argument(w, a), ...);
+                                     }});
+  if (ticket == nullptr) return std::nullopt;
+  return Future<TaskValue<F, A...>>(std::move(ticket));
+}
+
+template <class F, std::ranges::input_range... Rg>
+  requires(sizeof...(Rg) > 0)
+Result<detail::MapValue<F, Rg...>> Pool::map(const MapOptions& options, F&& f, Rg&&... ranges) {
+  detail::check<true, F, std::ranges::range_value_t<Rg>...>();
+  return detail::run_map<std::decay_t<F>>(*client_, options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
+}
+
+template <class F, std::ranges::input_range Rg>
+Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> Pool::starmap(const MapOptions& options, F&& f,
+                                                                              Rg&& tuples) {
+  static_assert(detail::check_function<F>());
+  return detail::run_map<std::decay_t<F>>(*client_, options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
+}
+
+template <class F, class... Rg>
+Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> Pool::stream(const MapOptions& options, bool ordered, F&& f,
+                                                                     Rg&&... ranges) {
+  detail::check<true, F, std::ranges::range_value_t<Rg>...>();
+  using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
+  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(std::make_unique<Source>(
+      client_, options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+}
+
+}  // namespace warren

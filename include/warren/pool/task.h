@@ -1,0 +1,169 @@
+// What may be sent as a task: the function, its arguments, its result.
+#pragma once
+#include <absl/status/status.h>
+#include <sys/types.h>
+#include <warren/ipc/codec.h>
+#include <warren/pool/detail/callable.h>
+#include <warren/pool/detail/task_types.h>
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace warren {
+
+// What a call may give back: StatusOr<R>; Status for void; never StatusOr<StatusOr<R>>.
+template <class R>
+using Result = typename detail::ResultOf<R>::type;
+
+// R of Future<R>: what F returns, decayed, with Status and StatusOr taken off.
+template <class F, class... A>
+using TaskValue = typename detail::ResultOf<std::decay_t<typename detail::TaskCall<F, A...>::raw>>::value;
+
+// A function or member function named at compile time: fn<parse>, fn<&Image::area>.
+template <auto F>
+struct Fn {
+  template <class... A>
+  constexpr auto operator()(A&&... a) const -> std::invoke_result_t<decltype(F), A...> {
+    return std::invoke(F, std::forward<A>(a)...);
+  }
+};
+template <auto F>
+inline constexpr Fn<F> fn{};
+
+// functools.partial: bound values are arguments, so they may be strings, containers, handles. They are passed as const,
+// handles as they are.
+template <class F, class... B>
+struct BoundFront {
+  F function;
+  std::tuple<B...> bound;
+
+  template <class... A>
+  constexpr auto operator()(A&&... a) const -> std::invoke_result_t<const F&, const B&..., A...>;
+  template <class... A>
+  constexpr auto operator()(A&&... a)
+      -> std::invoke_result_t<F&, std::conditional_t<IsHandle<B>, B&, const B&>..., A...>;
+};
+template <class F, class... B>
+constexpr BoundFront<std::decay_t<F>, typename detail::Carried<B>::type...> bind_front(F&& f, B&&... bound);
+
+// A nullary task, erased: initializers, periodic work.
+template <class Signature>
+class Function;
+template <class R>
+class Function<R()> {
+ public:
+  Function() noexcept = default;
+  template <class F>
+    requires(!std::same_as<std::decay_t<F>, Function>)
+  Function(F&& f) {  // NOLINT: implicit on purpose
+    static_assert(detail::check_function<F>());
+    static_assert(std::is_invocable_r_v<R, std::decay_t<F>&>,
+                  "this callable cannot be called without arguments. Remedy: warren::bind_front(f, arguments...)");
+    call_ = [held = std::make_shared<std::decay_t<F>>(std::forward<F>(f))]() -> R { return std::invoke(*held); };
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(call_); }
+  R operator()() const { return call_(); }  // only when there is one
+
+ private:
+  std::function<R()> call_;
+};
+
+enum class RetryOn {
+  kDeath,       // of the worker
+  kAnyFailure,  // also: threw, returned a failure
+};
+
+struct TaskOptions {
+  std::uint32_t retries = 0;  // attempts after the first
+  RetryOn retry_on = RetryOn::kDeath;
+};
+
+struct TaskId {
+  std::uint64_t value = 0;
+  friend auto operator<=>(const TaskId&, const TaskId&) = default;
+};
+
+// Why a task failed, beyond the code.
+struct TaskError {
+  enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kDeadline, kCancelled, kRefused, kUndecodable };
+  Kind kind = Kind::kReturned;
+  std::string type = {};      // of the exception, as it is written in C++
+  std::string what = {};      // its text, or that of the status
+  std::string host = {};      // where it ran
+  pid_t worker = 0;           // 0: it ran nowhere
+  int signal = 0;             // kDied: what killed the worker; 0: it exited
+  int exit_code = 0;          // kDied, and no signal
+  std::uint32_t attempt = 0;  // the first is 1
+};
+
+// From a future, or from any status that came out of one. nullopt: the status is not a task's failure.
+[[nodiscard]] std::optional<TaskError> task_error(const absl::Status& status);
+
+// The task that the calling thread runs in a worker.
+class CurrentTask {
+ public:
+  [[nodiscard]] std::uint32_t attempt() const noexcept;  // the first is 1; 0 outside a task
+  [[nodiscard]] TaskId id() const noexcept;
+};
+[[nodiscard]] CurrentTask current_task() noexcept;
+
+// --- bodies ----------------------------------------------------------------------------------------------------------
+
+template <class F, class... B>
+template <class... A>
+constexpr auto BoundFront<F, B...>::operator()(A&&... a) const -> std::invoke_result_t<const F&, const B&..., A...> {
+  return std::apply([&](const B&... b) -> decltype(auto) { return std::invoke(function, b..., std::forward<A>(a)...); },
+                    bound);
+}
+template <class F, class... B>
+template <class... A>
+constexpr auto BoundFront<F, B...>::operator()(A&&... a)
+    -> std::invoke_result_t<F&, std::conditional_t<IsHandle<B>, B&, const B&>..., A...> {
+  return std::apply(
+      [&](B&... b) -> decltype(auto) {
+        return std::invoke(function, static_cast<std::conditional_t<IsHandle<B>, B&, const B&>>(b)...,
+                           std::forward<A>(a)...);
+      },
+      bound);
+}
+
+template <class F, class... B>
+constexpr BoundFront<std::decay_t<F>, typename detail::Carried<B>::type...> bind_front(F&& f, B&&... bound) {
+  return {std::forward<F>(f), std::tuple<typename detail::Carried<B>::type...>(std::forward<B>(bound)...)};
+}
+
+template <detail::TravellingFunction F, class... B>
+struct Codec<BoundFront<F, B...>> {
+  using parts = detail::TypeList<B...>;
+  static void encode(Writer& w, const BoundFront<F, B...>& b) {
+    detail::encode_callable(w, b.function);
+    std::apply([&w](const B&... value) { (w.put(value), ...); }, b.bound);
+  }
+  static absl::StatusOr<BoundFront<F, B...>> decode(Reader& r) {
+    auto function = detail::decode_callable<F>(r);
+    if (!function.ok()) return function.status();
+    std::tuple<absl::StatusOr<B>...> values{r.get<B>()...};  // braces: from left to right
+    if (!r.ok()) return r.status();
+    return std::apply(
+        [&function](auto&... value) {
+          return BoundFront<F, B...>{*std::move(function), std::tuple<B...>(*std::move(value)...)};
+        },
+        values);
+  }
+};
+
+}  // namespace warren
+
+template <>
+struct std::hash<warren::TaskId> {
+  std::size_t operator()(warren::TaskId id) const noexcept { return std::hash<std::uint64_t>()(id.value); }
+};

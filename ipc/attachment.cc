@@ -1,0 +1,297 @@
+#include <warren/ipc/detail/attachment.h>
+
+#include <absl/strings/str_cat.h>
+#include <cxxabi.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/segment.h>
+
+#include <algorithm>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstring>
+#include <memory>
+
+#include "attachment_list.h"
+#include "backing_file.h"
+
+namespace warren::detail {
+namespace {
+
+namespace bip = boost::interprocess;
+
+// What Boost maps.
+struct Mappable {
+  int fd;
+  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
+};
+
+constexpr std::size_t round_to_page(std::size_t bytes) {
+  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
+}
+
+void copy_text(const std::string& from, char* to, std::size_t size) {
+  std::memset(to, 0, size);
+  std::memcpy(to, from.data(), std::min(from.size(), size - 1));
+}
+
+std::uint64_t realtime_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void write_header(layout::SegmentHeader& header, const std::string& name, const SegmentPlan& plan,
+                  std::size_t max_size, bool keep_name) {
+  const ProcessIdentity& self = this_process();
+  header.abi_version = layout::kAbiVersion;
+  header.kind = plan.kind;
+  if (::getrandom(header.id, sizeof header.id, 0) != sizeof header.id) header.id[0] = realtime_ns();
+  header.size.store(plan.size, std::memory_order_relaxed);
+  header.max_size = max_size;
+  header.wait_mode = join_membarrier() ? layout::WaitMode::kMembarrier : layout::WaitMode::kFenced;
+  header.flags = keep_name ? layout::SegmentHeader::kKeepName : 0;
+  header.created_ns = realtime_ns();
+  header.creator_pid = static_cast<std::uint32_t>(self.pid);
+  header.creator_uid = ::geteuid();
+  header.creator_start_time = self.start_time;
+  header.pid_namespace = self.pid_namespace;
+  header.time_namespace = self.time_namespace;
+  header.element_size = plan.element.size;
+  header.element_align = plan.element.align;
+  header.element_hash = plan.element.hash;
+  std::ranges::copy(plan.wait_words, header.wait_words);
+  copy_text(plan.element.readable(), header.element_name, sizeof header.element_name);
+  copy_text(name, header.name, sizeof header.name);
+  header.magic = layout::kMagic;
+}
+
+absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found, const SegmentExpectation& expected) {
+  const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
+    return element.empty() ? std::string(layout::kind_name(kind))
+                           : absl::StrCat(layout::kind_name(kind), " of ", element, " (", size, " bytes)");
+  };
+  const std::string element(found.element_name, ::strnlen(found.element_name, sizeof found.element_name));
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", name, "' is a ", describe(found.kind, element, found.element_size), ", not a ",
+                   describe(expected.kind, expected.element.readable(), expected.element.size)));
+}
+
+}  // namespace
+
+struct Attachment::Mapping {
+  bip::mapped_region region;
+};
+
+std::string ElementType::readable() const {
+  if (mangled == nullptr) return {};
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
+  return status == 0 ? std::string(name.get()) : std::string(mangled);
+}
+
+Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }
+
+Attachment::~Attachment() {
+  leave();
+  AttachmentList::instance().remove(*this);
+  if (fd_ < 0) return;
+  if (!name_.empty() && !keep_name_ && name_epoch_ == process_epoch()) remove_if_last(fd_, name_);
+  ::close(fd_);
+}
+
+void Attachment::bear_name(const std::string& name) {
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  name_ = name;
+  name_epoch_ = process_epoch();
+}
+
+absl::Status Attachment::map(int fd, std::size_t file_size, bool read_only) {
+  fd_ = fd;
+  read_only_ = read_only;
+  try {
+    mapping_ = std::make_unique<Mapping>(
+        Mapping{bip::mapped_region(Mappable{fd}, read_only ? bip::read_only : bip::read_write, 0, file_size)});
+  } catch (const bip::interprocess_exception& e) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot map ", file_size, " bytes of shared memory: ", e.what(),
+                                                     "; is the address space limited (ulimit -v)?"));
+  }
+  object_ = static_cast<std::byte*>(mapping_->region.get_address()) + layout::kObjectOffset;
+  return absl::OkStatus();
+}
+
+layout::SegmentHeader& Attachment::header() const noexcept {
+  return *reinterpret_cast<layout::SegmentHeader*>(object_ - layout::kObjectOffset);
+}
+
+absl::StatusOr<Attachment::Pointer> Attachment::create(std::string_view name, const SegmentPlan& plan,
+                                                       const SegmentOptions& options) {
+  if (name.empty()) return make({}, plan, options);
+  absl::StatusOr<std::string> checked = checked_name(name);
+  return checked.ok() ? make(*checked, plan, options) : checked.status();
+}
+
+absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, const SegmentPlan& plan,
+                                                     const SegmentOptions& options) {
+  constexpr std::size_t kMaxSize = std::size_t{1} << 46;
+  if (plan.size == 0) return absl::InvalidArgumentError("a segment of 0 bytes: ask for at least one");
+  const std::size_t max_size = std::max(plan.size, options.max_size);
+  if (max_size > kMaxSize) {
+    return absl::InvalidArgumentError(absl::StrCat(max_size, " bytes do not fit into the address space"));
+  }
+  const std::size_t file_size = layout::kObjectOffset + round_to_page(max_size);
+  absl::StatusOr<UniqueFd> fd =
+      name.empty() ? make_memfd(absl::StrCat("warren:", layout::kind_name(plan.kind)), file_size) : make_unnamed(file_size);
+  if (!fd.ok()) return fd.status();
+  const int descriptor = fd->get();
+  if (absl::Status status = commit_range(descriptor, 0, layout::kLanesOffset + layout::kPage); !status.ok()) return status;
+  if (absl::Status status = commit_range(descriptor, layout::kObjectOffset, plan.size); !status.ok()) return status;
+  if (name.empty() && options.seal) {
+    if (absl::Status status = seal(descriptor); !status.ok()) return status;
+  }
+
+  const Pointer attachment(new Attachment);
+  if (absl::Status status = attachment->map(fd->release(), file_size, false); !status.ok()) return status;
+  if (options.huge_pages) ::madvise(attachment->object_, round_to_page(max_size), MADV_HUGEPAGE);
+  layout::SegmentHeader& header = attachment->header();
+  header.lanes_committed.store(layout::kLanesPerPage, std::memory_order_relaxed);
+  if (plan.initialise) plan.initialise({attachment->object_, plan.size});
+  const bool keep_name = options.lifetime == Lifetime::kUntilUnlinked;
+  write_header(header, name, plan, max_size, keep_name);
+  if (absl::Status status = attachment->adopt({plan.kind, plan.element}, file_size); !status.ok()) return status;
+  if (absl::Status status = attachment->join(); !status.ok()) return status;
+  if (!name.empty()) {
+    if (absl::Status status = publish(descriptor, name); !status.ok()) return status;
+    attachment->bear_name(name);
+    attachment->keep_name_ = keep_name;
+  }
+  return attachment;
+}
+
+absl::StatusOr<Attachment::Pointer> Attachment::open(std::string_view name, const SegmentExpectation& expected,
+                                                     bool read_only) {
+  absl::StatusOr<std::string> checked = checked_name(name);
+  if (!checked.ok()) return checked.status();
+  absl::StatusOr<OpenedFile> file = open_named(*checked, read_only);
+  if (!file.ok()) return file.status();
+  if (file->size <= layout::kObjectOffset) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", *checked, "' is not a Warren segment, or is truncated: it has ", file->size, " bytes"));
+  }
+  const Pointer attachment(new Attachment);
+  if (absl::Status status = attachment->map(file->fd.release(), file->size, read_only); !status.ok()) return status;
+  attachment->bear_name(*checked);
+  attachment->keep_name_ = true;  // until the header is known to be one: nothing that is not ours is removed
+  if (absl::Status status = attachment->adopt(expected, file->size); !status.ok()) return status;
+  if (!read_only) {
+    if (absl::Status status = attachment->join(); !status.ok()) return status;
+  }
+  return attachment;
+}
+
+absl::StatusOr<Attachment::Pointer> Attachment::open_or_create(std::string_view name, const SegmentPlan& plan,
+                                                               const SegmentOptions& options) {
+  constexpr int kAttempts = 64;
+  absl::Status status;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    absl::StatusOr<Pointer> opened = open(name, {plan.kind, plan.element});
+    if (opened.ok() || !(absl::IsNotFound(opened.status()) || absl::IsUnavailable(opened.status()))) return opened;
+    absl::StatusOr<Pointer> created = create(name, plan, options);
+    if (created.ok() || !absl::IsAlreadyExists(created.status())) return created;
+    status = created.status();
+  }
+  return absl::UnavailableError(absl::StrCat("'", std::string(name), "' is made and removed again all the time: ",
+                                             std::string(status.message())));
+}
+
+absl::Status Attachment::unlink(std::string_view name) {
+  absl::StatusOr<std::string> checked = checked_name(name);
+  return checked.ok() ? unlink_named(*checked) : checked.status();
+}
+
+// Copies the header, checks the copy, and keeps what it says. From here on a peer may write what it likes there.
+absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t file_size) {
+  alignas(layout::SegmentHeader) std::array<std::byte, sizeof(layout::SegmentHeader)> bytes{};
+  std::memcpy(bytes.data(), &header(), bytes.size());
+  const auto& copy = *reinterpret_cast<const layout::SegmentHeader*>(bytes.data());
+  const auto corrupt = [&](const char* what) {
+    return absl::DataLossError(absl::StrCat("the header of '", name_, "' is corrupt: ", what));
+  };
+  if (copy.magic != layout::kMagic) {
+    return absl::FailedPreconditionError(absl::StrCat("'", name_, "' is not a Warren segment"));
+  }
+  if (copy.abi_version != layout::kAbiVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("'", name_, "' has layout version ", copy.abi_version,
+                                                      ", and this program has ", layout::kAbiVersion,
+                                                      ": build both with the same Warren"));
+  }
+  if (copy.kind != expected.kind) return wrong_type(name_, copy, expected);
+  if (copy.element_size != expected.element.size || copy.element_align != expected.element.align ||
+      copy.element_hash != expected.element.hash) {
+    return wrong_type(name_, copy, expected);
+  }
+  const std::uint64_t size = copy.size.load(std::memory_order_relaxed);
+  if (copy.max_size == 0 || copy.max_size > file_size - layout::kObjectOffset) return corrupt("it is larger than its file");
+  if (size == 0 || size > copy.max_size) return corrupt("its size");
+  if (copy.wait_mode != layout::WaitMode::kMembarrier && copy.wait_mode != layout::WaitMode::kFenced) {
+    return corrupt("its wait mode");
+  }
+  for (const std::uint32_t offset : copy.wait_words) {
+    if (offset == 0) continue;  // none
+    if (offset % sizeof(std::uint32_t) != 0 || offset + sizeof(std::uint32_t) > size) return corrupt("its wait words");
+  }
+  max_size_ = copy.max_size;
+  wait_mode_ = copy.wait_mode;
+  creator_pid_namespace_ = copy.pid_namespace;
+  creator_time_namespace_ = copy.time_namespace;
+  std::ranges::copy(copy.wait_words, wait_words_.begin());
+  keep_name_ = (copy.flags & layout::SegmentHeader::kKeepName) != 0;
+  return absl::OkStatus();
+}
+
+absl::Status Attachment::join() {
+  if (wait_mode_ == layout::WaitMode::kMembarrier && !join_membarrier()) {
+    return absl::FailedPreconditionError(
+        "this segment's processes order their waits by membarrier, which the kernel refuses to this one");
+  }
+  if (!this_process().known()) {
+    return absl::ResourceExhaustedError(
+        "cannot read /proc/self/stat, so others could not tell whether this process lives: are descriptors left, and is "
+        "/proc mounted?");
+  }
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  seat_this_process();
+  return absl::OkStatus();
+}
+
+std::size_t Attachment::size() const noexcept {
+  return std::min<std::size_t>(header().size.load(std::memory_order_acquire), max_size_);  // [G2] pairs with G1
+}
+
+absl::Status Attachment::grow(std::size_t size) {
+  if (read_only_) return absl::FailedPreconditionError("the segment is mapped read-only");
+  if (size > max_size_) {
+    return absl::OutOfRangeError(absl::StrCat("cannot grow to ", size, " bytes: ", max_size_,
+                                              " are reserved; say more with SegmentOptions::max_size"));
+  }
+  std::uint64_t old = this->size();
+  if (size <= old) return absl::OkStatus();
+  if (absl::Status status = commit(old, size - old); !status.ok()) return status;
+  WARREN_CRASH_POINT(grow_committed);  // memory without a size that says so: the next grow() commits it again
+  std::atomic<std::uint64_t>& word = header().size;
+  old = word.load(std::memory_order_relaxed);
+  while (old < size && !word.compare_exchange_weak(old, size, std::memory_order_release)) {  // [G1] pairs with G2
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attachment::commit(std::size_t offset, std::size_t length) {
+  return commit_range(fd_, layout::kObjectOffset + offset, length);
+}
+
+void Attachment::discard(std::size_t offset, std::size_t length) noexcept {
+  discard_range(fd_, layout::kObjectOffset + offset, length);
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,33 @@
+// Every attachment of this process: what a fork and the end of a thread have to look at.
+#pragma once
+#include <warren/ipc/detail/attachment.h>
+
+#include <mutex>
+#include <vector>
+
+namespace warren::detail {
+
+// Its mutex also guards the seats of all attachments, so that a fork finds them whole. Never destroyed: threads and
+// static handles may end after main.
+class AttachmentList {
+ public:
+  static AttachmentList& instance();
+
+  void add(Attachment& attachment);
+  void remove(Attachment& attachment);
+  std::mutex& mutex() noexcept { return mutex_; }
+  // Has the calling thread give back its lanes when it ends.
+  static void watch_end_of_this_thread();
+
+ private:
+  AttachmentList();
+  static void before_fork() noexcept;
+  static void after_fork_in_parent() noexcept;
+  static void after_fork_in_child() noexcept;
+  void leave_lanes_of_this_thread() noexcept;
+
+  std::mutex mutex_;
+  std::vector<Attachment*> attachments_;
+};
+
+}  // namespace warren::detail

@@ -1,0 +1,233 @@
+// Seats and lanes of an attachment: claiming, leaving, confirming a death, sweeping. docs/algorithms/lanes.md.
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/crash_point.h>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "attachment_list.h"
+#include "backing_file.h"
+
+namespace warren::detail {
+
+using layout::LaneIdentity;
+using Phase = layout::LaneIdentity::Phase;
+
+constinit thread_local std::array<SeatCacheEntry, kSeatCacheSize> seat_cache{};
+constinit thread_local std::uint64_t assigned_thread_token = 0;
+
+std::uint64_t assign_thread_token() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return assigned_thread_token = last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+std::uint64_t Attachment::next_serial() noexcept {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1, std::memory_order_relaxed);
+}
+
+layout::Lane& Attachment::lane(std::uint32_t index) const noexcept {
+  auto* lanes = reinterpret_cast<layout::Lane*>(object_ - layout::kObjectOffset + layout::kLanesOffset);
+  return lanes[std::min(index, layout::kMaxLanes)];
+}
+
+std::uint32_t Attachment::lanes_high() const noexcept {
+  return std::min(header().lanes_high.load(std::memory_order_acquire), layout::kMaxLanes);  // [L2] pairs with L1
+}
+
+Seat& Attachment::find_seat() noexcept {
+  const std::uint64_t thread = thread_token();
+  AttachmentList::watch_end_of_this_thread();
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  seat_this_process();
+  auto found = std::ranges::find(seats_, thread, [](const auto& seat) { return seat->thread; });
+  Seat* seat = found != seats_.end() ? found->get() : nullptr;
+  if (seat == nullptr) {
+    auto fresh = std::make_unique<Seat>();
+    fresh->thread = thread;
+    if (claim_lane(*fresh)) {
+      seat = seats_.emplace_back(std::move(fresh)).get();
+    } else {
+      seat = spare_.get();
+      const SeatUse use(*seat);
+      if (seat->lane == nullptr && !claim_lane(*seat)) return *seat;  // not remembered: it may succeed next time
+    }
+  }
+  seat_cache[serial_ % kSeatCacheSize] = {.serial = serial_, .epoch = seats_epoch_, .seat = seat};
+  return *seat;
+}
+
+// Once per process and attachment: forgets the seats that a forked child inherited (their lanes are the parent's), and
+// claims the lane that threads without one of their own share.
+void Attachment::seat_this_process() noexcept {
+  const std::uint64_t epoch = process_epoch();
+  if (seats_epoch_ == epoch) return;
+  seats_epoch_ = epoch;
+  const ProcessIdentity& self = this_process();
+  if (self.pid_namespace != creator_pid_namespace_ || self.time_namespace != creator_time_namespace_) {
+    header().foreign.store(1, std::memory_order_release);  // [L5] before any lane is claimed; pairs with L6
+  }
+  seats_.clear();
+  spare_ = std::make_unique<Seat>();
+  spare_->sharing = std::make_unique<std::mutex>();
+  (void)claim_lane(*spare_);
+}
+
+// A process that does not know itself claims none: others would find its identity wrong, and it dead.
+bool Attachment::claim_lane(Seat& seat) noexcept {
+  const ProcessIdentity& self = this_process();
+  if (!self.known()) return false;
+  std::atomic<std::uint32_t>& high = header().lanes_high;
+  for (std::uint32_t index = 0;;) {
+    std::uint32_t end = lanes_high();
+    for (; index < end; ++index) {
+      layout::Lane& lane = this->lane(index);
+      std::uint64_t word = lane.identity.load(std::memory_order_relaxed);
+      const LaneIdentity found = LaneIdentity::from(word);
+      if (found.phase != Phase::kFree) continue;
+      const LaneIdentity mine{.pid = static_cast<std::uint32_t>(self.pid),
+                              .start_low = self.start_low(),
+                              .generation = found.generation,
+                              .phase = Phase::kLive};
+      if (!lane.identity.compare_exchange_strong(word, mine.word(), std::memory_order_acq_rel)) continue;  // [L3] pairs with L4
+      WARREN_CRASH_POINT(lane_claimed);  // the identity is complete: a sweep finds it dead and frees it
+      lane.start_time.store(self.start_time, std::memory_order_relaxed);
+      lane.pid_namespace.store(self.pid_namespace, std::memory_order_relaxed);
+      lane.time_namespace.store(self.time_namespace, std::memory_order_relaxed);
+      lane.thread_id.store(static_cast<std::uint32_t>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+      seat.lane = &lane;
+      seat.lane_index = index;
+      seat.generation = found.generation;
+      return true;
+    }
+    const std::uint32_t committed = header().lanes_committed.load(std::memory_order_acquire);  // [L8] pairs with L7
+    if (end >= layout::kMaxLanes || (end >= committed && !commit_more_lanes(end))) return false;
+    (void)high.compare_exchange_strong(end, end + 1, std::memory_order_acq_rel);  // [L1] a lane counts before it is claimed; pairs with L2
+  }
+}
+
+bool Attachment::commit_more_lanes(std::uint32_t committed) noexcept {
+  const std::uint32_t more = committed / layout::kLanesPerPage * layout::kLanesPerPage + layout::kLanesPerPage;
+  const std::size_t offset = layout::kLanesOffset + std::size_t{more - layout::kLanesPerPage} * sizeof(layout::Lane);
+  if (!commit_range(fd_, offset, layout::kPage).ok()) return false;
+  std::atomic<std::uint32_t>& word = header().lanes_committed;
+  std::uint32_t old = word.load(std::memory_order_relaxed);
+  while (old < more && !word.compare_exchange_weak(old, more, std::memory_order_release)) {  // [L7] memory before the count; pairs with L8
+  }
+  return true;
+}
+
+// Frees a lane that this thread's process owns.
+void Attachment::release(Seat& seat) noexcept {
+  if (seat.lane == nullptr) return;
+  layout::Lane& lane = *seat.lane;
+  std::uint64_t word = lane.identity.load(std::memory_order_relaxed);
+  const LaneIdentity mine = LaneIdentity::from(word);
+  if (mine.phase != Phase::kLive || mine.generation != seat.generation) return;
+  lane.announcement.store(0, std::memory_order_relaxed);
+  lane.take.store(0, std::memory_order_relaxed);
+  lane.start_time.store(0, std::memory_order_relaxed);
+  lane.pid_namespace.store(0, std::memory_order_relaxed);
+  lane.time_namespace.store(0, std::memory_order_relaxed);
+  const LaneIdentity free{.generation = static_cast<std::uint16_t>(seat.generation + 1)};
+  (void)lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L4] emptied before it is free; pairs with L3
+  seat.lane = nullptr;
+}
+
+void Attachment::release_seats_of(std::uint64_t thread) noexcept {
+  if (seats_epoch_ != process_epoch()) return;
+  for (const auto& seat : seats_) {
+    if (seat->thread == thread) release(*seat);
+  }
+  std::erase_if(seats_, [&](const auto& seat) { return seat->thread == thread; });
+}
+
+void Attachment::leave() noexcept {
+  if (object_ == nullptr || read_only_) return;
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  if (seats_epoch_ != process_epoch()) return;
+  for (const auto& seat : seats_) release(*seat);
+  if (spare_) release(*spare_);
+  seats_.clear();
+  spare_.reset();
+  seats_epoch_ = 0;
+  serial_ = next_serial();  // what threads remember of their seats is void
+}
+
+// Dead beyond doubt. A process of another pid or time namespace counts as alive.
+bool Attachment::dead(const layout::Lane& lane, LaneIdentity identity) const noexcept {
+  const ProcessIdentity& self = this_process();
+  if (!self.known()) return false;
+  std::uint32_t pid_namespace = lane.pid_namespace.load(std::memory_order_relaxed);
+  std::uint32_t time_namespace = lane.time_namespace.load(std::memory_order_relaxed);
+  if (pid_namespace == 0 || time_namespace == 0) {  // the owner died, or stands, right after its claim
+    if (header().foreign.load(std::memory_order_acquire) != 0) return false;  // [L6] pairs with L5
+    pid_namespace = creator_pid_namespace_;
+    time_namespace = creator_time_namespace_;
+  }
+  if (pid_namespace != self.pid_namespace || time_namespace != self.time_namespace) return false;
+  const bool sweeping = identity.phase == Phase::kSweeping;  // then the start time in full is that of the one swept
+  const std::uint64_t start_time = sweeping ? 0 : lane.start_time.load(std::memory_order_relaxed);
+  return confirmed_dead(identity, start_time) && lane.identity.load(std::memory_order_relaxed) == identity.word();
+}
+
+bool Attachment::holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept {
+  if (index >= lanes_high()) return false;
+  const layout::Lane& lane = this->lane(index);
+  const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L9] pairs with L4
+  return found.phase == Phase::kLive && found.generation == generation && !dead(lane, found);
+}
+
+bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
+  const std::uint32_t end = lanes_high();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const layout::Lane& lane = this->lane(index);
+    if (lane.announcement.load(std::memory_order_acquire) != position + 1) continue;  // [Q8] pairs with Q4, Q6
+    const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L10] pairs with L4
+    if (found.phase == Phase::kLive && !dead(lane, found)) return true;
+  }
+  return false;
+}
+
+// Claims the sweep of one dead lane, empties it and frees it. Whoever dies here is itself swept: each step may be done
+// again.
+bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
+  std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L11] pairs with L4
+  const LaneIdentity found = LaneIdentity::from(word);
+  if (found.phase == Phase::kFree || !dead(lane, found)) return false;
+  const ProcessIdentity& self = this_process();
+  const LaneIdentity sweeper{.pid = static_cast<std::uint32_t>(self.pid),
+                             .start_low = self.start_low(),
+                             .generation = found.generation,
+                             .phase = Phase::kSweeping};
+  if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel)) return false;  // [L12] pairs with L4
+  WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
+  lane.announcement.store(0, std::memory_order_relaxed);
+  lane.take.store(0, std::memory_order_relaxed);
+  lane.start_time.store(0, std::memory_order_relaxed);
+  lane.pid_namespace.store(0, std::memory_order_relaxed);
+  lane.time_namespace.store(0, std::memory_order_relaxed);
+  word = sweeper.word();
+  const LaneIdentity free{.generation = static_cast<std::uint16_t>(found.generation + 1)};
+  const bool freed = lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L13] pairs with L3
+  WARREN_CRASH_POINT(sweep_freed);  // before the wakes: slices bound the wait
+  return freed;
+}
+
+std::uint32_t Attachment::sweep() noexcept {
+  if (read_only_) return 0;
+  std::uint32_t freed = 0;
+  for (std::uint32_t index = 0, end = lanes_high(); index < end; ++index) {
+    if (free_lane_of_dead(lane(index))) ++freed;
+  }
+  if (freed != 0) {
+    for (const std::uint32_t offset : wait_words_) {
+      if (offset != 0) wake(*reinterpret_cast<std::atomic<std::uint32_t>*>(object_ + offset), kWakeAll);
+    }
+  }
+  return freed;
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,143 @@
+#include <warren/ipc/detail/mpmc_ring.h>
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace warren::detail {
+namespace {
+
+std::uint64_t slots_for(std::size_t capacity) { return std::bit_ceil(std::max<std::uint64_t>(capacity, 2)); }
+
+}  // namespace
+
+absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 45;
+  if (capacity == 0) return absl::InvalidArgumentError("a capacity of 0: say how many items fit, {.capacity = 1024}");
+  if (capacity > kMostBytes / slot_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a capacity of ", capacity, " items of ", slot_bytes, " bytes does not fit into the address space"));
+  }
+  return absl::OkStatus();
+}
+
+std::size_t MpmcRingBase::bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept {
+  return sizeof(layout::MpmcRingHeader) + slots_for(capacity) * slot_bytes;
+}
+
+void MpmcRingBase::initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes,
+                              std::size_t slot_bytes) noexcept {
+  header.capacity = capacity;
+  header.slot_count = slots_for(capacity);
+  header.slot_bytes = static_cast<std::uint32_t>(slot_bytes);
+  header.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
+}
+
+absl::StatusOr<MpmcGeometry> MpmcRingBase::check(const layout::MpmcRingHeader& header, std::size_t available,
+                                                 std::size_t payload_bytes, std::size_t slot_bytes) {
+  const absl::Status corrupt = absl::DataLossError("the header of the ring is corrupt: its geometry");
+  if (available < sizeof header) return corrupt;
+  const MpmcGeometry copy{.capacity = read_once(header.capacity), .slot_count = read_once(header.slot_count)};
+  const bool sized = read_once(header.payload_bytes) == payload_bytes && read_once(header.slot_bytes) == slot_bytes &&
+                     std::has_single_bit(copy.slot_count) && copy.capacity >= 1 && copy.capacity <= copy.slot_count &&
+                     copy.slot_count <= (available - sizeof header) / slot_bytes;
+  if (!sized) return corrupt;
+  const std::uint64_t tail = header.tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
+  if (tail >= layout::kMaxPosition || header.head.load(std::memory_order_relaxed) >= layout::kMaxPosition) {
+    return absl::DataLossError("the header of the ring is corrupt: its positions");
+  }
+  return copy;
+}
+
+MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
+                           std::size_t slot_bytes) noexcept
+    : attachment_(&attachment),
+      header_(&header),
+      slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
+      capacity_(geometry.capacity),
+      mask_(geometry.slot_count - 1),
+      slot_bytes_(slot_bytes) {}
+
+std::uint64_t MpmcRingBase::pushed() const noexcept {
+  return header_->tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
+}
+
+std::uint64_t MpmcRingBase::taken() const noexcept { return header_->head.load(std::memory_order_relaxed); }
+
+std::size_t MpmcRingBase::approx_size() const noexcept {
+  const auto size = static_cast<std::int64_t>(pushed() - taken());
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(size, 0, static_cast<std::int64_t>(capacity_)));
+}
+
+bool MpmcRingBase::closed() const noexcept {
+  return (header_->tail.load(std::memory_order_acquire) & layout::kClosedBit) != 0;  // [Q12] pairs with Q11
+}
+
+void MpmcRingBase::close() noexcept {
+  header_->tail.fetch_or(layout::kClosedBit, std::memory_order_acq_rel);  // [Q11] in the word that pushes claim by; pairs with Q12
+  notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
+  notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
+}
+
+bool MpmcRingBase::drained(Seat& seat) noexcept {
+  if (!closed()) return false;
+  const SeatUse use(seat);
+  std::uint64_t h = taken();
+  return settle(seat, h) == Front::kDrained;
+}
+
+// The cases, for the slot at head:
+//   1. committed            an item
+//   2. buried               passed by CAS on head, and the next one looked at
+//   3. head moved meanwhile look there
+//   4. not claimed          empty, or drained where CLOSED stands in the tail
+//   5. claimed, no more     its owner may be dead
+Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
+  for (;;) {
+    const std::uint64_t found = sequence(head).load(std::memory_order_acquire);  // [Q13] as Q5; pairs with Q4
+    if (found == layout::committed(head)) return Front::kItem;
+    if (found == layout::buried(head)) {
+      if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
+        ++head;
+        notify(header_->not_full, attachment_->wait_mode(), 1);  // a place is free, and no item goes with it
+      }
+      continue;
+    }
+    const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [Q3] the announcement of a claim is seen; pairs with Q2
+    if (const std::uint64_t now = header_->head.load(std::memory_order_acquire); now != head) {  // [Q15] pairs with Q7
+      head = now;
+      continue;
+    }
+    const bool claimed = static_cast<std::int64_t>((tail & ~layout::kClosedBit) - head) > 0;
+    if (!claimed) {
+      seat.stalled_position = 0;
+      return (tail & layout::kClosedBit) != 0 ? Front::kDrained : Front::kEmpty;
+    }
+    if (look_into_claim(seat, head, found) == Front::kStalled) return Front::kStalled;
+  }
+}
+
+// A claim stands uncommitted. Its owner gets the stall to finish it; then, unless a living lane announces it, it is
+// buried. kItem: something changed, look again.
+Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::uint64_t found) noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  if (seat.stalled_position != position + 1) {
+    seat.stalled_position = position + 1;
+    seat.stalled_since = now;
+    return Front::kStalled;
+  }
+  const std::chrono::nanoseconds stall(wait_tuning().stall_ns.load(std::memory_order_relaxed));
+  if (now - seat.stalled_since < stall) return Front::kStalled;
+  seat.stalled_since = now;
+  if (attachment_->announced_by_living(position)) return Front::kStalled;
+  WARREN_CRASH_POINT(bury_decided);  // the verdict is lost; the next consumer comes to the same
+  if (sequence(position).compare_exchange_strong(found, layout::buried(position), std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
+    WARREN_CRASH_POINT(bury_done);  // counted too low by one
+    header_->buried.fetch_add(1, std::memory_order_relaxed);
+  }
+  return Front::kItem;
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,183 @@
+#include <warren/ipc/detail/process.h>
+
+#include <warren/ipc/detail/check.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+namespace warren::detail {
+namespace {
+
+// Reads the n-th field after the command name, counted from 3 as proc(5) does. The name may hold spaces and
+// parentheses, so fields count from the last ')'.
+std::string_view stat_field(std::string_view stat, int number) {
+  const std::size_t end_of_name = stat.rfind(')');
+  if (end_of_name == std::string_view::npos) return {};
+  stat.remove_prefix(end_of_name + 1);
+  for (int field = 2; !stat.empty();) {
+    const std::size_t begin = stat.find_first_not_of(' ');
+    if (begin == std::string_view::npos) return {};
+    stat.remove_prefix(begin);
+    const std::size_t end = std::min(stat.find(' '), stat.size());
+    if (++field == number) return stat.substr(0, end);
+    stat.remove_prefix(end);
+  }
+  return {};
+}
+
+std::uint64_t to_number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::uint32_t inode_of(const char* path) {
+  struct stat st {};
+  return ::stat(path, &st) == 0 ? static_cast<std::uint32_t>(st.st_ino) : 0;
+}
+
+ProcessIdentity read_identity() {
+  const pid_t pid = ::getpid();
+  const StatResult result = read_process_stat(pid);
+  ProcessIdentity self{.pid = pid,
+                       .start_time = result.stat ? result.stat->start_time : 0,
+                       .pid_namespace = inode_of("/proc/self/ns/pid"),
+                       .time_namespace = inode_of("/proc/self/ns/time")};
+  // A kernel without time namespaces has but one.
+  if (self.time_namespace == 0 && self.pid_namespace != 0 && errno == ENOENT) self.time_namespace = 1;
+  return self;
+}
+
+// What the first thread of this process read, for the others: one that starts when no descriptor is left must still know
+// who it is. `epoch` is stored last. Two threads may write at once: the same values.
+struct SharedIdentity {
+  std::atomic<std::uint64_t> epoch{0};
+  std::atomic<pid_t> pid{0};
+  std::atomic<std::uint64_t> start_time{0};
+  std::atomic<std::uint32_t> pid_namespace{0};
+  std::atomic<std::uint32_t> time_namespace{0};
+};
+constinit SharedIdentity shared_identity;
+
+bool load_shared_identity(std::uint64_t epoch, ProcessIdentity& to) {
+  if (shared_identity.epoch.load(std::memory_order_acquire) != epoch) return false;  // [L14] pairs with L15
+  to = {.pid = shared_identity.pid.load(std::memory_order_relaxed),
+        .start_time = shared_identity.start_time.load(std::memory_order_relaxed),
+        .pid_namespace = shared_identity.pid_namespace.load(std::memory_order_relaxed),
+        .time_namespace = shared_identity.time_namespace.load(std::memory_order_relaxed)};
+  return true;
+}
+
+void share_identity(std::uint64_t epoch, const ProcessIdentity& self) {
+  shared_identity.pid.store(self.pid, std::memory_order_relaxed);
+  shared_identity.start_time.store(self.start_time, std::memory_order_relaxed);
+  shared_identity.pid_namespace.store(self.pid_namespace, std::memory_order_relaxed);
+  shared_identity.time_namespace.store(self.time_namespace, std::memory_order_relaxed);
+  shared_identity.epoch.store(epoch, std::memory_order_release);  // [L15] after the fields; pairs with L14
+}
+
+template <class StartMatches>
+bool dead_unless(pid_t pid, StartMatches start_matches) {
+  const int saved_errno = errno;
+  bool dead = false;
+  if (pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH)) {
+    dead = true;
+  } else if (const StatResult result = read_process_stat(pid); result.stat) {
+    const ProcessStat& stat = *result.stat;
+    const bool zombie = stat.state == 'Z' || stat.state == 'X' || stat.state == 'x';
+    dead = !start_matches(stat.start_time) || (zombie && stat.threads <= 1);
+  } else {
+    dead = result.error == StatError::kGone && ::kill(pid, 0) != 0 && errno == ESRCH;
+  }
+  errno = saved_errno;
+  return dead;
+}
+
+}  // namespace
+
+StatResult read_process_stat(pid_t pid) noexcept {
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
+  const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {.stat = {}, .error = errno == ENOENT ? StatError::kGone : StatError::kUnknown};
+  std::array<char, 1024> text{};
+  ssize_t length = 0;
+  do length = ::read(fd, text.data(), text.size());
+  while (length < 0 && errno == EINTR);
+  const int error = errno;
+  ::close(fd);
+  if (length < 0) return {.stat = {}, .error = error == ESRCH ? StatError::kGone : StatError::kUnknown};
+  const std::string_view stat(text.data(), static_cast<std::size_t>(length));
+  const std::string_view state = stat_field(stat, 3);
+  const std::string_view start = stat_field(stat, 22);
+  if (state.empty() || start.empty()) return {};
+  return {.stat = ProcessStat{.state = state[0], .start_time = to_number(start), .threads = to_number(stat_field(stat, 20))},
+          .error = {}};
+}
+
+bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept {
+  return dead_unless(pid, [&](std::uint64_t found) { return found == start_time; });
+}
+
+bool confirmed_dead(const layout::LaneIdentity& identity, std::uint64_t start_time) noexcept {
+  return dead_unless(static_cast<pid_t>(identity.pid), [&](std::uint64_t found) {
+    const bool low = (static_cast<std::uint32_t>(found) & layout::LaneIdentity::kStartMask) == identity.start_low;
+    return low && (start_time == 0 || start_time == found);
+  });
+}
+
+const ProcessIdentity& this_process() noexcept {
+  thread_local ProcessIdentity identity;
+  thread_local std::uint64_t read_in_epoch = 0;
+  const std::uint64_t epoch = process_epoch();
+  if (read_in_epoch == epoch) return identity;
+  if (!load_shared_identity(epoch, identity)) {
+    identity = read_identity();
+    if (!identity.known()) return identity;
+    share_identity(epoch, identity);
+  }
+  read_in_epoch = epoch;
+  return identity;
+}
+
+namespace {
+constexpr std::uint64_t kNotYet = 0;
+}
+constinit std::atomic<const std::uint64_t*> epoch_page{&kNotYet};
+
+// At first use, and in every forked child, where the page reads 0 again. No mutex: another thread might have held it
+// at the fork.
+std::uint64_t renew_epoch() noexcept {
+  auto* page = const_cast<std::uint64_t*>(epoch_page.load(std::memory_order_relaxed));
+  if (page == &kNotYet) {
+    void* memory = ::mmap(nullptr, layout::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    WARREN_CHECK(memory != MAP_FAILED && ::madvise(memory, layout::kPage, MADV_WIPEONFORK) == 0,
+                 "the kernel gave no page that a fork wipes (MADV_WIPEONFORK, Linux 4.14)");
+    const std::uint64_t* expected = &kNotYet;
+    page = static_cast<std::uint64_t*>(memory);
+    if (!epoch_page.compare_exchange_strong(expected, page, std::memory_order_relaxed)) {
+      ::munmap(memory, layout::kPage);
+      page = const_cast<std::uint64_t*>(expected);
+    }
+  }
+  std::uint64_t fresh = 0;
+  while (fresh == 0) {
+    if (::getrandom(&fresh, sizeof fresh, 0) != sizeof fresh) fresh = 0;
+  }
+  std::uint64_t current = 0;
+  const std::atomic_ref<std::uint64_t> epoch(*page);
+  return epoch.compare_exchange_strong(current, fresh, std::memory_order_relaxed) ? fresh : current;
+}
+
+}  // namespace warren::detail

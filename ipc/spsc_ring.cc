@@ -1,0 +1,120 @@
+#include <warren/ipc/detail/spsc_ring.h>
+
+#include <absl/strings/str_cat.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace warren::detail {
+
+using layout::SideOwner;
+
+std::size_t SpscRing::bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept {
+  return sizeof(layout::SpscRingHeader) + std::bit_ceil(capacity) * slot_bytes;
+}
+
+void SpscRing::initialise(layout::SpscRingHeader& header, std::size_t capacity, std::size_t slot_bytes) noexcept {
+  header.capacity = std::bit_ceil(capacity);
+  header.slot_bytes = static_cast<std::uint32_t>(slot_bytes);
+}
+
+absl::StatusOr<std::uint64_t> SpscRing::check(const layout::SpscRingHeader& header, std::size_t available,
+                                              std::size_t slot_bytes) {
+  const absl::Status corrupt = absl::DataLossError("the header of the ring is corrupt: its geometry");
+  if (available < sizeof header) return corrupt;
+  const std::uint64_t capacity = read_once(header.capacity);
+  const bool sized = read_once(header.slot_bytes) == slot_bytes && std::has_single_bit(capacity) &&
+                     capacity <= (available - sizeof header) / slot_bytes;
+  if (!sized) return corrupt;
+  return capacity;
+}
+
+SpscRing::SpscRing(Attachment& attachment, layout::SpscRingHeader& header, std::uint64_t capacity,
+                   std::size_t slot_bytes)
+    : attachment_(&attachment),
+      header_(&header),
+      slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
+      capacity_(capacity),
+      slot_bytes_(slot_bytes),
+      sides_(std::make_shared<SpscSides>()) {}
+
+// The side's owner word goes from 0, or from an owner who is gone, to this thread by one CAS: of two who try, one wins.
+absl::Status SpscRing::claim(Side which) noexcept {
+  const bool producer = which == Side::kProducer;
+  SpscSide& mine = side(which);
+  if (mine.mine()) return absl::OkStatus();
+  const Seat& seat = attachment_->seat();
+  if (seat.lane == nullptr || seat.sharing) {
+    return absl::ResourceExhaustedError("no memory for this thread's lane in the queue's segment");
+  }
+  std::atomic<std::uint64_t>& word = producer ? header_->producer : header_->consumer;
+  std::uint64_t found = word.load(std::memory_order_acquire);  // [S12] pairs with S11
+  for (;;) {
+    const SideOwner owner = SideOwner::from(found);
+    const bool me_already = owner.owned && owner.lane == seat.lane_index && owner.generation == seat.generation;
+    if (owner.owned && !me_already && attachment_->holds_lane(owner.lane, owner.generation)) {
+      const auto identity =
+          layout::LaneIdentity::from(attachment_->lane(owner.lane).identity.load(std::memory_order_relaxed));
+      return absl::AlreadyExistsError(absl::StrCat("the ", producer ? "producer" : "consumer",
+                                                   "'s side belongs to thread ",
+                                                   attachment_->lane(owner.lane).thread_id.load(std::memory_order_relaxed),
+                                                   " of process ", identity.pid, ", which is alive"));
+    }
+    const SideOwner me{.lane = seat.lane_index, .generation = seat.generation, .owned = true};
+    if (word.compare_exchange_strong(found, me.word(), std::memory_order_acq_rel)) break;  // [S11] pairs with S12
+  }
+  WARREN_CRASH_POINT(side_claimed);  // taken over from here in turn; nothing of the ring has changed
+  return adopt_index(which);
+}
+
+// Goes on where the words in shared memory say, never where a private copy did.
+absl::Status SpscRing::adopt_index(Side which) noexcept {
+  SpscSide& mine = side(which);
+  const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [S13] what the last owner committed; pairs with S2
+  const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S14] pairs with S4
+  if (tail - head > capacity_) return absl::DataLossError("the ring's indices are corrupt");
+  mine.own = which == Side::kProducer ? tail : head;
+  mine.other = which == Side::kProducer ? head : tail;
+  if (which == Side::kProducer) {
+    header_->committing.store(0, std::memory_order_release);  // [S19] not before the dead owner's tail; pairs with S9
+  }
+  mine.epoch.store(process_epoch(), std::memory_order_relaxed);
+  mine.thread.store(thread_token(), std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+std::size_t SpscRing::until_wrap(Side which) const noexcept {
+  return static_cast<std::size_t>(capacity_ - (side(which).own & (capacity_ - 1)));
+}
+
+std::size_t SpscRing::approx_size() const noexcept {
+  const std::uint64_t head = header_->head.load(std::memory_order_relaxed);
+  const std::uint64_t tail = header_->tail.load(std::memory_order_relaxed);
+  return static_cast<std::size_t>(std::min(tail - std::min(head, tail), capacity_));
+}
+
+void SpscRing::close() noexcept {
+  header_->closed.store(1, std::memory_order_seq_cst);  // [S7] pairs with S8
+  notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
+  notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
+}
+
+// Closed, nothing left, and no commit under way that looked at `closed` before it was set: the barrier makes a producer
+// either show its `committing` here or see `closed` there. A dead producer's commit will never come.
+bool SpscRing::drained() const noexcept {
+  if (!closed()) return false;
+  if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
+    (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+  }
+  if (header_->committing.load(std::memory_order_seq_cst) != 0) {  // [S9] pairs with S10, S5, S6
+    const SideOwner owner = SideOwner::from(header_->producer.load(std::memory_order_acquire));  // [S15] pairs with S11
+    if (owner.owned && attachment_->holds_lane(owner.lane, owner.generation)) return false;
+  }
+  return header_->tail.load(std::memory_order_acquire) ==  // [S16] pairs with S2
+         header_->head.load(std::memory_order_acquire);    // [S17] pairs with S4
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,103 @@
+#include <warren/ipc/detail/wait.h>
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+namespace warren::detail {
+namespace {
+
+constexpr std::uint32_t kW = 1;
+constexpr std::uint32_t kNext = 2;  // one step of the sequence
+
+// Shared between processes: no FUTEX_PRIVATE_FLAG.
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* timeout) noexcept {
+  return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, timeout, nullptr,
+                   FUTEX_BITSET_MATCH_ANY);
+}
+
+// Of the machine, not of this process's affinity: who is pinned to one processor may wait for who is pinned to another.
+// Where both share one, the window learns that spinning does not pay.
+bool single_processor() noexcept {
+  static const bool single = ::sysconf(_SC_NPROCESSORS_ONLN) <= 1;
+  return single;
+}
+
+timespec to_timespec(std::chrono::steady_clock::time_point t) noexcept {
+  const auto since = t.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  return {.tv_sec = static_cast<time_t>(seconds.count()), .tv_nsec = static_cast<long>((since - seconds).count())};
+}
+
+}  // namespace
+
+std::uint32_t Spinner::tries() noexcept {
+  if (single_processor()) return 0;
+  if (const std::uint32_t now = window(); now != 0) return now;
+  const std::uint32_t calls = calls_.load(std::memory_order_relaxed) + 1;
+  calls_.store(calls, std::memory_order_relaxed);
+  return calls % kProbeEach == 0 ? kMin : 0;
+}
+
+WaitTuning& wait_tuning() noexcept {
+  static WaitTuning tuning;
+  return tuning;
+}
+
+std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept {
+  const WaitTuning& tuning = wait_tuning();
+  const std::int64_t wanted = tuning.slice_per_lane_ns.load(std::memory_order_relaxed) * std::max(lanes, 1u);
+  const std::int64_t least = tuning.slice_min_ns.load(std::memory_order_relaxed);
+  const std::int64_t most = std::max(least, tuning.slice_max_ns.load(std::memory_order_relaxed));
+  return std::chrono::nanoseconds(std::clamp(wanted, least, most));
+}
+
+bool join_membarrier() noexcept {
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept {
+  const std::uint32_t before = word.fetch_or(kW, std::memory_order_seq_cst);  // [W3] W before the test's loads; pairs with W2
+  if (mode == layout::WaitMode::kMembarrier) {
+    (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);  // pairs with W1
+  }
+  return before | kW;
+}
+
+Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline deadline,
+               std::chrono::nanoseconds slice) noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  // The first slice of waiters that came together ends at different times: one of them sweeps for all.
+  const std::int64_t jitter = (now.time_since_epoch().count() >> 4) % (slice.count() / 4 + 1);
+  const auto slice_end = now + slice - std::chrono::nanoseconds(jitter);
+  const bool slice_first = slice_end < deadline.time();
+  const timespec until = to_timespec(slice_first ? slice_end : deadline.time());
+  const long result = futex(word, FUTEX_WAIT_BITSET, armed, &until);
+  return result != 0 && errno == ETIMEDOUT && slice_first ? Slept::kSliceExpired : Slept::kWoken;
+}
+
+// The word changes before anybody is woken, by CAS: storing {sequence + 1, 0} would let a late notifier turn the
+// sequence back and put to sleep who has not slept yet. With `count` smaller than all, W stays for those who sleep on;
+// only a wake that found fewer sleepers than it was for clears it. Between that wake and the clearing CAS somebody may
+// have gone to sleep under the old word, whom no later notifier would see: hence the second wake
+// (tests/model/wake_one.pml).
+void wake(std::atomic<std::uint32_t>& word, int count) noexcept {
+  std::uint32_t seen = word.load(std::memory_order_relaxed);
+  std::uint32_t changed = 0;
+  do {
+    if ((seen & kW) == 0) return;
+    changed = count == kWakeAll ? (seen + kNext) & ~kW : seen + kNext;
+  } while (!word.compare_exchange_weak(seen, changed, std::memory_order_relaxed));
+  const long woken = futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(count), nullptr);
+  if (count == kWakeAll || woken >= count) return;
+  if (word.compare_exchange_strong(changed, (changed + kNext) & ~kW, std::memory_order_relaxed)) {
+    (void)futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(kWakeAll), nullptr);
+  }
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,34 @@
+#include "child_process.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <cstdio>
+#include <iostream>
+
+namespace warren::detail {
+
+void reset_signals() noexcept {
+  struct sigaction action {};
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL) continue;
+    action = {};
+    action.sa_handler = SIG_DFL;
+    ::sigaction(signal, &action, nullptr);
+  }
+  action = {};
+  action.sa_handler = SIG_IGN;
+  ::sigaction(SIGINT, &action, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void name_process(const std::string& name) noexcept { ::prctl(PR_SET_NAME, name.c_str(), 0, 0, 0); }
+
+void flush_streams() noexcept {
+  std::cout.flush();
+  std::fflush(nullptr);
+}
+
+}  // namespace warren::detail

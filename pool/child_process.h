@@ -1,0 +1,15 @@
+// What every process that a pool forks does first.
+#pragma once
+#include <string>
+
+namespace warren::detail {
+
+// Handlers that the application installed are not for its children; Ctrl-C at the terminal is the application's to
+// handle, and reaches every process of its group.
+void reset_signals() noexcept;
+// As ps -T and /proc show it; 15 characters.
+void name_process(const std::string& name) noexcept;
+// Writes out what stdout, stderr and std::cout hold, so that a fork does not copy it.
+void flush_streams() noexcept;
+
+}  // namespace warren::detail

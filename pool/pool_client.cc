@@ -1,0 +1,337 @@
+#include <warren/pool/detail/pool_client.h>
+
+#include <absl/strings/str_cat.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <warren/ipc/segment.h>
+#include <warren/pool/detail/task_error.h>
+#include <warren/pool/pool.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "child_process.h"
+#include "pool_client_impl.h"
+#include "supervisor.h"
+#include "usable_cpus.h"
+#include "worker.h"
+
+namespace warren::detail {
+namespace {
+
+using PoolPhase = layout::PoolHeader::Phase;
+
+absl::Status refused(const std::string& why) {
+  TaskError error;
+  error.kind = TaskError::Kind::kRefused;
+  error.what = why;
+  return make_task_status(absl::StatusCode::kFailedPrecondition, error);
+}
+
+bool readable(int fd, int timeout_ms) {
+  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, timeout_ms) == 1;
+}
+
+}  // namespace
+
+// --- life ------------------------------------------------------------------------------------------------------------
+
+PoolClient::Impl::Impl(Attachment::Pointer attachment, int control)
+    : attachment_(std::move(attachment)), table_(*attachment_), control_(control), epoch_(process_epoch()) {}
+
+PoolClient::Impl::~Impl() {
+  if (control_ >= 0) ::close(control_);
+  if (supervisor_pidfd_ >= 0) ::close(supervisor_pidfd_);
+}
+
+absl::Status PoolClient::Impl::start(const PoolOptions& options) {
+  const pid_t self = ::getpid();
+  table_.header().application_pid = static_cast<std::uint32_t>(self);
+  std::function<void()> initializer;
+  if (options.initializer) initializer = [&options] { options.initializer(); };
+  flush_streams();
+  supervisor_ = ::fork();
+  if (supervisor_ < 0) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot fork the pool's supervisor: ", std::strerror(errno)));
+  }
+  if (supervisor_ == 0) {
+    run_supervisor(table_, {.application = self, .control = control_, .initializer = initializer, .name = options.name});
+  }
+  supervisor_pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, supervisor_, 0));
+  if (supervisor_pidfd_ >= 0) return absl::OkStatus();
+  const int error = errno;
+  ::kill(supervisor_, SIGKILL);
+  ::waitpid(supervisor_, nullptr, 0);
+  return absl::ResourceExhaustedError(absl::StrCat("cannot watch the pool's supervisor: ", std::strerror(error)));
+}
+
+void PoolClient::Impl::change_phase(PoolPhase phase) {
+  std::atomic<PoolPhase>& word = table_.header().phase;
+  PoolPhase current = word.load(std::memory_order_relaxed);
+  while (current == PoolPhase::kOpen || (current == PoolPhase::kClosing && phase == PoolPhase::kTerminating)) {
+    if (word.compare_exchange_weak(current, phase, std::memory_order_seq_cst)) break;  // [P11] pairs with P5, P6, P12
+  }
+  ring(control_);
+}
+
+absl::Status PoolClient::Impl::join(Deadline deadline) {
+  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !supervisor_dead_) {  // [P13] pairs with P10
+    return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
+  }
+  while (!readable(supervisor_pidfd_, deadline.forever() ? -1 : 0)) {
+    if (deadline.expired()) return absl::DeadlineExceededError("the pool has not ended yet");
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining().ns());
+    (void)readable(supervisor_pidfd_, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1000)));
+  }
+  {
+    const std::scoped_lock lock(join_mutex_);
+    if (!reaped_) {
+      siginfo_t info{};
+      while (::waitid(P_PIDFD, static_cast<id_t>(supervisor_pidfd_), &info, WEXITED) != 0 && errno == EINTR) {
+      }
+      reaped_ = true;
+    }
+  }
+  if (table_.unfinished()) supervisor_died();
+  if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
+  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken) return refusal();  // [P14] pairs with P10
+  return absl::OkStatus();
+}
+
+// --- the supervisor's death ------------------------------------------------------------------------------------------
+
+void PoolClient::Impl::look_after_supervisor() {
+  if (!mine() || supervisor_dead_ || !readable(supervisor_pidfd_, 0)) return;
+  if (table_.unfinished()) supervisor_died();
+}
+
+// Nobody would notice a worker's death any more. The kernel kills the workers with the supervisor (PR_SET_PDEATHSIG);
+// they have to be gone before their tasks are given up, since they may still be writing.
+void PoolClient::Impl::supervisor_died() {
+  const std::scoped_lock lock(death_mutex_);
+  if (supervisor_dead_) return;
+  for (std::uint32_t i = 0; i < table_.worker_count(); ++i) {
+    const auto pid = static_cast<pid_t>(table_.worker(i).pid.load(std::memory_order_relaxed));
+    const auto lane = layout::WorkerLane::from(table_.worker(i).lane.load(std::memory_order_relaxed));
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    while (pid != 0 && attachment_->holds_lane(lane.index, lane.generation) && std::chrono::steady_clock::now() < give_up) {
+      ::usleep(1000);
+    }
+  }
+  table_.header().phase.store(PoolPhase::kBroken, std::memory_order_seq_cst);  // [P15] no more submits; pairs with P12
+  supervisor_dead_ = true;
+  do table_.lose_all(layout::Loss::kSupervisorGone);
+  while (table_.unfinished() && ::usleep(100) == 0);
+  table_.wake_everybody();
+}
+
+std::string PoolClient::Impl::diagnosis() {
+  const layout::PoolHeader& header = table_.header();
+  if (header.diagnosed.load(std::memory_order_acquire) == 0) return "its workers cannot be started";  // [P9] pairs with P1, P8
+  std::array<char, sizeof header.diagnosis> text{};
+  std::memcpy(text.data(), header.diagnosis, text.size() - 1);
+  return text.data();
+}
+
+absl::Status PoolClient::Impl::refusal() {
+  if (!mine()) return refused("the pool belongs to the process that made it, not to a child that it forked");
+  switch (table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
+    case PoolPhase::kOpen:
+      return absl::OkStatus();
+    case PoolPhase::kBroken:
+      if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed");
+      return refused(absl::StrCat("the pool is broken: ", diagnosis()));
+    default:
+      return refused("the pool is closed");
+  }
+}
+
+absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) {
+  const layout::TaskSlot& slot = table_.slot(index);
+  TaskError error;
+  error.attempt = attempt;
+  switch (slot.loss) {
+    case layout::Loss::kWorkerDied:
+      error.kind = TaskError::Kind::kDied;
+      error.worker = static_cast<pid_t>(slot.worker);
+      error.signal = slot.signal;
+      error.exit_code = slot.exit_code;
+      return make_task_status(absl::StatusCode::kAborted, error);
+    case layout::Loss::kTerminated:
+      error.kind = TaskError::Kind::kCancelled;
+      error.what = "the pool was terminated";
+      return make_task_status(absl::StatusCode::kCancelled, error);
+    case layout::Loss::kSupervisorGone:
+      error.kind = TaskError::Kind::kRefused;
+      error.what = "the pool's supervisor was killed";
+      return make_task_status(absl::StatusCode::kUnavailable, error);
+    case layout::Loss::kBroken:
+      return refused(absl::StrCat("the pool is broken: ", diagnosis()));
+  }
+  return absl::DataLossError("the task's record is corrupt");
+}
+
+// --- slots -----------------------------------------------------------------------------------------------------------
+
+std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, absl::Status& refused_because) {
+  std::optional<TaskRef> task;
+  const auto test = [&] {
+    refused_because = refusal();
+    if (!refused_because.ok()) return true;
+    const std::scoped_lock lock(mutex_);
+    task = acquire_locked();
+    return task.has_value();
+  };
+  if (!test() && wait_for_one) (void)wait(table_.completions(), Deadline::never(), test);
+  return task;
+}
+
+// From the cheapest to the dearest: a slot known to be free; one never used; those that workers freed; more memory;
+// those of finished tasks, whose results move into their tickets.
+std::optional<TaskRef> PoolClient::Impl::acquire_locked() {
+  for (;;) {
+    while (!free_.empty()) {
+      const std::uint32_t slot = free_.back();
+      free_.pop_back();
+      if (const std::optional<TaskRef> task = table_.allocate(slot)) return task;
+    }
+    const std::uint64_t committed = table_.committed();
+    if (fresh_ < committed) {
+      free_.push_back(static_cast<std::uint32_t>(fresh_++));
+      continue;
+    }
+    if (find_free_slots_locked()) continue;
+    if (committed < table_.capacity() && table_.commit_more().ok()) continue;
+    harvest_locked();
+    if (free_.empty()) return std::nullopt;
+  }
+}
+
+bool PoolClient::Impl::find_free_slots_locked() {
+  for (std::uint64_t slot = 0; slot < fresh_; ++slot) {
+    if (table_.state(static_cast<std::uint32_t>(slot)).phase == TaskTable::Phase::kFree) {
+      free_.push_back(static_cast<std::uint32_t>(slot));
+    }
+  }
+  return free_.size() >= fresh_ / 8 + 1 || (fresh_ == table_.capacity() && !free_.empty());
+}
+
+void PoolClient::Impl::harvest_locked() {
+  for (std::uint32_t slot = 0; slot < tickets_.size(); ++slot) {
+    const Ticket* ticket = tickets_[slot];
+    if (ticket == nullptr || !table_.state(slot).ended()) continue;
+    const std::unique_lock lock(ticket->mutex_, std::try_to_lock);
+    if (!lock || !ticket->movable_locked()) continue;
+    ticket->settle_locked();
+    table_.free({.slot = slot, .generation = ticket->generation_});
+    tickets_[slot] = nullptr;
+    free_.push_back(slot);
+  }
+}
+
+void PoolClient::Impl::remember(const Ticket& ticket) {
+  const std::scoped_lock lock(mutex_);
+  if (tickets_.size() <= ticket.slot_) tickets_.resize(std::max<std::size_t>(table_.committed(), ticket.slot_ + 1));
+  tickets_[ticket.slot_] = &ticket;
+}
+
+void PoolClient::Impl::give_back(std::uint32_t slot) {
+  const std::scoped_lock lock(mutex_);
+  free_.push_back(slot);
+}
+
+void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) {
+  const std::scoped_lock lock(mutex_);
+  if (tickets_[ticket.slot_] == &ticket) tickets_[ticket.slot_] = nullptr;
+  if (slot_is_free) free_.push_back(ticket.slot_);
+}
+
+// --- PoolClient ------------------------------------------------------------------------------------------------------
+
+PoolClient::PoolClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PoolClient::~PoolClient() = default;
+
+absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions& options) {
+  const std::uint32_t workers = options.workers != 0 ? options.workers : usable_cpus();
+  if (workers > layout::kMaxWorkers) {
+    return absl::InvalidArgumentError(absl::StrCat(workers, " workers: a pool has at most ", layout::kMaxWorkers));
+  }
+  if (options.max_pending == 0 || options.max_pending > layout::kMaxTasks) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_pending is ", options.max_pending, ": it must be 1 to ", layout::kMaxTasks));
+  }
+  freeze();
+  absl::StatusOr<Attachment::Pointer> attachment = absl::ResourceExhaustedError("");
+  // Where the address space is limited (ulimit -v), less of it is reserved for large arguments and results.
+  for (std::uint64_t scale = 1; scale <= 256 && absl::IsResourceExhausted(attachment.status()); scale *= 16) {
+    const SegmentPlan plan = TaskTable::plan(workers, options.max_pending, options.name, scale);
+    attachment = Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(options.max_pending, scale)});
+  }
+  if (!attachment.ok()) return attachment.status();
+  const int control = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  auto impl = std::make_unique<Impl>(*std::move(attachment), control);
+  if (control < 0) return absl::ResourceExhaustedError(absl::StrCat("cannot make an eventfd: ", std::strerror(errno)));
+  if (absl::Status status = impl->start(options); !status.ok()) return status;
+  return std::shared_ptr<PoolClient>(new PoolClient(std::move(impl)));
+}
+
+std::unique_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
+
+std::unique_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
+
+std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
+  if (!submission.function) {
+    return std::make_unique<Ticket>(
+        refused("the task's function came from a library that was loaded after the pool was made: workers do not know it"));
+  }
+  absl::Status refusal;
+  const std::optional<TaskRef> task = impl_->acquire(wait, refusal);
+  if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
+
+  TaskTable& table = impl_->table();
+  layout::TaskSlot& slot = table.slot(task->slot);
+  struct Growing {
+    TaskTable& table;
+    TaskRef task;
+  } growing{table, *task};
+  Writer writer(
+      slot.arguments,
+      [](void* context, std::size_t used, std::size_t needed) {
+        const auto& g = *static_cast<Growing*>(context);
+        return g.table.grow_arguments(g.task, used, needed);
+      },
+      &growing);
+  submission.encode(writer);
+  if (absl::Status status = writer.ok() ? impl_->refusal() : writer.status(); !status.ok()) {
+    table.withdraw(*task);
+    impl_->give_back(task->slot);
+    return std::make_unique<Ticket>(std::move(status));
+  }
+  slot.arguments_bytes = writer.size();
+  slot.function_module = submission.function->module;
+  slot.function_offset = submission.function->offset;
+  slot.retries = submission.options.retries;
+  slot.retry_on = static_cast<std::uint32_t>(submission.options.retry_on);
+  auto ticket = std::make_unique<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
+  impl_->remember(*ticket);
+  table.publish(*task);
+  return ticket;
+}
+
+bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test) {
+  return impl_->wait(impl_->table().completions(), deadline, test);
+}
+
+std::uint32_t PoolClient::workers() const noexcept { return impl_->table().worker_count(); }
+bool PoolClient::mine() const noexcept { return impl_->mine(); }
+void PoolClient::close() { impl_->change_phase(PoolPhase::kClosing); }
+void PoolClient::terminate() { impl_->change_phase(PoolPhase::kTerminating); }
+absl::Status PoolClient::join(Deadline deadline) { return impl_->join(deadline); }
+
+}  // namespace warren::detail

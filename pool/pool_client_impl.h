@@ -1,0 +1,78 @@
+// What PoolClient hides: the table, and what this process remembers of its slots.
+#pragma once
+#include <warren/pool/detail/pool_client.h>
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "task_table.h"
+
+namespace warren::detail {
+
+class PoolClient::Impl {
+ public:
+  Impl(Attachment::Pointer attachment, int control);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // Forks the supervisor.
+  absl::Status start(const PoolOptions& options);
+
+  [[nodiscard]] TaskTable& table() noexcept { return table_; }
+  [[nodiscard]] bool mine() const noexcept { return epoch_ == process_epoch(); }
+  // Why a submit is refused now; OK: it is not.
+  [[nodiscard]] absl::Status refusal();
+  // A slot in ALLOC. nullopt: the table is full, or `refused` says why.
+  std::optional<TaskRef> acquire(bool wait, absl::Status& refused);
+  // `ticket` waits for the task in its slot: its result may be moved out of the way.
+  void remember(const Ticket& ticket);
+  // A slot that was acquired and not used.
+  void give_back(std::uint32_t slot);
+  // The ticket lets go of its slot, which is free unless the task goes on.
+  void forget(const Ticket& ticket, bool slot_is_free);
+
+  // Waits on `word`, and looks after the supervisor meanwhile.
+  template <class Test>
+  bool wait(std::atomic<std::uint32_t>& word, Deadline deadline, Test&& test) {
+    const auto progress = [&test] { return test() ? Progress::kDone : Progress::kBlocked; };
+    thread_local Spinner spinner;
+    return await(word, table_.attachment().wait_mode(), spinner, deadline, progress,
+                 [] { return kLookAfterSupervisor; }, [this] { look_after_supervisor(); });
+  }
+
+  void change_phase(layout::PoolHeader::Phase phase);
+  absl::Status join(Deadline deadline);
+  // Of a task in LOST.
+  [[nodiscard]] absl::Status loss(std::uint32_t slot, std::uint32_t attempt);
+
+ private:
+  static constexpr std::chrono::nanoseconds kLookAfterSupervisor = std::chrono::milliseconds(250);
+
+  std::optional<TaskRef> acquire_locked();
+  bool find_free_slots_locked();
+  void harvest_locked();
+  void look_after_supervisor();
+  void supervisor_died();
+  [[nodiscard]] std::string diagnosis();
+
+  Attachment::Pointer attachment_;
+  TaskTable table_;
+  int control_;
+  std::uint64_t epoch_;  // the process that made the pool
+  pid_t supervisor_ = 0;
+  int supervisor_pidfd_ = -1;
+
+  std::mutex mutex_;                    // of the slots below
+  std::vector<std::uint32_t> free_;     // hints: the state words decide
+  std::uint64_t fresh_ = 0;             // slots below were used before
+  std::vector<const Ticket*> tickets_;  // by slot
+
+  std::mutex join_mutex_;
+  bool reaped_ = false;
+  std::mutex death_mutex_;
+  std::atomic<bool> supervisor_dead_ = false;
+};
+
+}  // namespace warren::detail

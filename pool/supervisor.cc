@@ -1,0 +1,229 @@
+#include "supervisor.h"
+
+#include <absl/strings/str_cat.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "child_process.h"
+#include "worker.h"
+
+namespace warren::detail {
+namespace {
+
+using PoolPhase = layout::PoolHeader::Phase;
+using Record = layout::WorkerRecord;
+
+int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+std::uint64_t monotonic_ns() {
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+class Supervisor {
+ public:
+  Supervisor(TaskTable& table, const SupervisorStart& start)
+      : table_(table), start_(start), self_(::getpid()), workers_(table.worker_count()) {}
+
+  void run() {
+    const int application = open_pidfd(start_.application);
+    if (application < 0 || ::getppid() != start_.application) return;  // it died before it could be watched
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) start_worker(i);
+    while (!finished()) {
+      const bool application_lives = wait_for_news(application);
+      if (!application_lives) return kill_workers();
+    }
+  }
+
+ private:
+  struct Place {
+    pid_t pid = 0;   // 0: nobody
+    int pidfd = -1;  // -1 with a pid: descriptors ended; looked after every slice
+  };
+
+  // --- phases
+
+  [[nodiscard]] PoolPhase phase() const {
+    return table_.header().phase.load(std::memory_order_acquire);  // [P6] pairs with P3
+  }
+  void set_phase(PoolPhase next) {
+    table_.header().phase.store(next, std::memory_order_seq_cst);  // [P3] tasks are settled; pairs with P4, P5, P6
+    table_.wake_everybody();
+  }
+
+  // True when every process is gone and every task has ended.
+  bool finished() {
+    switch (phase()) {
+      case PoolPhase::kOpen:
+        return false;
+      case PoolPhase::kClosing:
+        if (table_.unfinished()) return false;
+        set_phase(PoolPhase::kStopped);
+        return nobody_left();
+      case PoolPhase::kStopped:
+        return nobody_left();
+      case PoolPhase::kTerminating:
+        return given_up(layout::Loss::kTerminated);
+      case PoolPhase::kBroken:
+        return given_up(layout::Loss::kBroken);
+    }
+    return true;
+  }
+
+  // A submitter that looked at the phase before it changed may still be writing its task: that one is lost later.
+  bool given_up(layout::Loss loss) {
+    kill_workers();
+    table_.lose_all(loss);
+    table_.wake_everybody();
+    return !table_.unfinished();
+  }
+
+  void break_pool(const std::string& why) {
+    layout::PoolHeader& header = table_.header();
+    if (header.diagnosed.load(std::memory_order_acquire) == 0) {  // [P7] pairs with P1
+      std::memcpy(header.diagnosis, why.data(), std::min(why.size(), sizeof header.diagnosis - 1));
+      header.diagnosed.store(1, std::memory_order_release);  // [P8] the text is whole; pairs with P2, P9
+    }
+    PoolPhase current = phase();
+    while (current == PoolPhase::kOpen || current == PoolPhase::kClosing) {
+      if (header.phase.compare_exchange_weak(current, PoolPhase::kBroken, std::memory_order_seq_cst)) break;  // [P10] pairs with P6
+    }
+  }
+
+  // --- waiting
+
+  // Sleeps until something happened, and sees to it. False: the application is dead.
+  bool wait_for_news(int application) {
+    std::vector<pollfd> fds{{.fd = application, .events = POLLIN, .revents = 0},
+                            {.fd = start_.control, .events = POLLIN, .revents = 0}};
+    for (const Place& place : workers_) fds.push_back({.fd = place.pidfd, .events = POLLIN, .revents = 0});
+    // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
+    const int slice_ms = phase() == PoolPhase::kOpen ? 1000 : 10;
+    const int ready = ::poll(fds.data(), fds.size(), slice_ms);
+    if (ready < 0 && errno != EINTR) ::_exit(1);
+    if ((fds[0].revents & POLLIN) != 0) return false;
+    if ((fds[1].revents & POLLIN) != 0) {
+      std::uint64_t rings = 0;
+      (void)!::read(start_.control, &rings, sizeof rings);  // only to empty it: the phase and the table are the truth
+    }
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+      const Place& place = workers_[i];
+      if (place.pid != 0 && (place.pidfd < 0 || fds[i + 2].revents != 0)) reap(i);
+    }
+    return true;
+  }
+
+  // --- workers
+
+  void start_worker(std::uint32_t index) {
+    Record& record = table_.worker(index);
+    record.state.store(Record::State::kStarting, std::memory_order_relaxed);
+    record.lane.store(0, std::memory_order_relaxed);
+    record.current.store(0, std::memory_order_relaxed);
+    record.started_ns.store(monotonic_ns(), std::memory_order_relaxed);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      run_worker(table_, {.index = index, .control = start_.control, .supervisor = self_, .initializer = start_.initializer});
+    }
+    if (pid < 0) {
+      record.state.store(Record::State::kNone, std::memory_order_relaxed);
+      return break_pool(absl::StrCat("no worker could be forked: ", std::strerror(errno)));
+    }
+    record.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
+    workers_[index] = {.pid = pid, .pidfd = open_pidfd(pid)};
+  }
+
+  void reap(std::uint32_t index) {
+    Place& place = workers_[index];
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(place.pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (place.pidfd >= 0) ::close(place.pidfd);
+    const bool exited = info.si_code == CLD_EXITED;
+    const WorkerEnd end{.pid = static_cast<std::uint32_t>(place.pid),
+                        .signal = exited ? 0 : info.si_status,
+                        .exit_code = exited ? info.si_status : 0};
+    place = {};
+    settle(index, end);
+  }
+
+  void settle(std::uint32_t index, const WorkerEnd& end) {
+    Record& record = table_.worker(index);
+    const bool was_ready = record.state.load(std::memory_order_relaxed) != Record::State::kStarting;
+    const std::uint32_t lane = record.lane.load(std::memory_order_relaxed);
+    record.state.store(Record::State::kGone, std::memory_order_relaxed);
+    record.last_signal.store(end.signal, std::memory_order_relaxed);
+    record.last_exit_code.store(end.exit_code, std::memory_order_relaxed);
+    const bool left = phase() == PoolPhase::kStopped && end.signal == 0 && end.exit_code == kWorkerDone;
+    if (!left) table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
+    if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
+    (void)table_.attachment().sweep();
+    if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
+
+    early_deaths_ = was_ready ? 0 : early_deaths_ + 1;
+    if (end.exit_code == kInitializerFailed && end.signal == 0 && !was_ready) return break_pool("a worker's initializer failed");
+    if (early_deaths_ >= kMostEarlyDeaths) return break_pool(died_early(end));
+    record.restarts.fetch_add(1, std::memory_order_relaxed);
+    start_worker(index);
+  }
+
+  void settle_lane(layout::WorkerLane lane, const WorkerEnd& end) {
+    std::uint64_t spinner = lane.index + 1;
+    (void)table_.header().idle_spinner.compare_exchange_strong(spinner, 0, std::memory_order_relaxed);
+    table_.settle_dead_worker(lane, end);
+  }
+
+  static std::string died_early(const WorkerEnd& end) {
+    return absl::StrCat(kMostEarlyDeaths, " workers in a row died before they were ready, the last ",
+                        end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
+  }
+
+  void kill_workers() {
+    for (const Place& place : workers_) {
+      if (place.pid != 0) ::kill(place.pid, SIGKILL);  // a child not yet reaped: the pid is its own
+    }
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+      Place& place = workers_[i];
+      if (place.pid == 0) continue;
+      while (::waitpid(place.pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+      if (place.pidfd >= 0) ::close(place.pidfd);
+      place = {};
+      table_.worker(i).state.store(Record::State::kGone, std::memory_order_relaxed);
+    }
+  }
+
+  [[nodiscard]] bool nobody_left() const {
+    return std::ranges::all_of(workers_, [](const Place& place) { return place.pid == 0; });
+  }
+
+  static constexpr int kMostEarlyDeaths = 5;
+
+  TaskTable& table_;
+  const SupervisorStart& start_;
+  pid_t self_;
+  std::vector<Place> workers_;
+  int early_deaths_ = 0;
+};
+
+}  // namespace
+
+void run_supervisor(TaskTable& table, const SupervisorStart& start) {
+  reset_signals();
+  ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
+  ::signal(SIGTERM, SIG_IGN);
+  name_process("warren-pool");
+  table.header().supervisor_pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
+  Supervisor(table, start).run();
+  table.attachment().leave();
+  ::_exit(0);
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,21 @@
+// The life of a supervisor process: single-threaded, it forks workers, sees them die, settles what they left, and ends
+// with the pool or with the application.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "task_table.h"
+
+namespace warren::detail {
+
+struct SupervisorStart {
+  pid_t application = 0;
+  int control = -1;  // eventfd: rung on close, terminate, and by workers that find nothing to do while closing
+  const std::function<void()>& initializer;
+  const std::string& name;
+};
+
+// In the forked child; ends it.
+[[noreturn]] void run_supervisor(TaskTable& table, const SupervisorStart& start);
+
+}  // namespace warren::detail

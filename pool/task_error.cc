@@ -1,0 +1,165 @@
+#include <absl/status/statusor.h>
+#include <cxxabi.h>
+#include <unistd.h>
+#include <warren/ipc/detail/buffer_writer.h>
+#include <warren/pool/detail/task_error.h>
+
+#include <array>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+namespace warren {
+namespace {
+
+constexpr char kPayloadUrl[] = "warren/TaskError";
+
+// Abseil has a string_view and a Cord of its own.
+absl::string_view absl_view(std::string_view s) { return {s.data(), s.size()}; }
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void attach(absl::Status& status, const TaskError& error) {
+  detail::BufferWriter w;
+  w.put(error);
+  if (w.ok()) status.SetPayload(kPayloadUrl, absl::Cord(absl_view(text_of(w.written()))));
+}
+
+std::string demangled(const char* name) {
+  int failed = 0;
+  const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(name, nullptr, nullptr, &failed),
+                                                        &std::free);
+  return failed == 0 ? readable.get() : name;
+}
+
+std::string signal_name(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name == nullptr ? std::string() : " (SIG" + std::string(name) + ")";
+}
+
+std::string describe_death(const TaskError& e) {
+  return e.signal != 0 ? "killed by signal " + std::to_string(e.signal) + signal_name(e.signal)
+                       : "exited with code " + std::to_string(e.exit_code) + " in the middle of a task";
+}
+
+std::string describe(const TaskError& e) {
+  const std::string worker = "worker " + std::to_string(e.worker);
+  const std::string attempt = "attempt " + std::to_string(e.attempt);
+  switch (e.kind) {
+    case TaskError::Kind::kReturned: return e.what;
+    case TaskError::Kind::kDied: return worker + " died: " + describe_death(e) + ", " + attempt;
+    case TaskError::Kind::kThrew:
+    case TaskError::Kind::kDeadline:
+    case TaskError::Kind::kCancelled:
+    case TaskError::Kind::kRefused:
+    case TaskError::Kind::kUndecodable: break;
+  }
+  std::string text = e.type;
+  if (!text.empty() && !e.what.empty()) text += ": ";
+  text += e.what;
+  return e.worker == 0 ? text : text + " (in " + worker + ", " + attempt + ")";
+}
+
+TaskError here(TaskError::Kind kind, std::uint32_t attempt) {
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  return {.kind = kind, .host = host.data(), .worker = getpid(), .attempt = attempt};
+}
+
+}  // namespace
+
+std::optional<TaskError> task_error(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
+  if (!payload) return std::nullopt;
+  const std::string text(*payload);
+  Reader r(std::as_bytes(std::span(text)));
+  auto error = r.get<TaskError>();
+  if (!error.ok() || r.remaining() != 0 || error->kind > TaskError::Kind::kUndecodable) return std::nullopt;
+  return *std::move(error);
+}
+
+namespace detail {
+
+absl::Status make_task_status(absl::StatusCode code, const TaskError& error) {
+  absl::Status status(code, absl_view(describe(error)));
+  attach(status, error);
+  return status;
+}
+
+absl::Status with_task_error(absl::Status status, const TaskError& error) {
+  if (!task_error(status)) attach(status, error);
+  return status;
+}
+
+absl::Status status_of_returned(absl::Status status, std::uint32_t attempt) {
+  TaskError error = here(TaskError::Kind::kReturned, attempt);
+  error.what = std::string(status.message());
+  return with_task_error(std::move(status), error);
+}
+
+absl::Status status_of_current_exception(std::uint32_t attempt) {
+  TaskError error = here(TaskError::Kind::kThrew, attempt);
+  if (const std::type_info* type = abi::__cxa_current_exception_type()) error.type = demangled(type->name());
+  const auto status_within = [&error](const absl::Status& status) {
+    if (status.ok()) return make_task_status(absl::StatusCode::kUnknown, error);
+    error.what = std::string(status.message());
+    return with_task_error(status, error);
+  };
+  try {
+    throw;
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (const absl::BadStatusOrAccess& e) {
+    return status_within(e.status());
+  } catch (const absl::Status& status) {
+    return status_within(status);
+  } catch (const std::exception& e) {
+    error.type = demangled(typeid(e).name());
+    const char* what = e.what();
+    error.what = what == nullptr ? "" : what;
+  } catch (const std::string& text) {
+    error.what = text;
+  } catch (const char* text) {
+    error.what = text == nullptr ? "" : text;
+  } catch (int value) {
+    error.what = std::to_string(value);
+  } catch (...) {
+    if (error.type.empty()) error.type = "an exception of another language";
+  }
+  return make_task_status(absl::StatusCode::kUnknown, error);
+}
+
+// Code, text, and the payloads: of TaskError, and those of the task's own.
+void put_status(Writer& w, const absl::Status& status) {
+  w.put(static_cast<std::int32_t>(status.raw_code()));
+  w.put(std::string(status.message()));
+  std::vector<std::pair<std::string, std::string>> payloads;
+  status.ForEachPayload([&payloads](absl::string_view url, const absl::Cord& value) {
+    payloads.emplace_back(std::string(url), std::string(value));
+  });
+  w.put(payloads);
+}
+
+absl::Status get_status(Reader& r) {
+  const auto code = r.get<std::int32_t>();
+  const auto message = r.get<std::string>();
+  const auto payloads = r.get<std::vector<std::pair<std::string, std::string>>>();
+  if (!r.ok()) return r.status();
+  if (*code == 0) return r.fail(absl::DataLossError("a task's failure arrived with the code of success"));
+  absl::Status status(static_cast<absl::StatusCode>(*code), absl_view(*message));
+  for (const auto& [url, value] : *payloads) status.SetPayload(absl_view(url), absl::Cord(absl_view(value)));
+  return status;
+}
+
+}  // namespace detail
+}  // namespace warren

@@ -1,0 +1,381 @@
+#include "task_table.h"
+
+#include <warren/ipc/detail/crash_point.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace warren::detail {
+namespace {
+
+using layout::BlockOwner;
+using layout::TaskSlot;
+using State = TaskTable::State;
+using Phase = TaskTable::Phase;
+
+constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return (bytes + to - 1) / to * to; }
+
+// Where the parts lie.
+struct Plan {
+  std::uint64_t capacity, workers, hints, slots, heap;
+};
+Plan plan_of(std::size_t max_pending) {
+  Plan plan{};
+  plan.capacity = std::clamp<std::uint64_t>(round_up(max_pending, layout::kPage / sizeof(TaskSlot)), layout::kPage / sizeof(TaskSlot), layout::kMaxTasks);
+  plan.workers = layout::kPage;
+  plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
+  plan.slots = round_up(plan.hints + MpmcRing<1>::bytes_for(2 * plan.capacity), layout::kPage);
+  plan.heap = plan.slots + plan.capacity * sizeof(TaskSlot);
+  return plan;
+}
+std::uint64_t first_slots(std::uint64_t capacity) { return std::min(capacity, layout::kSlotsStep); }
+
+BlockOwner arguments_owner(TaskRef task) {
+  return {.role = BlockOwner::Role::kArguments, .generation = task.generation, .slot = task.slot};
+}
+BlockOwner result_owner(std::uint32_t slot, State state) {
+  return {.role = BlockOwner::Role::kResult, .attempt = state.attempt, .generation = state.generation, .slot = slot};
+}
+State freed(State state) {
+  return {.generation = (state.generation + 1) & State::kGenerationMask, .phase = Phase::kFree};
+}
+
+}  // namespace
+
+std::size_t TaskTable::reserved_bytes(std::size_t max_pending, std::uint64_t scale) {
+  std::array<layout::BlockClass, layout::kBlockClasses> classes{};
+  return BlockHeap::plan(classes, plan_of(max_pending).heap, scale);
+}
+
+SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, const std::string& name,
+                            std::uint64_t scale) {
+  const Plan plan = plan_of(max_pending);
+  return {.kind = layout::ObjectKind::kPool,
+          .size = plan.slots + first_slots(plan.capacity) * sizeof(TaskSlot),
+          .element = {},
+          .wait_words = {static_cast<std::uint32_t>(plan.hints + offsetof(layout::MpmcRingHeader, not_empty)),
+                         offsetof(layout::PoolHeader, completions)},
+          .initialise = [=](std::span<std::byte> object) {
+            auto& header = *reinterpret_cast<layout::PoolHeader*>(object.data());
+            header.table_capacity = plan.capacity;
+            header.workers_offset = plan.workers;
+            header.hints_offset = plan.hints;
+            header.slots_offset = plan.slots;
+            header.worker_count = workers;
+            BlockHeap::plan(header.classes, plan.heap, scale);
+            std::memcpy(header.name, name.data(), std::min(name.size(), sizeof header.name - 1));
+            header.slots_committed.store(first_slots(plan.capacity), std::memory_order_relaxed);
+            header.phase.store(layout::PoolHeader::Phase::kOpen, std::memory_order_relaxed);
+            MpmcRing<1>::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data() + plan.hints),
+                                    2 * plan.capacity, sizeof(std::uint64_t));
+          }};
+}
+
+TaskTable::TaskTable(Attachment& attachment) noexcept
+    : attachment_(&attachment),
+      header_(reinterpret_cast<layout::PoolHeader*>(attachment.object())),
+      workers_(reinterpret_cast<layout::WorkerRecord*>(attachment.object() + header_->workers_offset)),
+      slots_(reinterpret_cast<TaskSlot*>(attachment.object() + header_->slots_offset)),
+      capacity_(header_->table_capacity),
+      worker_count_(header_->worker_count),
+      hints_(attachment, *reinterpret_cast<layout::MpmcRingHeader*>(attachment.object() + header_->hints_offset)),
+      heap_(attachment, *header_) {}
+
+std::uint64_t TaskTable::committed() const noexcept {
+  return std::min(header_->slots_committed.load(std::memory_order_acquire), capacity_);  // [T4] pairs with T3
+}
+
+absl::Status TaskTable::commit_more() noexcept {
+  std::uint64_t old = committed();
+  const std::uint64_t more = std::min(old + layout::kSlotsStep, capacity_);
+  if (more == old) return absl::OkStatus();
+  const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(slots_ + old) - attachment_->object());
+  if (absl::Status status = attachment_->commit(offset, (more - old) * sizeof(TaskSlot)); !status.ok()) return status;
+  while (old < more && !header_->slots_committed.compare_exchange_weak(old, more, std::memory_order_release)) {  // [T3] memory before the count; pairs with T4
+  }
+  return absl::OkStatus();
+}
+
+// --- submitters ------------------------------------------------------------------------------------------------------
+
+std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
+  TaskSlot& slot = slots_[index];
+  std::uint64_t word = slot.state.load(std::memory_order_relaxed);
+  const State state = State::from(word);
+  if (state.phase != Phase::kFree) return std::nullopt;
+  const Seat& seat = attachment_->seat();
+  const State mine{.generation = state.generation,
+                   .lane_generation = static_cast<std::uint8_t>(seat.generation),
+                   .lane = static_cast<std::uint16_t>(seat.lane_index),
+                   .phase = Phase::kAlloc};
+  if (!slot.state.compare_exchange_strong(word, mine.word(), std::memory_order_seq_cst)) return std::nullopt;  // [T5] before the pool's phase is read; pairs with T6
+  WARREN_CRASH_POINT(task_allocated);  // the application died: so does the pool
+  slot.arguments_block = 0;
+  slot.result_block.store(0, std::memory_order_relaxed);
+  slot.result_bytes.store(0, std::memory_order_relaxed);
+  slot.submitter = seat.lane_index << 16 | seat.generation;
+  return TaskRef{.slot = index, .generation = state.generation};
+}
+
+std::span<std::byte> TaskTable::grow_arguments(TaskRef task, std::size_t used, std::size_t needed) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  const auto block = heap_.allocate(std::max(needed, 2 * used), arguments_owner(task));
+  if (!block) return {};
+  const std::uint64_t old = slot.arguments_block;
+  std::memcpy(block->memory.data(), old == 0 ? slot.arguments : heap_.memory(old).data(), used);
+  slot.arguments_block = block->ref.word();
+  if (old != 0) heap_.free(old, arguments_owner(task));
+  return block->memory;
+}
+
+void TaskTable::publish(TaskRef task) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  const State pending{.generation = task.generation, .phase = Phase::kPending};
+  slot.state.store(pending.word(), std::memory_order_release);  // [T1] the task is whole; pairs with T2, T7
+  WARREN_CRASH_POINT(task_pending);  // no hint yet: settle_dead_worker() gives one to every pending task
+  push_hint(task, 1);
+}
+
+void TaskTable::push_hint(TaskRef task, int wake) noexcept {
+  const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
+  if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) {
+    header_->rescan.store(1, std::memory_order_release);  // [T8] after the task is pending; pairs with T9
+  }
+  notify(hints_.not_empty(), attachment_->wait_mode(), wake);
+}
+
+void TaskTable::withdraw(TaskRef task) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  const std::uint64_t block = slot.arguments_block;
+  slot.state.store(freed({.generation = task.generation}).word(), std::memory_order_release);  // [T10] as T1; pairs with T2
+  if (block != 0) heap_.free(block, arguments_owner(task));
+}
+
+bool TaskTable::abandon(TaskRef task) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  std::uint64_t word = slot.state.load(std::memory_order_acquire);  // [T11] pairs with T12
+  for (;;) {
+    State state = State::from(word);
+    if (state.generation != task.generation || state.phase == Phase::kFree) return true;
+    if (state.ended()) {
+      free(task);
+      return true;
+    }
+    state.abandoned = true;
+    if (slot.state.compare_exchange_weak(word, state.word(), std::memory_order_acq_rel)) return false;  // [T13] pairs with T12
+  }
+}
+
+void TaskTable::free(TaskRef task) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  std::uint64_t word = slot.state.load(std::memory_order_acquire);  // [T14] pairs with T12
+  const State state = State::from(word);
+  if (state.generation != task.generation || !state.ended()) return;
+  const std::uint64_t arguments = slot.arguments_block;
+  const std::uint64_t result = slot.result_block.load(std::memory_order_relaxed);
+  if (!slot.state.compare_exchange_strong(word, freed(state).word(), std::memory_order_acq_rel)) return;  // [T15] pairs with T5
+  WARREN_CRASH_POINT(task_freed);  // its blocks name a generation that is over: reclaim() frees them
+  free_blocks(task.slot, state, arguments, result);
+}
+
+void TaskTable::free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept {
+  if (arguments != 0) heap_.free(arguments, arguments_owner({.slot = slot, .generation = last.generation}));
+  if (result != 0) heap_.free(result, result_owner(slot, last));
+}
+
+std::span<const std::byte> TaskTable::arguments(std::uint32_t index) const noexcept {
+  const TaskSlot& slot = slots_[index];
+  const std::uint64_t block = slot.arguments_block;
+  const std::span<const std::byte> memory =
+      block == 0 ? std::span<const std::byte>(slot.arguments) : std::span<const std::byte>(heap_.memory(block));
+  const std::uint64_t bytes = slot.arguments_bytes;
+  return memory.first(std::min<std::uint64_t>(bytes, memory.size()));
+}
+
+std::span<const std::byte> TaskTable::result(std::uint32_t index) const noexcept {
+  const TaskSlot& slot = slots_[index];
+  const std::uint64_t bytes = slot.result_bytes.load(std::memory_order_acquire);  // [T17] pairs with T16
+  const std::uint64_t block = slot.result_block.load(std::memory_order_acquire);  // [T18] pairs with T19
+  const std::span<const std::byte> memory =
+      block == 0 ? std::span<const std::byte>(slot.result) : std::span<const std::byte>(heap_.memory(block));
+  return memory.first(std::min<std::uint64_t>(bytes, memory.size()));
+}
+
+// --- workers ---------------------------------------------------------------------------------------------------------
+
+std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front) noexcept {
+  for (;;) {
+    Words<1> hint{};
+    front = hints_.try_pop(seat, hint);
+    if (front != Front::kItem) {
+      if (header_->rescan.load(std::memory_order_relaxed) == 0) return std::nullopt;
+      return claim_by_scan(seat);
+    }
+    WARREN_CRASH_POINT(hint_taken);  // still pending: settle_dead_worker() gives another hint
+    const TaskRef task{.slot = static_cast<std::uint32_t>(hint[0]), .generation = static_cast<std::uint32_t>(hint[0] >> 32)};
+    if (const std::optional<Claim> claimed = claim(task, seat)) return claimed;
+  }
+}
+
+// A hint may be stale or double: the state word decides.
+std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat) noexcept {
+  if (task.slot >= committed()) return std::nullopt;
+  std::atomic<std::uint64_t>& state = slots_[task.slot].state;
+  std::uint64_t word = state.load(std::memory_order_relaxed);
+  for (;;) {
+    State mine = State::from(word);
+    if (mine.phase != Phase::kPending || mine.generation != task.generation) return std::nullopt;
+    mine.phase = Phase::kRunning;
+    mine.attempt = mine.attempt + 1;
+    mine.lane = static_cast<std::uint16_t>(seat.lane_index);
+    mine.lane_generation = static_cast<std::uint8_t>(seat.generation);
+    if (state.compare_exchange_weak(word, mine.word(), std::memory_order_acq_rel)) {  // [T7] pairs with T1
+      WARREN_CRASH_POINT(task_claimed);  // running by a dead worker: tried again or lost
+      return Claim{.slot = task.slot, .state = mine};
+    }
+  }
+}
+
+std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat) noexcept {
+  if (header_->rescan.exchange(0, std::memory_order_acquire) == 0) return std::nullopt;  // [T9] pairs with T8
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const State state = this->state(index);
+    if (state.phase != Phase::kPending) continue;
+    if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat)) {
+      header_->rescan.store(1, std::memory_order_release);  // [T20] there may be more; pairs with T9
+      return claimed;
+    }
+  }
+  return std::nullopt;
+}
+
+std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept {
+  TaskSlot& slot = slots_[claim.slot];
+  const BlockOwner owner = result_owner(claim.slot, claim.state);
+  const auto block = heap_.allocate(std::max(needed, 2 * used), owner);
+  if (!block) return {};
+  const std::uint64_t old = slot.result_block.load(std::memory_order_relaxed);
+  std::memcpy(block->memory.data(), old == 0 ? slot.result : heap_.memory(old).data(), used);
+  slot.result_block.store(block->ref.word(), std::memory_order_release);  // [T19] it holds what was committed; pairs with T18
+  WARREN_CRASH_POINT(result_grown);  // the old block is nobody's: reclaim() frees it
+  if (old != 0) heap_.free(old, owner);
+  return block->memory;
+}
+
+std::span<std::byte> TaskTable::result_memory(std::uint32_t slot) const noexcept {
+  return heap_.memory(slots_[slot].result_block.load(std::memory_order_relaxed));
+}
+
+bool TaskTable::end(const Claim& claim, Phase phase) noexcept {
+  TaskSlot& slot = slots_[claim.slot];
+  std::uint64_t word = claim.state.word();
+  for (;;) {
+    State state = State::from(word);
+    const bool abandoned = state.abandoned;
+    state.abandoned = claim.state.abandoned;
+    if (state.word() != claim.state.word()) return false;  // given up: another attempt has it, or nobody
+    const std::uint64_t arguments = slot.arguments_block;
+    const std::uint64_t result = slot.result_block.load(std::memory_order_relaxed);
+    State next = state;
+    next.phase = phase;
+    if (abandoned) next = freed(state);
+    if (!slot.state.compare_exchange_weak(word, next.word(), std::memory_order_acq_rel)) continue;  // [T12] COMMIT: the result is whole; pairs with T2, T11, T13, T14
+    WARREN_CRASH_POINT(task_ended);  // the future's slice sees it
+    if (abandoned) {
+      free_blocks(claim.slot, state, arguments, result);
+    } else {
+      notify(slot.waiters, attachment_->wait_mode(), kWakeAll);
+    }
+    notify(header_->completions, attachment_->wait_mode(), kWakeAll);
+    return true;
+  }
+}
+
+bool TaskTable::try_again(const Claim& claim) noexcept {
+  TaskSlot& slot = slots_[claim.slot];
+  std::uint64_t word = claim.state.word();
+  const std::uint64_t result = slot.result_block.load(std::memory_order_relaxed);
+  for (;;) {
+    State state = State::from(word);
+    const bool abandoned = state.abandoned;
+    state.abandoned = claim.state.abandoned;
+    if (state.word() != claim.state.word()) return false;
+    slot.result_block.store(0, std::memory_order_relaxed);
+    slot.result_bytes.store(0, std::memory_order_relaxed);
+    const State pending{.generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
+    if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel)) continue;  // [T21] as T1; pairs with T7
+    if (result != 0) heap_.free(result, result_owner(claim.slot, claim.state));
+    push_hint({.slot = claim.slot, .generation = state.generation}, 1);
+    return true;
+  }
+}
+
+// --- the supervisor --------------------------------------------------------------------------------------------------
+
+void TaskTable::lose(std::uint32_t index, State expected, layout::Loss loss, const WorkerEnd& how) noexcept {
+  TaskSlot& slot = slots_[index];
+  slot.loss = loss;
+  slot.worker = how.pid;
+  slot.signal = how.signal;
+  slot.exit_code = how.exit_code;
+  (void)end({.slot = index, .state = expected}, Phase::kLost);
+}
+
+void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how) noexcept {
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const State state = this->state(index);
+    if (state.phase != Phase::kRunning || state.lane != lane.index || state.lane_generation != static_cast<std::uint8_t>(lane.generation)) continue;
+    if (state.attempt <= slots_[index].retries) {
+      (void)try_again({.slot = index, .state = state});
+    } else {
+      lose(index, state, layout::Loss::kWorkerDied, how);
+    }
+  }
+  WARREN_CRASH_POINT(dead_worker_settled);
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const State state = this->state(index);
+    if (state.phase == Phase::kPending) push_hint({.slot = index, .generation = state.generation}, 1);
+  }
+  (void)heap_.reclaim([this](BlockOwner owner, std::uint64_t ref) { return in_use(owner, ref); });
+}
+
+// Follows from the owner's task. Arguments: while that life of the slot lasts. A result: while its attempt runs, and
+// then only if the slot names it.
+bool TaskTable::in_use(BlockOwner owner, std::uint64_t ref) const noexcept {
+  if (owner.slot >= committed()) return false;
+  const State state = this->state(owner.slot);
+  if (state.generation != owner.generation || state.phase == Phase::kFree) return false;
+  if (owner.role == BlockOwner::Role::kArguments) return true;
+  if (state.attempt != owner.attempt || state.phase == Phase::kPending) return false;
+  return state.phase == Phase::kRunning || slots_[owner.slot].result_block.load(std::memory_order_relaxed) == ref;
+}
+
+void TaskTable::lose_all(layout::Loss loss) noexcept {
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    for (State state = this->state(index); state.phase == Phase::kPending || state.phase == Phase::kRunning;
+         state = this->state(index)) {
+      lose(index, state, loss, {});
+    }
+  }
+}
+
+bool TaskTable::unfinished() const noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const Phase phase = State::from(slots_[index].state.load(std::memory_order_seq_cst)).phase;  // [T6] after the phase was set; pairs with T5
+    if (phase == Phase::kAlloc || phase == Phase::kPending || phase == Phase::kRunning) return true;
+  }
+  return false;
+}
+
+void TaskTable::wake_everybody() noexcept {
+  notify(hints_.not_empty(), attachment_->wait_mode(), kWakeAll);
+  notify(header_->completions, attachment_->wait_mode(), kWakeAll);
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,112 @@
+// The table of tasks: who may do what to a slot, each step one CAS of its state word. docs/algorithms/task_table.md.
+#pragma once
+#include <warren/ipc/codec.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/layout/pool.h>
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "block_heap.h"
+
+namespace warren::detail {
+
+// A slot in one of its lives.
+struct TaskRef {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+};
+
+// How a worker ended.
+struct WorkerEnd {
+  std::uint32_t pid = 0;
+  int signal = 0;  // 0: it exited
+  int exit_code = 0;
+};
+
+class TaskTable {
+ public:
+  using State = layout::TaskState;
+  using Phase = layout::TaskState::Phase;
+
+  // `scale` divides the address space that is reserved for large arguments and results.
+  static SegmentPlan plan(std::uint32_t workers, std::size_t max_pending, const std::string& name, std::uint64_t scale);
+  static std::size_t reserved_bytes(std::size_t max_pending, std::uint64_t scale);
+  explicit TaskTable(Attachment& attachment) noexcept;
+
+  [[nodiscard]] layout::PoolHeader& header() const noexcept { return *header_; }
+  [[nodiscard]] layout::WorkerRecord& worker(std::uint32_t index) const noexcept { return workers_[index]; }
+  [[nodiscard]] std::uint32_t worker_count() const noexcept { return worker_count_; }
+  [[nodiscard]] layout::TaskSlot& slot(std::uint32_t index) const noexcept { return slots_[index]; }
+  [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::uint64_t committed() const noexcept;
+  absl::Status commit_more() noexcept;
+  [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
+  [[nodiscard]] State state(std::uint32_t slot) const noexcept {
+    return State::from(slots_[slot].state.load(std::memory_order_acquire));  // [T2] what was written before the step; pairs with T1
+  }
+
+  // --- submitters
+  // FREE -> ALLOC; nullopt: somebody else has it.
+  std::optional<TaskRef> allocate(std::uint32_t slot) noexcept;
+  // A block for the arguments of a slot that is being written.
+  std::span<std::byte> grow_arguments(TaskRef task, std::size_t used, std::size_t needed) noexcept;
+  // ALLOC -> PENDING, and a hint to a worker.
+  void publish(TaskRef task) noexcept;
+  // ALLOC -> FREE: it was not to be.
+  void withdraw(TaskRef task) noexcept;
+  // Nobody waits any more. True: the slot is free now; false: whoever ends the task frees it.
+  bool abandon(TaskRef task) noexcept;
+  // Ended -> FREE.
+  void free(TaskRef task) noexcept;
+  [[nodiscard]] std::span<const std::byte> arguments(std::uint32_t slot) const noexcept;
+  [[nodiscard]] std::span<const std::byte> result(std::uint32_t slot) const noexcept;
+
+  // --- workers
+  struct Claim {
+    std::uint32_t slot;
+    State state;
+  };
+  // Takes the next ready task for the worker that sits in `seat`: PENDING -> RUNNING. Front: why there was none.
+  std::optional<Claim> claim_next(Seat& seat, Front& front) noexcept;
+  std::span<std::byte> grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept;
+  [[nodiscard]] std::span<std::byte> result_memory(std::uint32_t slot) const noexcept;
+  // RUNNING -> DONE, FAILED or LOST, or FREE where it was abandoned. False: the task is no longer this attempt's.
+  bool end(const Claim& claim, Phase phase) noexcept;
+  // RUNNING -> PENDING: it may be tried again.
+  bool try_again(const Claim& claim) noexcept;
+
+  // --- the supervisor
+  // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one along),
+  // blocks that nobody uses are freed.
+  void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& end) noexcept;
+  // Every task that has not ended is lost. No worker may be alive.
+  void lose_all(layout::Loss loss) noexcept;
+  [[nodiscard]] bool unfinished() const noexcept;
+
+  // The wait words.
+  [[nodiscard]] std::atomic<std::uint32_t>& ready() const noexcept { return hints_.not_empty(); }
+  [[nodiscard]] std::atomic<std::uint32_t>& completions() const noexcept { return header_->completions; }
+  void wake_everybody() noexcept;
+
+ private:
+  void push_hint(TaskRef task, int wake) noexcept;
+  std::optional<Claim> claim(TaskRef hint, const Seat& seat) noexcept;
+  std::optional<Claim> claim_by_scan(const Seat& seat) noexcept;
+  void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
+  void lose(std::uint32_t slot, State expected, layout::Loss loss, const WorkerEnd& end) noexcept;
+  [[nodiscard]] bool in_use(layout::BlockOwner owner, std::uint64_t ref) const noexcept;
+
+  Attachment* attachment_;
+  layout::PoolHeader* header_;
+  layout::WorkerRecord* workers_;
+  layout::TaskSlot* slots_;
+  std::uint64_t capacity_;
+  std::uint32_t worker_count_;
+  MpmcRing<1> hints_;
+  BlockHeap heap_;
+};
+
+}  // namespace warren::detail

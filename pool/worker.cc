@@ -1,0 +1,229 @@
+#include "worker.h"
+
+#include <signal.h>
+#include <stdio_ext.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <warren/ipc/detail/crash_point.h>
+#include <warren/pool/detail/function_registry.h>
+#include <warren/pool/detail/result_sink.h>
+#include <warren/pool/detail/task_error.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+#include "child_process.h"
+#include "current_task.h"
+
+namespace warren::detail {
+namespace {
+
+using Record = layout::WorkerRecord;
+
+// Writes into the slot's own bytes, then into blocks.
+class SlotSink final : public ResultSink {
+ public:
+  SlotSink(TaskTable& table, const TaskTable::Claim& claim)
+      : table_(table), claim_(claim), slot_(table.slot(claim.slot)), attempt_(claim.state.attempt) {
+    start_over();
+  }
+
+  Writer& writer() noexcept override { return *writer_; }
+  void commit() noexcept override {
+    if (!writer_->ok()) return;
+    slot_.result_bytes.store(writer_->size(), std::memory_order_release);  // [T16] after the bytes; pairs with T17
+    WARREN_CRASH_POINT(chunk_committed);  // what was committed is delivered, the rest is run again or lost
+  }
+  void fail(const absl::Status& status) override {
+    failed_ = true;
+    start_over();
+    put_status(*writer_, status);
+    commit();
+  }
+  [[nodiscard]] std::uint32_t attempt() const noexcept override { return attempt_; }
+  void set_attempt(std::uint32_t attempt) noexcept override {
+    attempt_ = attempt;
+    CurrentTaskScope::set_attempt(attempt);
+  }
+
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+  // After the invoker: what it wrote is the result.
+  void finish() {
+    if (failed_) return;
+    if (writer_->ok()) return commit();
+    fail(writer_->status());
+  }
+
+ private:
+  static std::span<std::byte> grow(void* context, std::size_t used, std::size_t needed) {
+    const auto& sink = *static_cast<SlotSink*>(context);
+    return sink.table_.grow_result(sink.claim_, used, needed);
+  }
+  void start_over() {
+    slot_.result_bytes.store(0, std::memory_order_relaxed);
+    const std::uint64_t block = slot_.result_block.load(std::memory_order_relaxed);
+    writer_.emplace(block == 0 ? std::span<std::byte>(slot_.result) : table_.result_memory(claim_.slot), &grow, this);
+  }
+
+  TaskTable& table_;
+  const TaskTable::Claim& claim_;
+  layout::TaskSlot& slot_;
+  std::uint32_t attempt_;
+  std::optional<Writer> writer_;
+  bool failed_ = false;
+};
+
+class Worker {
+ public:
+  Worker(TaskTable& table, const WorkerStart& start)
+      : table_(table), start_(start), record_(table.worker(start.index)), seat_(table.attachment().seat()) {}
+
+  int run() {
+    if (const absl::Status status = initialise(); !status.ok()) {
+      diagnose(status);
+      return kInitializerFailed;
+    }
+    record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
+    while (const std::optional<TaskTable::Claim> claim = next()) execute(*claim);
+    flush_streams();
+    return kWorkerDone;
+  }
+
+ private:
+  absl::Status initialise() {
+    record_.lane.store(layout::WorkerLane{.index = seat_.lane_index, .generation = seat_.generation}.word(),
+                       std::memory_order_relaxed);
+    if (seat_.lane == nullptr) return absl::ResourceExhaustedError("no memory for the worker's lane");
+    if (!start_.initializer) return absl::OkStatus();
+    try {
+      start_.initializer();
+      return absl::OkStatus();
+    } catch (...) {
+      return status_of_current_exception(0);
+    }
+  }
+
+  void diagnose(const absl::Status& status) {
+    layout::PoolHeader& header = table_.header();
+    if (header.diagnosed.load(std::memory_order_acquire) != 0) return;  // [P2] pairs with P1
+    const std::string text = "a worker's initializer failed: " + std::string(status.message());
+    std::memcpy(header.diagnosis, text.data(), std::min(text.size(), sizeof header.diagnosis - 1));
+    header.diagnosed.store(1, std::memory_order_release);  // [P1] the text is whole; pairs with P2
+  }
+
+  [[nodiscard]] bool stopped() const {
+    return table_.header().phase.load(std::memory_order_acquire) == layout::PoolHeader::Phase::kStopped;  // [P4] pairs with P3
+  }
+  [[nodiscard]] bool closing() const {
+    return table_.header().phase.load(std::memory_order_acquire) == layout::PoolHeader::Phase::kClosing;  // [P5] pairs with P3
+  }
+
+  // nullopt: the pool has stopped. One idle worker of the pool spins, the others sleep at once.
+  std::optional<TaskTable::Claim> next() {
+    std::optional<TaskTable::Claim> claim;
+    const auto test = [&] {
+      Front front = Front::kEmpty;
+      claim = table_.claim_next(seat_, front);
+      if (claim || stopped()) return Progress::kDone;
+      return front == Front::kStalled ? Progress::kStalled : Progress::kBlocked;
+    };
+    if (test() == Progress::kDone) return claim;
+    record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
+    if (spin(test)) return claim;
+    show_output();
+    Attachment& attachment = table_.attachment();
+    if (closing()) ring(start_.control);
+    bool told = closing();
+    (void)sleep_until_done(table_.ready(), attachment.wait_mode(), Deadline::never(),
+                     [&] {
+                       const Progress progress = test();
+                       if (progress != Progress::kDone && closing() && !told) {
+                         told = true;
+                         ring(start_.control);
+                       }
+                       return progress;
+                     },
+                     [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { (void)attachment.sweep(); });
+    return claim;
+  }
+
+  template <class Test>
+  bool spin(Test& test) {
+    std::atomic<std::uint64_t>& spinner = table_.header().idle_spinner;
+    std::uint64_t nobody = 0;
+    if (!spinner.compare_exchange_strong(nobody, seat_.lane_index + 1, std::memory_order_relaxed)) return false;
+    const bool done = spin_until_done(seat_.pop_spinner, test);
+    spinner.store(0, std::memory_order_relaxed);
+    return done;
+  }
+
+  void execute(const TaskTable::Claim& claim) {
+    record_.current.store(std::uint64_t{claim.slot} + 1, std::memory_order_relaxed);
+    record_.state.store(Record::State::kBusy, std::memory_order_relaxed);
+    SlotSink sink(table_, claim);
+    {
+      const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot}, claim.state.attempt);
+      invoke(claim, sink);
+    }
+    sink.finish();
+    WARREN_CRASH_POINT(result_written);  // as while it ran: tried again or lost
+    const layout::TaskSlot& slot = table_.slot(claim.slot);
+    const bool may_try_again = sink.failed() && slot.retry_on == static_cast<std::uint32_t>(RetryOn::kAnyFailure) &&
+                               claim.state.attempt <= slot.retries;
+    if (!(may_try_again && table_.try_again(claim))) {
+      (void)table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone);
+    }
+    record_.current.store(0, std::memory_order_relaxed);
+    record_.tasks_done.store(record_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  void invoke(const TaskTable::Claim& claim, SlotSink& sink) {
+    const layout::TaskSlot& slot = table_.slot(claim.slot);
+    const FunctionId id{.module = slot.function_module, .offset = slot.function_offset};
+    const Invoker invoker = find(id);
+    if (invoker == nullptr) {
+      TaskError error;
+      error.kind = TaskError::Kind::kUndecodable;
+      error.what = "the worker does not know the task's function: it came from a library loaded after the pool was made";
+      return sink.fail(make_task_status(absl::StatusCode::kDataLoss, error));
+    }
+    Reader reader(table_.arguments(claim.slot));
+    try {
+      invoker(reader, sink);
+    } catch (...) {
+      sink.fail(status_of_current_exception(sink.attempt()));
+    }
+  }
+
+  // Before sleeping, so that a task's output is seen and a kill does not lose it; nothing while there is work.
+  static void show_output() noexcept {
+    std::cout.flush();
+    if (::__fpending(stdout) != 0) std::fflush(stdout);
+  }
+
+  TaskTable& table_;
+  const WorkerStart& start_;
+  Record& record_;
+  Seat& seat_;
+};
+
+}  // namespace
+
+void ring(int control) noexcept {
+  const std::uint64_t one = 1;
+  while (::write(control, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void run_worker(TaskTable& table, const WorkerStart& start) {
+  reset_signals();
+  name_process("warren-worker-" + std::to_string(start.index));
+  // Follows the parent thread: the supervisor has one. It may be gone already.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::getppid() != start.supervisor) ::_exit(kWorkerDone);
+  ::_exit(Worker(table, start).run());
+}
+
+}  // namespace warren::detail

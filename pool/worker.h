@@ -1,0 +1,26 @@
+// The life of a worker process: takes tasks from the table, runs them, writes their results.
+#pragma once
+#include <functional>
+
+#include "task_table.h"
+
+namespace warren::detail {
+
+// Exit codes by which a worker tells its supervisor.
+inline constexpr int kWorkerDone = 0;
+inline constexpr int kInitializerFailed = 120;
+
+struct WorkerStart {
+  std::uint32_t index = 0;
+  int control = -1;           // eventfd: the supervisor looks at the pool when it is written to
+  pid_t supervisor = 0;
+  const std::function<void()>& initializer;  // empty: none
+};
+
+// In the forked child; ends it.
+[[noreturn]] void run_worker(TaskTable& table, const WorkerStart& start);
+
+// Writes to a pool's eventfd.
+void ring(int control) noexcept;
+
+}  // namespace warren::detail

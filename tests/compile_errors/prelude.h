@@ -1,0 +1,16 @@
+// What the programs of this folder include; precompiled once for all.
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <warren/ipc/queue.h>
+#include <warren/ipc/spsc_queue.h>
+#include <warren/pool/pool.h>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>

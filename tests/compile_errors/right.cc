@@ -1,0 +1,50 @@
+// Programs near to the wrong ones, which must compile without a warning.
+#include "prelude.h"
+
+using namespace std::chrono_literals;
+
+struct Point {
+  int x;
+  double y;
+};
+struct Shape {
+  double area() const { return w; }
+  double w;
+};
+struct Job {
+  std::string path;
+  std::vector<Point> points;
+  std::optional<std::string> tags[2];
+};
+
+int square(int x) { return x * x; }
+int owned(std::unique_ptr<int> p) { return *p; }
+static int same(int x) { return x; }
+
+void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string text, std::vector<int> xs) {
+  pool.submit(square, 1);  // fire and forget
+  pool.submit(same, 1);
+  pool.submit({.retries = 3, .retry_on = warren::RetryOn::kAnyFailure}, [k](int x) { return x * k; }, 2);
+  pool.submit([p = Point{k, 2}] { return p.y; });
+  pool.submit([c = std::array<int, 4>{}]() mutable { return ++c[0]; });
+  pool.submit([t = 5s] { return t; });
+  auto [a, b] = std::pair<int, int>(1, 2);
+  pool.submit([a, b] { return a + b; });
+  pool.submit([](const std::string& s) { return s.size(); }, "literal");
+  pool.submit([](std::string_view v) { return v.size(); }, text);
+  pool.submit([](int x) -> const int& { static int y; return y = x; }, 1);  // the result decays
+  pool.submit(warren::bind_front([](const std::string& s, int n) { return s + std::to_string(n); }, text), 1);
+  pool.submit(warren::fn<&Shape::area>, Shape{1});
+  pool.submit(warren::fn<&square>, 1);
+  pool.submit(owned, std::make_unique<int>(3));
+  pool.submit([](const Job& job) { return job.points; }, Job{});
+  warren::Future<Job> job = pool.submit([](Job j) { return absl::StatusOr<Job>(std::move(j)); }, Job{});
+  absl::Status nothing = pool.map([](int) {}, {1, 2, 3});
+  absl::StatusOr<std::vector<int>> squares = pool.map(square, xs);
+  absl::StatusOr<std::vector<int>> sums = pool.map([](int x, int y) { return x + y; }, xs, *squares);
+  for (absl::StatusOr<int> r : pool.imap_unordered({.chunksize = 10}, square, xs)) (void)r;
+  warren::PoolOptions options{.workers = 2, .initializer = [k] { (void)k; }};
+  if (queue.try_push_for({1, 2}, 1s) && queue.try_push_until({1, 2}, std::chrono::steady_clock::now() + 1s)) queue.close();
+  while (auto point = queue.pop()) (void)point->x;
+  (void)nothing, (void)sums, (void)options, (void)job;
+}

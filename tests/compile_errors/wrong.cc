@@ -1,0 +1,130 @@
+// Wrong programs, and what the compiler must say of them. check.py compiles each, and the rest without any.
+//   #elif CASE == <number>  // [g++: | clang: only that compiler] text that the message contains
+#include "prelude.h"
+
+using namespace std::chrono_literals;
+using warren::Pool;
+using warren::Queue;
+
+struct WithPointer {
+  int id;
+  const char* name;
+};
+struct Seventeen {
+  std::string a;
+  int b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q;
+};
+struct Shape {
+  double area() const { return w; }
+  double w;
+};
+struct Unfinished {
+  std::string text;
+};
+template <>
+struct warren::Codec<Unfinished> {
+  static void encode(warren::Writer& w, const Unfinished& u) { w.put(u.text); }
+};
+
+int square(int x) { return x * x; }
+void by_reference(int& x) { ++x; }
+void take(Queue<int>& q) { q.push(1); }
+int owned(std::unique_ptr<int> p) { return *p; }
+
+void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<int> xs) {
+  int* pointer = &k;
+  [[maybe_unused]] const auto shared = std::make_shared<int>(3);
+  [[maybe_unused]] auto unique = std::make_unique<int>(3);
+  [[maybe_unused]] const std::string_view view = text;
+  [[maybe_unused]] const std::array<int*, 2> pointers{pointer, pointer};
+  (void)pool, (void)queue, (void)xs;
+
+#if CASE == 0
+  // --- captures
+#elif CASE == 1  // this callable cannot travel: it captures a pointer, a reference (&)
+  pool.submit([&](int x) { return x + k; }, 1);
+#elif CASE == 2  // Remedy: pass that as an argument, or warren::bind_front(f, value)
+  pool.submit([text] { return text.size(); });
+#elif CASE == 3  // this callable cannot travel
+  pool.submit({.retries = 1}, [pointer] { return *pointer; });
+#elif CASE == 4  // this callable cannot travel
+  pool.submit([shared] { return *shared; });
+#elif CASE == 5  // this callable cannot travel
+  pool.submit([view] { return view.size(); });
+#elif CASE == 6  // this callable cannot travel
+  pool.submit([s = std::span<int>(xs)] { return s.size(); });
+#elif CASE == 7  // this callable cannot travel
+  pool.submit([queue]() mutable { queue.push(1); });
+#elif CASE == 8  // this callable cannot travel
+  auto r = pool.map([&](int x) { return x + k; }, {1, 2, 3});
+#elif CASE == 9  // this callable cannot travel
+  for (auto r : pool.imap_unordered([&](int x) { return x + k; }, xs)) (void)r;
+#elif CASE == 10  // this callable cannot travel
+  auto r = pool.starmap([&](int x, int y) { return x + y + k; }, std::vector<std::pair<int, int>>{{1, 2}});
+#elif CASE == 11  // this callable cannot travel
+  auto options = warren::PoolOptions{.initializer = [&k] { k = 1; }};
+#elif CASE == 12  // a member function as warren::fn<&Type::function>
+  pool.submit(&Shape::area, Shape{1});
+#elif CASE == 13  // this callable cannot travel
+  pool.submit(warren::bind_front([](int* p) { return *p; }, pointer));
+#elif CASE == 14  // clang: this callable cannot travel
+  pool.submit([pointers] { return *pointers[0]; });
+#elif CASE == 15  // g++: this compiler no longer sees what this closure captures
+  auto f = [k] { return k; };
+  std::optional<decltype(f)> kept(f);
+  pool.submit(f);
+
+  // --- arguments
+#elif CASE == 20  // an argument cannot travel to another process
+  pool.submit([](int* x) { return *x; }, pointer);
+#elif CASE == 21  // the function cannot be called with these arguments
+  pool.submit(by_reference, 1);
+#elif CASE == 22  // std::ref cannot travel: the worker has its own memory
+  pool.submit(square, std::ref(k));
+#elif CASE == 23  // the function cannot be called with these arguments
+  pool.submit(square, "nope");
+#elif CASE == 24  // a move-only argument: std::move it
+  pool.submit(owned, unique);
+#elif CASE == 25  // Remedy: make it before the pool, so that workers inherit it
+  pool.submit(take, queue);
+#elif CASE == 26  // an argument cannot travel to another process
+  pool.submit([](const std::vector<WithPointer>& v) { return v.size(); }, std::vector<WithPointer>());
+#elif CASE == 27  // cannot be called without arguments. Remedy: warren::bind_front
+  auto options = warren::PoolOptions{.initializer = [](int) {}};
+
+  // --- results
+#elif CASE == 30  // the result cannot travel back
+  pool.submit([](std::string_view v) { return v; }, "x");
+#elif CASE == 31  // the result cannot travel back
+  auto r = pool.map([](int x) { return &x; }, xs);
+#elif CASE == 32  // ignoring return
+  pool.submit(square, 1).get();
+#elif CASE == 33  // bool
+  while (auto x = pool.submit(square, 1).get()) {
+  }
+
+  // --- payloads
+#elif CASE == 40  // this type cannot travel to another process: it holds a pointer
+  auto q = Queue<WithPointer>::create({.capacity = 1});
+#elif CASE == 41  // SpscQueue<T> carries plain bytes
+  auto q = warren::SpscQueue<std::string_view>::create({.capacity = 1});
+#elif CASE == 42  // the fields of this struct cannot be told
+  auto q = Queue<Seventeen>::create({.capacity = 1});
+#elif CASE == 43  // static absl::StatusOr<T> decode(warren::Reader&)
+  auto q = Queue<Unfinished>::create({.capacity = 1});
+
+  // --- calls
+#elif CASE == 50  // ignoring return
+  queue.try_push(1);
+#elif CASE == 51  // ignoring return
+  queue.try_pop();
+#elif CASE == 52  // a deadline is a time of std::chrono::steady_clock
+  (void)queue.try_push_until(1, std::chrono::system_clock::now());
+#elif CASE == 53  // ambiguous
+  auto q = Queue<int>::create({});
+#elif CASE == 54  // order
+  pool.submit({.retry_on = warren::RetryOn::kDeath, .retries = 1}, square, 1);
+#elif CASE == 55  // no matching
+  auto s = std::string_view(absl::InternalError("x").message());
+#endif
+}

@@ -1,0 +1,233 @@
+// One operation on a Queue in one state, its victim, and the survivors' checks.
+#pragma once
+#include <warren/ipc/queue.h>
+#include <warren/layout/mpmc_ring.h>
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "crash/shared_trial.h"
+
+namespace warren::test {
+
+inline constexpr std::size_t kQueueCapacity = 4;
+
+struct QueueState {
+  const char* name;
+  std::size_t lead = 0;     // items that went through before: where in the ring it begins
+  bool dead_first = false;  // the first claim is a dead producer's
+  std::size_t items = 0;    // in the queue
+  bool dead_last = false;   // the last claim is a dead producer's
+  enum class Asleep { kNobody, kConsumer, kProducer } asleep = Asleep::kNobody;
+};
+
+// What the victim does.
+template <class T>
+struct QueueOperation {
+  const char* name;
+  std::size_t pushes = 0, pops = 0;  // items, at most
+  bool closes = false;
+  std::size_t (*run)(Queue<T>& queue, std::span<const T> items, std::span<T> out) = nullptr;
+  bool cold = false;  // the first call of a process: claims its lanes on the way
+};
+
+template <std::size_t N>
+class QueueTrial : public SharedTrial<N> {
+  using Base = SharedTrial<N>;
+  using typename Base::T;
+  using Asleep = QueueState::Asleep;
+
+ public:
+  QueueTrial(const QueueState& state, const QueueOperation<T>& operation)
+      : state_(state), operation_(operation), queue_(*Queue<T>::create({.capacity = kQueueCapacity})) {
+    set_waits(200us);
+    for (std::size_t i = 0; i < state.lead; ++i) (void)(this->push_one(queue_) && this->pop_one(queue_));
+    if (state.dead_first) leave_dead_claim();
+    for (std::size_t i = 0; i < state.items; ++i) (void)this->push_one(queue_);
+    if (state.dead_last) leave_dead_claim();
+    if (state.asleep != Asleep::kNobody) put_bystander_to_sleep();
+    if (operation.pushes != 0) this->victim_pushes(operation.pushes);
+    if (operation.pops != 0) this->victim_pops(operation.pops);
+    head_before_ = head();
+    tail_before_ = tail();
+  }
+
+  void warm() override {
+    set_waits(200ms);  // so that it is found asleep
+    if (operation_.cold) return;
+    detail::Seat& seat = attachment().seat();
+    stop_spinning(seat.push_spinner);
+    stop_spinning(seat.pop_spinner);
+    if (!state_.dead_first || operation_.pops == 0) return;
+    (void)queue_.try_pop();  // sees the dead claim, and waits before it asks who holds it
+    ::usleep(400);
+  }
+
+  void operation() override { this->report(operation_.run(queue_, this->items(), this->outcome_->items)); }
+
+  void wake_victim() override {
+    if (operation_.pushes != 0) (void)this->pop_one(queue_, 5ms);
+    if (operation_.pops != 0) (void)this->push_one(queue_, 5ms);
+  }
+
+  // Consumers that find a claim standing come back often enough to bury it, if they could.
+  void interfere() override {
+    exact_ = false;
+    for (int i = 0; i < 3; ++i) {
+      (void)this->pop_one(queue_, 0ms);
+      ::usleep(300);
+    }
+    (void)this->push_one(queue_, 0ms);
+  }
+
+  std::string window(pid_t victim) override {
+    const std::uint64_t announced = announcement_of(attachment(), victim);
+    for (std::uint64_t p = tail_before_; p < tail(); ++p) committed_ += sequence(p) == layout::committed(p);
+    for (std::uint64_t p = head_before_; p < head(); ++p) taken_ += sequence(p) != layout::buried(p);
+    if (operation_.closes) return queue_.closed() ? "closed" : "before";
+    if (operation_.pushes != 0) {
+      const std::uint64_t last = tail() - 1;
+      if (announced == tail() + 1) return "announced";
+      if (tail() == tail_before_) return "before";
+      if (sequence(last) != layout::committed(last)) return "claimed";
+      return announced != 0 ? "committed" : "after";
+    }
+    if (taken_ != 0) return "taken";
+    if (head() != head_before_) return "passed";
+    return sequence(head()) == layout::buried(head()) ? "buried" : "before";
+  }
+
+  Verdict survive(bool finished) override {
+    const auto begin = std::chrono::steady_clock::now();
+    this->log_outcome();
+    see_bystander_off();
+    drain();
+    this->verdict_.recovery = std::chrono::steady_clock::now() - begin;
+    if (!queue_.closed()) serve_on();
+    close_and_look();
+    this->verdict_.buried = queue_.stats().buried;
+    this->expect_lanes_freed(attachment());
+    const Account account = this->settle_account();
+    if (exact_ && !finished) expect_exactly(account);
+    return this->verdict_;
+  }
+
+ private:
+  detail::Attachment& attachment() const { return Reach::attachment(queue_); }
+  layout::MpmcRingHeader& header() const {
+    return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object());
+  }
+  std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
+  std::uint64_t head() const { return header().head.load(); }
+  std::byte* slot(std::uint64_t position) const {
+    return reinterpret_cast<std::byte*>(&header() + 1) + (position & (header().slot_count - 1)) * header().slot_bytes;
+  }
+  std::uint64_t sequence(std::uint64_t position) const {
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position))->load();
+  }
+
+  // Takes a producer's steps up to the middle of its payload, and dies.
+  void leave_dead_claim() {
+    const ItemId id = this->log(Base::kEarlierVictim).push_begins();
+    Child producer([&]() -> int {
+      layout::Lane& lane = *attachment().seat().lane;
+      std::uint64_t t = tail();
+      lane.announcement.store(t + 1);
+      header().tail.compare_exchange_strong(t, t + 1);
+      reinterpret_cast<std::uint64_t*>(slot(t))[1] = make_item<N>(id).words[0];
+      ::kill(::getpid(), SIGKILL);
+      return 1;
+    });
+    (void)producer.join();
+  }
+
+  void put_bystander_to_sleep() {
+    const bool consumer = state_.asleep == Asleep::kConsumer;
+    const ItemId id = consumer ? 0 : this->log(Base::kBystander).push_begins();
+    bystander_ = std::make_unique<Child>([this, consumer, id]() -> int {
+      set_waits(20ms);
+      History::Actor& log = this->log(Base::kBystander);
+      if (!consumer) {
+        const bool pushed = queue_.try_push_for(make_item<N>(id), kPatience);
+        log.push_ends(pushed);
+        return pushed ? 0 : 1;
+      }
+      log.pop_begins();
+      const std::optional<T> item = queue_.try_pop_for(kPatience);
+      if (item) log.popped(id_of(*item));
+      log.pop_ends();
+      return item ? 0 : 1;
+    });
+    std::atomic<std::uint32_t>& word = consumer ? header().not_empty : header().not_full;
+    if (!eventually([&] { return (word.load() & 1) != 0 && process_state(bystander_->pid()) == 'S'; }, kPatience)) {
+      this->fault(Fault::Kind::kOther, "the bystander does not sleep");
+    }
+  }
+
+  // What it waits for has come if the victim got that far; then nobody else may be needed to tell it.
+  void see_bystander_off() {
+    if (!bystander_) return;
+    if (state_.asleep == Asleep::kConsumer && committed_ == 0 && !this->outcome_->done) (void)this->push_one(queue_);
+    if (state_.asleep == Asleep::kProducer && taken_ == 0 && !this->outcome_->done) (void)this->pop_one(queue_);
+    const std::optional<Ended> end = ended_within(*bystander_, kPatience);
+    if (!end || !end->well()) this->fault(Fault::Kind::kHung, "the bystander was not woken");
+    bystander_.reset();
+  }
+
+  void drain() {
+    const auto drained = [&] { return this->pop_one(queue_, 2ms), head() >= tail(); };
+    if (head() < tail() && !eventually(drained, kPatience)) {
+      this->fault(Fault::Kind::kHung, std::to_string(tail() - head()) + " claims neither come out nor are buried");
+    }
+  }
+
+  void serve_on() {
+    for (std::size_t i = 0; i < 2 * kQueueCapacity + 1; ++i) {
+      if (!this->push_one(queue_)) return this->fault(Fault::Kind::kHung, "an empty queue takes no item");
+      if (!this->pop_one(queue_)) return this->fault(Fault::Kind::kHung, "an item does not come out");
+    }
+    for (std::size_t i = 0; i < kQueueCapacity; ++i) {
+      if (!this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kLost, "room for an item is lost");
+    }
+    if (this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a full queue took an item");
+    std::array<T, kMostAtOnce> out;
+    this->log(Base::kSurvivor).pop_begins(out.size());
+    const std::size_t got = queue_.try_pop_n(out);
+    for (const T& item : std::span(out).first(got)) this->log(Base::kSurvivor).popped(id_of(item));
+    this->log(Base::kSurvivor).pop_ends();
+    drain();
+  }
+
+  void close_and_look() {
+    queue_.close();
+    if (this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a closed queue took an item");
+    if (!eventually([&] { return queue_.drained(); }, kPatience)) {
+      this->fault(Fault::Kind::kHung, "it never says that it is drained");
+    }
+    if (this->pop_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a drained queue gave an item");
+  }
+
+  // Not just "at most once": what had been committed when the victim died, and only that, came out.
+  void expect_exactly(const Account& account) {
+    const bool done = this->outcome_->done;
+    if (operation_.pushes != 0 && !done && account.maybe_popped != committed_) {
+      this->fault(account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
+                  std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
+    }
+    const std::size_t taken_along = operation_.pops != 0 && !done ? taken_ : 0;
+    if (account.lost != taken_along) {
+      this->fault(Fault::Kind::kLost, std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
+    }
+  }
+
+  QueueState state_;
+  QueueOperation<T> operation_;
+  Queue<T> queue_;
+  std::unique_ptr<Child> bystander_;
+  std::uint64_t head_before_ = 0, tail_before_ = 0;
+  std::size_t committed_ = 0, taken_ = 0;  // by the victim
+  bool exact_ = true;
+};
+
+}  // namespace warren::test

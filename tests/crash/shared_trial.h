@@ -1,0 +1,148 @@
+// What trials of every queue have in common: the history, what the victim reports, waits that are short enough for a
+// harness, and the look at the lanes of the dead.
+#pragma once
+#include <unistd.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/handle.h>
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <span>
+
+#include "support/child.h"
+#include "support/history.h"
+#include "support/kill_sweep.h"
+#include "support/watch.h"
+
+namespace warren::test {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""us;
+using std::chrono_literals::operator""s;
+
+inline constexpr auto kPatience = 3s;  // survivors that need longer hang
+
+// The attachment behind a handle.
+struct Reach : Handle {
+  static detail::Attachment& attachment(const Handle& handle) { return *(handle.*(&Reach::attachment_)); }
+};
+
+// Waits of this process, and of what it forks.
+inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds stall = 200us) {
+  detail::WaitTuning& tuning = detail::wait_tuning();
+  tuning.slice_min_ns = slice.count();
+  tuning.slice_max_ns = slice.count();
+  tuning.slice_per_lane_ns = 0;
+  tuning.stall_ns = stall.count();
+}
+
+// The next wait goes to sleep at once.
+inline void stop_spinning(detail::Spinner& spinner) {
+  for (int i = 0; i < 32; ++i) spinner.failed();
+}
+
+// Lanes that processes other than this one hold; all that is left of a victim.
+inline std::size_t lanes_of_others(const detail::Attachment& attachment) {
+  std::size_t count = 0;
+  for (std::uint32_t i = 0; i < attachment.lanes_high(); ++i) {
+    const auto identity = layout::LaneIdentity::from(attachment.lane(i).identity.load());
+    count += identity.phase != layout::LaneIdentity::Phase::kFree && identity.pid != static_cast<std::uint32_t>(::getpid());
+  }
+  return count;
+}
+
+// The position + 1 that a process announces; 0: none.
+inline std::uint64_t announcement_of(const detail::Attachment& attachment, pid_t pid) {
+  for (std::uint32_t i = 0; i < attachment.lanes_high(); ++i) {
+    const layout::Lane& lane = attachment.lane(i);
+    if (layout::LaneIdentity::from(lane.identity.load()).pid != static_cast<std::uint32_t>(pid)) continue;
+    if (const std::uint64_t announced = lane.announcement.load(); announced != 0) return announced;
+  }
+  return 0;
+}
+
+inline constexpr std::size_t kMostAtOnce = 4;
+
+// What the victim's operation gave, written by the victim itself; the tracer logs it.
+template <class Item>
+struct Outcome {
+  std::array<Item, kMostAtOnce> items;
+  std::size_t count;
+  bool done;
+};
+
+template <std::size_t N>
+class SharedTrial : public Trial {
+ protected:
+  using T = Item<N>;
+  enum Who : std::size_t { kSurvivor, kVictim, kEarlierVictim, kBystander, kActors };
+
+  History::Actor& log(Who who) { return history_.actor(who); }
+  void fault(Fault::Kind kind, std::string text) {
+    verdict_.faults.push_back({.kind = kind, .text = std::move(text)});
+  }
+
+  // The victim's items are numbered before it starts, its results logged after it ended: neither is stepped.
+  void victim_pushes(std::size_t count) {
+    const ItemId first = log(kVictim).push_begins(count);
+    for (std::size_t i = 0; i < count; ++i) items_[i] = make_item<N>(first + i);
+    pushing_ = count;
+  }
+  void victim_pops(std::size_t most) {
+    log(kVictim).pop_begins(most);
+    popping_ = most;
+  }
+  void log_outcome() {
+    if (!outcome_->done) return;
+    if (pushing_ != 0) log(kVictim).push_ends(outcome_->count);
+    for (std::size_t i = 0; popping_ != 0 && i < outcome_->count; ++i) log(kVictim).popped(id_of(outcome_->items[i]));
+    if (popping_ != 0) log(kVictim).pop_ends();
+  }
+  std::span<const T> items() const { return std::span(items_).first(pushing_); }
+  void report(bool pushed) { report(static_cast<std::size_t>(pushed)); }
+  void report(std::size_t count) {
+    outcome_->count = count;
+    outcome_->done = true;
+  }
+  void report(const std::optional<T>& item) {
+    if (item) outcome_->items[0] = *item;
+    report(item.has_value());
+  }
+
+  template <class Queue>
+  bool push_one(Queue& queue, std::chrono::nanoseconds patience = kPatience) {
+    const ItemId id = log(kSurvivor).push_begins();
+    const bool pushed = queue.try_push_for(make_item<N>(id), patience);
+    log(kSurvivor).push_ends(pushed);
+    return pushed;
+  }
+  template <class Queue>
+  bool pop_one(Queue& queue, std::chrono::nanoseconds patience = kPatience) {
+    log(kSurvivor).pop_begins();
+    const std::optional<T> item = queue.try_pop_for(patience);
+    if (item) log(kSurvivor).popped(id_of(*item));
+    log(kSurvivor).pop_ends();
+    return item.has_value();
+  }
+
+  // The lanes of the dead are free again after a sweep.
+  void expect_lanes_freed(detail::Attachment& attachment) {
+    const bool freed = eventually([&] { return attachment.sweep(), lanes_of_others(attachment) == 0; }, kPatience);
+    if (!freed) fault(Fault::Kind::kLeft, std::to_string(lanes_of_others(attachment)) + " lanes of dead processes");
+  }
+
+  Account settle_account() {
+    Account account = history_.account();
+    verdict_.faults.insert(verdict_.faults.end(), account.faults.begin(), account.faults.end());
+    return account;
+  }
+
+  History history_{kActors};
+  Shared<Outcome<T>> outcome_;
+  std::array<T, kMostAtOnce> items_{};
+  std::size_t pushing_ = 0, popping_ = 0;
+  Verdict verdict_;
+};
+
+}  // namespace warren::test

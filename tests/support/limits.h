@@ -1,0 +1,38 @@
+// ResourceLimit: one limit of this process, lowered for a while.
+#pragma once
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace warren::test {
+
+class ResourceLimit {
+ public:
+  ResourceLimit(decltype(RLIMIT_AS) which, rlim_t limit) : which_(which) {
+    ::getrlimit(which_, &before_);
+    const rlimit lowered{.rlim_cur = limit, .rlim_max = before_.rlim_max};
+    ::setrlimit(which_, &lowered);
+  }
+  ~ResourceLimit() { ::setrlimit(which_, &before_); }
+  ResourceLimit(const ResourceLimit&) = delete;
+  ResourceLimit& operator=(const ResourceLimit&) = delete;
+
+ private:
+  decltype(RLIMIT_AS) which_;
+  rlimit before_{};
+};
+
+// While it lives this process can open nothing: EMFILE.
+class NoDescriptors : ResourceLimit {
+ public:
+  NoDescriptors() : ResourceLimit(RLIMIT_NOFILE, next_descriptor()) {}
+
+ private:
+  static rlim_t next_descriptor() {
+    const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ::close(fd);
+    return static_cast<rlim_t>(fd);
+  }
+};
+
+}  // namespace warren::test

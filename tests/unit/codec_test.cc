@@ -1,0 +1,569 @@
+#include <gtest/gtest.h>
+#include <warren/ipc/codec.h>
+#include <warren/ipc/detail/buffer_writer.h>
+#include <warren/ipc/time.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+#include <string_view>
+
+namespace warren {
+namespace {
+
+using detail::BufferWriter;
+using detail::field_count;
+using detail::kUncounted;
+
+template <class T>
+std::vector<std::byte> encoded(const T& t) {
+  BufferWriter w;
+  w.put(t);
+  EXPECT_TRUE(w.ok()) << w.status();
+  return {w.written().begin(), w.written().end()};
+}
+
+// What comes back, after a check that every byte was read.
+template <class T>
+T round_trip(const T& t) {
+  const std::vector<std::byte> bytes = encoded(t);
+  Reader r(bytes);
+  absl::StatusOr<T> back = r.get<T>();
+  EXPECT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(r.remaining(), 0U);
+  return *std::move(back);
+}
+template <class T>
+void expect_round_trip(const T& t) {
+  EXPECT_EQ(round_trip(t), t);
+}
+
+// --- types of a user -------------------------------------------------------------------------------------------------
+
+enum class Color : unsigned char { kRed, kGreen };
+struct Point {
+  int x;
+  double y;
+  friend bool operator==(const Point&, const Point&) = default;
+};
+struct Record {
+  std::string name = {};
+  std::string parts[3] = {};
+  char tag[300] = {};
+  std::vector<Point> points = {};
+};
+struct Call {
+  Timeout patience = kForever;  // has no default of its own
+  std::string name = {};
+  int codes[4] = {};
+};
+struct Node {
+  int value = 0;
+  std::vector<Node> children = {};
+  std::unique_ptr<Node> next = {};
+  std::map<std::string, Node> named = {};
+};
+struct Constant {
+  const std::string name;
+  const int number;
+};
+struct Bits {
+  std::string name;
+  unsigned low : 3;
+  unsigned high : 5;
+};
+struct Sixteen {
+  std::string a;
+  int b, c, d, e, f, g, h, i, j, k, l, m, n, o, p;
+};
+struct Seventeen {
+  std::string a;
+  int b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q;
+};
+struct Empty {
+  ~Empty() {}  // not plain bytes
+};
+struct WithBase : Point {
+  std::string name;
+};
+struct WithReference {
+  std::string name;
+  int& number;
+};
+struct WithPointer {
+  std::string name;
+  const char* text;
+};
+
+class Job {  // no default constructor, private state
+ public:
+  Job(int id, std::string path) : id_(id), path_(std::move(path)) {}
+  friend bool operator==(const Job&, const Job&) = default;
+
+ private:
+  friend struct Codec<Job>;
+  int id_;
+  std::string path_;
+};
+class Order {
+ public:
+  Order() = default;
+  Order(int i, std::string t) : id(i), text(std::move(t)) {}
+  friend bool operator==(const Order&, const Order&) = default;
+  int id = 0;
+  std::string text;
+};
+struct Percent {  // plain bytes, but not every value is one
+  int value;
+};
+union Either {
+  int i;
+  float f;
+};
+struct Silent {  // its codec writes nothing
+  Silent() {}
+  friend bool operator==(const Silent&, const Silent&) { return true; }
+
+ private:
+  std::string cache_;
+};
+
+struct Tasks {
+  Job first;  // no default: counted the other way
+  std::string names[2];
+};
+struct Task {
+  int id;
+  Job job;
+  Color color;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Job> {
+  static void encode(Writer& w, const Job& job) {
+    w.put(job.id_);
+    w.put(job.path_);
+  }
+  static absl::StatusOr<Job> decode(Reader& r) {
+    const auto id = r.get<int>();
+    auto path = r.get<std::string>();
+    if (!r.ok()) return r.status();
+    return Job(*id, *std::move(path));
+  }
+};
+template <>
+struct Codec<Order> : MemberCodec<&Order::id, &Order::text> {};
+template <>
+struct Codec<Percent> {
+  static void encode(Writer& w, Percent p) {
+    if (p.value > 100) return w.fail(absl::InvalidArgumentError("more than all"));
+    w.put(p.value);
+  }
+  static absl::StatusOr<Percent> decode(Reader& r) {
+    const auto value = r.get<int>();
+    if (!value.ok()) return value.status();
+    if (*value < 0 || *value > 100) return absl::DataLossError("a percentage out of range");
+    return Percent{*value};
+  }
+};
+template <>
+inline constexpr bool kCopyAsBytes<Either> = true;
+template <>
+struct Codec<Silent> {
+  static void encode(Writer&, const Silent&) {}
+  static absl::StatusOr<Silent> decode(Reader&) { return Silent(); }
+};
+
+namespace {
+
+// --- what is carriable -----------------------------------------------------------------------------------------------
+
+static_assert(kCopyAsBytes<int> && kCopyAsBytes<bool> && kCopyAsBytes<long double> && kCopyAsBytes<Color>);
+static_assert(kCopyAsBytes<Point> && kCopyAsBytes<std::chrono::seconds>);
+static_assert(kCopyAsBytes<std::array<Point, 4>> && kCopyAsBytes<std::array<Either, 4>> &&
+              kCopyAsBytes<std::monostate>);
+static_assert(kCopyAsBytes<std::chrono::system_clock::time_point>);
+static_assert(!kCopyAsBytes<int*> && !kCopyAsBytes<std::string_view> && !kCopyAsBytes<std::span<int>>);
+static_assert(!kCopyAsBytes<int (*)(int)> && !kCopyAsBytes<int Point::*> && !kCopyAsBytes<std::nullptr_t>);
+static_assert(!kCopyAsBytes<std::array<const char*, 2>> && !kCopyAsBytes<std::reference_wrapper<int>>);
+static_assert(!kCopyAsBytes<Percent>, "its codec decides");
+
+static_assert(Carriable<Record> && Carriable<Call> && Carriable<Node> && Carriable<Constant> && Carriable<Bits> &&
+              Carriable<Sixteen>);
+static_assert(Carriable<Task> && Carriable<Job> && Carriable<Order> && Carriable<Either> && Carriable<Empty>);
+static_assert(Carriable<std::variant<Node, std::tuple<Job, std::pair<int, std::string>>>>);
+static_assert(Carriable<std::unordered_map<std::string, std::optional<std::vector<std::vector<bool>>>>>);
+static_assert(!Carriable<Seventeen> && !Carriable<WithBase> && !Carriable<WithReference> && !Carriable<WithPointer>);
+static_assert(!Carriable<std::vector<WithPointer>> && !Carriable<std::map<int, std::optional<WithPointer>>>);
+static_assert(!Carriable<std::string_view> && !Carriable<std::vector<const char*>> && !Carriable<int&>);
+static_assert(!Carriable<std::tuple<int&>> && !Carriable<std::shared_ptr<int>> && !Carriable<std::unique_ptr<int[]>>);
+static_assert(!Carriable<std::function<void()>> && !Carriable<Tasks>, "an array beside a field without default");
+
+class SomeHandle : public Handle {};
+struct PlainHandle {
+  SomeHandle handle;
+};
+static_assert(!Carriable<SomeHandle> && !kCopyAsBytes<SomeHandle> && !Carriable<PlainHandle>);
+
+template <class F>
+constexpr bool plain_closure(F) {
+  return kCopyAsBytes<F>;
+}
+
+TEST(PlainBytes, LooksIntoClosures) {
+  int i = 1;
+  const char* s = "x";
+  const std::string text;
+  const std::array<int, 4> numbers{};
+  const auto by_value = [i](int x) { return x + i; };
+  const auto by_reference = [&i](int x) { return x + i; };
+  EXPECT_TRUE(plain_closure([] {}));
+  EXPECT_TRUE(plain_closure(by_value));
+  EXPECT_TRUE(plain_closure([numbers] { return numbers[0]; }));
+  EXPECT_TRUE(plain_closure([by_value] { return by_value(1); }));
+  EXPECT_TRUE(plain_closure([n = 0]() mutable { return ++n; }));
+  EXPECT_FALSE(plain_closure(by_reference));
+  EXPECT_FALSE(plain_closure([by_reference] { return by_reference(1); }));
+  EXPECT_FALSE(plain_closure([s] { return s; }));
+  EXPECT_FALSE(plain_closure([text] { return text.size(); }));
+  EXPECT_FALSE(plain_closure([v = std::string_view(text)] { return v.size(); }));
+  EXPECT_FALSE(plain_closure([f = +[](int x) { return x; }] { return f(1); }));
+  EXPECT_FALSE(plain_closure([h = SomeHandle()] { return &h; }));
+}
+
+TEST(Fields, AreCounted) {
+  EXPECT_EQ(field_count<Record>(), 4U) << "C arrays are one field";
+  EXPECT_EQ(field_count<Call>(), 3U);
+  EXPECT_EQ(field_count<Node>(), 4U);
+  EXPECT_EQ(field_count<Constant>(), 2U);
+  EXPECT_EQ(field_count<Sixteen>(), 16U);
+  EXPECT_EQ(field_count<Empty>(), 0U);
+  EXPECT_EQ(field_count<Task>(), 3U);
+  EXPECT_EQ(field_count<Tasks>(), 2U) << "fields without a default, and an array";
+  EXPECT_EQ(field_count<Seventeen>(), kUncounted);
+  EXPECT_EQ(field_count<WithBase>(), kUncounted);
+}
+
+// --- round trips -----------------------------------------------------------------------------------------------------
+
+TEST(Codec, PlainValuesComeBack) {
+  expect_round_trip(42);
+  expect_round_trip(true);
+  expect_round_trip(Color::kGreen);
+  expect_round_trip(Point{1, 2.5});
+  expect_round_trip(std::chrono::milliseconds(3));
+  expect_round_trip(std::array<int, 3>{1, 2, 3});
+  EXPECT_TRUE(std::isnan(round_trip(std::numeric_limits<double>::quiet_NaN())));
+  EXPECT_EQ(round_trip(Either{.i = 7}).i, 7);
+}
+
+TEST(Codec, TypesOfStdComeBack) {
+  expect_round_trip(std::string());
+  expect_round_trip(std::string("a\0b", 3));
+  expect_round_trip(std::u16string(u"warren"));
+  expect_round_trip(std::vector<int>{});
+  expect_round_trip(std::vector<Point>{{1, 2}, {3, 4}});
+  expect_round_trip(std::vector<bool>{true, false, true});
+  expect_round_trip(std::vector<std::string>{"a", "", "c"});
+  expect_round_trip(std::deque<std::string>{"a", "b"});
+  expect_round_trip(std::list<int>{1, 2});
+  expect_round_trip(std::array<std::string, 3>{"a", "b", "c"});
+  expect_round_trip(std::array<std::string, 0>{});
+  expect_round_trip(std::optional<std::string>());
+  expect_round_trip(std::optional<int>(3));
+  expect_round_trip(std::pair<int, std::string>(1, "x"));
+  expect_round_trip(std::tuple<int, std::string, bool>(1, "x", true));
+  expect_round_trip(std::tuple<>());
+  expect_round_trip(std::variant<int, std::string, std::monostate>("x"));
+  expect_round_trip(std::variant<int, std::string, std::monostate>(std::monostate()));
+  expect_round_trip(std::map<std::string, std::vector<int>>{{"a", {1}}, {"b", {}}});
+  expect_round_trip(std::map<int, int, std::greater<>>{{1, 2}, {3, 4}});
+  expect_round_trip(std::unordered_map<int, std::string>{{1, "a"}, {2, "b"}});
+  expect_round_trip(std::set<std::string>{"a", "b"});
+  expect_round_trip(std::unordered_set<int>{1, 2, 3});
+  EXPECT_EQ(*round_trip(std::make_unique<std::string>("x")), "x");
+  EXPECT_EQ(round_trip(std::unique_ptr<int>()), nullptr);
+}
+
+TEST(Codec, AggregatesNeedNothing) {
+  Record record{.name = "r", .parts = {"a", "b", "c"}, .points = {{1, 2}}};
+  std::snprintf(record.tag, sizeof(record.tag), "%s", "tag");
+  const Record back = round_trip(record);
+  EXPECT_EQ(back.name, "r");
+  EXPECT_EQ(back.parts[2], "c");
+  EXPECT_STREQ(back.tag, "tag");
+  EXPECT_EQ(back.points, record.points);
+
+  const Call call = round_trip(Call{.patience = std::chrono::seconds(1), .name = "c", .codes = {1, 2, 3, 4}});
+  EXPECT_EQ(call.patience.ns(), std::chrono::seconds(1));
+  EXPECT_EQ(call.codes[3], 4);
+  EXPECT_EQ(round_trip(Constant{"n", 4}).name, "n");
+  EXPECT_EQ(round_trip(Bits{"b", 5, 17}).high, 17U);
+  EXPECT_EQ(round_trip(Task{1, Job(2, "p"), Color::kGreen}).job, Job(2, "p"));
+  const Sixteen sixteen = round_trip(Sixteen{"s", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+  EXPECT_EQ(sixteen.b, 1);
+  EXPECT_EQ(sixteen.p, 15);
+}
+
+TEST(Codec, TypesMayContainThemselves) {
+  Node tree{.value = 1};
+  tree.children.push_back(Node{.value = 2});
+  tree.children[0].next = std::make_unique<Node>(Node{.value = 3});
+  tree.named["four"].value = 4;
+  const Node back = round_trip(tree);
+  EXPECT_EQ(back.children.at(0).next->value, 3);
+  EXPECT_EQ(back.named.at("four").value, 4);
+}
+
+TEST(Codec, UserCodecsAreUsed) {
+  expect_round_trip(Job(7, "path"));
+  expect_round_trip(Order(7, "text"));
+  expect_round_trip(std::vector<Job>{Job(1, "a"), Job(2, "b")});
+  EXPECT_EQ(round_trip(Percent{50}).value, 50);
+}
+
+TEST(Codec, ACodecThatWritesNothingTakesAByte) {
+  expect_round_trip(std::vector<Silent>(3));
+  EXPECT_EQ(encoded(Silent()).size(), 1U);
+}
+
+TEST(Codec, VectorsOfPlainBytesAreTheLengthAndTheBytes) {
+  const std::vector<std::uint32_t> numbers{1, 2, 3};
+  const std::vector<std::byte> bytes = encoded(numbers);
+  ASSERT_EQ(bytes.size(), 8 + 12U);
+  EXPECT_EQ(std::memcmp(bytes.data() + 8, numbers.data(), 12), 0);
+}
+
+TEST(Codec, ReadsAtAnyAlignment) {
+  std::vector<std::byte> bytes(1);
+  const std::vector<std::byte> plain = encoded(std::vector<double>{1, 2, 3});
+  bytes.insert(bytes.end(), plain.begin(), plain.end());
+  Reader r{std::span(bytes).subspan(1)};
+  EXPECT_EQ(r.get<std::vector<double>>().value(), (std::vector<double>{1, 2, 3}));
+}
+
+TEST(Codec, BytesDoNotDependOnAddresses) {
+  const auto make = [] { return Order(1, std::string(100, 'x')); };
+  const Order a = make(), b = make();
+  EXPECT_EQ(encoded(a), encoded(b));
+}
+
+// --- Writer ----------------------------------------------------------------------------------------------------------
+
+TEST(Writer, UsesTheMemoryItWasGiven) {
+  std::array<std::byte, 16> memory{};
+  Writer w(memory, nullptr, nullptr);
+  w.put(std::uint64_t{1});
+  w.put(std::uint64_t{2});
+  EXPECT_TRUE(w.ok());
+  EXPECT_EQ(w.written().data(), memory.data());
+  EXPECT_EQ(w.size(), 16U);
+}
+
+TEST(Writer, DropsEverythingOnceMemoryEnded) {
+  std::array<std::byte, 16> memory{};
+  Writer w(memory, nullptr, nullptr);
+  w.put(std::string(9, 'x'));
+  w.put(1);
+  EXPECT_FALSE(w.ok());
+  EXPECT_EQ(w.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(w.size(), 8U) << "the length had found room";
+}
+
+TEST(Writer, GrowKeepsWhatWasWritten) {
+  struct Arena {
+    std::vector<std::byte> memory = std::vector<std::byte>(4);
+    int calls = 0;
+  } arena;
+  const Writer::Grow grow = [](void* context, std::size_t used, std::size_t needed) -> std::span<std::byte> {
+    auto& a = *static_cast<Arena*>(context);
+    ++a.calls;
+    EXPECT_LE(used, a.memory.size());
+    a.memory.resize(needed);
+    return a.memory;
+  };
+  Writer w(arena.memory, grow, &arena);
+  for (int i = 0; i < 10; ++i) w.put(i);
+  EXPECT_TRUE(w.ok());
+  EXPECT_EQ(arena.calls, 9);
+  Reader r(w.written());
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(r.get<int>().value(), i);
+}
+
+TEST(Writer, AGrowThatGivesTooLittleIsNotBelieved) {
+  static std::array<std::byte, 8> small{};
+  Writer w(
+      {}, [](void*, std::size_t, std::size_t) { return std::span<std::byte>(small); }, nullptr);
+  w.put(std::string(100, 'x'));
+  EXPECT_FALSE(w.ok());
+}
+
+TEST(Writer, KeepsTheFirstReason) {
+  BufferWriter w;
+  w.put(Percent{101});
+  w.put(1);
+  EXPECT_EQ(w.status(), absl::InvalidArgumentError("more than all"));
+  EXPECT_EQ(w.size(), 0U);
+}
+
+struct Chain {
+  int value = 0;
+  std::unique_ptr<Chain> next = {};
+};
+
+TEST(Writer, RefusesWhatNestsTooDeep) {
+  const auto chain = [](std::size_t links) {
+    Chain head;
+    for (Chain* last = &head; --links > 0; last = last->next.get()) last->next = std::make_unique<Chain>();
+    return head;
+  };
+  EXPECT_TRUE(round_trip(chain(kMaxNesting / 2)).next);
+  BufferWriter w;
+  w.put(chain(kMaxNesting / 2 + 1));
+  EXPECT_EQ(w.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// --- hostile bytes ---------------------------------------------------------------------------------------------------
+
+template <class T>
+absl::Status decode_status(std::span<const std::byte> bytes) {
+  Reader r(bytes);
+  return r.get<T>().status();
+}
+template <class T, class... P>
+absl::Status decode_parts(const P&... parts) {
+  BufferWriter w;
+  (w.put(parts), ...);
+  return decode_status<T>(w.written());
+}
+void expect_data_loss(const absl::Status& status, std::string_view text) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_NE(std::string(status.message()).find(text), std::string::npos) << status;
+}
+
+TEST(Reader, SaysWhatIsWrong) {
+  expect_data_loss(decode_status<int>({}), "a value of 4 bytes is cut off: 0 bytes are left");
+  expect_data_loss(decode_parts<bool>(std::uint8_t{2}), "a bool has the value 2");
+  expect_data_loss(decode_parts<std::vector<bool>>(std::uint64_t{1}, std::uint8_t{9}), "a bool has the value 9");
+  expect_data_loss(decode_parts<std::optional<int>>(std::uint8_t{2}, 1), "said by 2, neither 0 nor 1");
+  expect_data_loss(decode_parts<std::unique_ptr<int>>(std::uint8_t{3}, 1), "said by 3, neither 0 nor 1");
+  expect_data_loss(decode_parts<std::variant<int, bool>>(2U, 1), "2 alternatives has the index 2");
+  expect_data_loss(decode_parts<std::set<int>>(std::uint64_t{2}, 5, 5), "the same key twice");
+  expect_data_loss(decode_parts<std::map<int, int>>(std::uint64_t{2}, 5, 1, 5, 2), "the same key twice");
+  expect_data_loss(decode_parts<Percent>(101), "a percentage out of range");
+}
+
+TEST(Reader, HugeLengthsAllocateNothing) {
+  for (const std::uint64_t n :
+       {std::uint64_t{9}, std::uint64_t{1} << 40, ~std::uint64_t{0}, ~std::uint64_t{0} / 4 + 2}) {
+    const std::uint64_t rest = 0;
+    expect_data_loss(decode_parts<std::string>(n, rest), "are announced, but 8 bytes are left");
+    expect_data_loss(decode_parts<std::u32string>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::vector<int>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::vector<std::string>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::vector<bool>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::vector<Silent>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::vector<Empty>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::list<int>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::map<int, int>>(n, rest), "are announced");
+    expect_data_loss(decode_parts<std::unordered_set<int>>(n, rest), "are announced");
+  }
+}
+
+TEST(Reader, ReservesNoMoreThanTheBytesThatAreLeft) {
+  using Large = std::optional<std::array<char, 4096>>;
+  BufferWriter w;
+  w.length(100'000);
+  for (int i = 0; i < 100'000; ++i) w.put(std::uint8_t{i == 5 ? std::uint8_t{7} : std::uint8_t{0}});
+  Reader r(w.written());
+  const auto n = r.length();
+  ASSERT_TRUE(n.ok());
+  expect_data_loss(decode_status<std::vector<Large>>(w.written()), "neither 0 nor 1");
+}
+
+TEST(Reader, DeepBytesAreAnErrorNotAStackOverflow) {
+  std::vector<std::byte> bytes(1'000'000, std::byte{1});  // "there is another one", a million times
+  expect_data_loss(decode_status<Chain>(bytes), "nests deeper than 1000 levels");
+}
+
+TEST(Reader, FailsForEverAfterTheFirstFailure) {
+  const std::vector<std::byte> bytes = encoded(7);
+  Reader r(bytes);
+  EXPECT_FALSE(r.bytes(5).ok());
+  const auto later = r.get<int>();
+  ASSERT_FALSE(later.ok());
+  EXPECT_EQ(later.status(), r.status());
+}
+
+struct Everything {
+  Node node;
+  Record record;
+  std::variant<int, std::string, std::vector<bool>> variant;
+  std::optional<Order> order;
+  std::set<int> set;
+  std::map<std::string, std::vector<double>> map;
+  std::array<std::string, 2> array;
+  std::unique_ptr<Point> pointer;
+  Task task;
+  std::tuple<bool, std::unordered_set<int>> tuple;
+};
+
+Everything everything() {
+  Node tree{.value = 1};
+  tree.children.push_back(Node{.value = 2});
+  tree.next = std::make_unique<Node>(Node{.value = 3});
+  tree.named["n"].value = 4;
+  return {std::move(tree),
+          Record{.name = "record", .parts = {"a", "bc", "def"}, .points = {{1, 2}, {3, 4}}},
+          std::vector<bool>{true, false},
+          Order(1, "order"),
+          {1, 2, 3},
+          {{"x", {1, 2}}, {"y", {}}},
+          {"first", "second"},
+          std::make_unique<Point>(Point{5, 6}),
+          Task{1, Job(2, "job"), Color::kRed},
+          {true, {1, 2}}};
+}
+
+TEST(Reader, EveryPrefixIsDataLoss) {
+  const std::vector<std::byte> bytes = encoded(everything());
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    // A copy of its own, so that a sanitizer sees a read beyond the end.
+    const std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
+    EXPECT_EQ(decode_status<Everything>(prefix).code(), absl::StatusCode::kDataLoss) << n;
+  }
+}
+
+TEST(Reader, EveryFlippedBitIsAValueOrDataLoss) {
+  std::vector<std::byte> bytes = encoded(everything());
+  std::size_t refused = 0;
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    const auto mask = static_cast<std::byte>(1U << (bit % 8));
+    bytes[bit / 8] ^= mask;
+    const absl::Status status = decode_status<Everything>(bytes);
+    EXPECT_TRUE(status.ok() || status.code() == absl::StatusCode::kDataLoss) << status;
+    refused += status.ok() ? 0U : 1U;
+    bytes[bit / 8] ^= mask;
+  }
+  EXPECT_GT(refused, 0U);
+}
+
+TEST(Reader, RandomBytesAreAValueOrDataLoss) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::byte> bytes(random() % 200);
+    const unsigned values = 1U << (random() % 9);  // mostly small numbers: plausible lengths
+    for (std::byte& b : bytes) b = static_cast<std::byte>(random() % values);
+    const absl::Status status = decode_status<Everything>(bytes);
+    EXPECT_TRUE(status.ok() || status.code() == absl::StatusCode::kDataLoss) << status;
+  }
+}
+
+}  // namespace
+}  // namespace warren

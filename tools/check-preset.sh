@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Configures, builds and tests one preset: tools/check-preset.sh asan-ubsan|tsan|clang|dev|release
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=${1:?name a preset}
+
+cmake --preset "$preset"
+cmake --build --preset "$preset" --parallel "$(nproc)"
+if [[ $preset == clang ]]; then
+  cmake --build --preset clang --parallel "$(nproc)" --target all_verify_interface_header_sets
+fi
+# ThreadSanitizer of g++ 12 cannot place its shadow where the kernel randomises addresses by more than 28 bits.
+fixed_addresses=()
+if [[ $preset == tsan ]] && setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
+exec "${fixed_addresses[@]}" ctest --preset "$preset" </dev/null
