@@ -129,13 +129,20 @@ void BlockHeap::free(std::uint64_t word, BlockOwner owner) noexcept {
   c.cursor.store(ref.index, std::memory_order_relaxed);
 }
 
+// Two may come to release the same block (its task's end, and a sweep that thinks the task over): one CAS decides who
+// does. A block that loses its memory is claimed for that first, or the second could empty what a new owner wrote.
 void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint64_t owner) noexcept {
   Class& c = classes_[size_class];
+  std::atomic<std::uint64_t>& word = owner_of(c, index);
   if (size_of(size_class) >= kDiscardFrom) {
+    const Seat& seat = attachment_->seat();
+    const BlockOwner releaser{.role = BlockOwner::Role::kReleasing, .generation = seat.generation, .slot = seat.lane_index};
+    if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel)) return;  // [B6] pairs with B3
+    WARREN_CRASH_POINT(block_releasing);  // by a dead lane: reclaim() goes on
     attachment_->discard(c.blocks_offset + index * size_of(size_class), size_of(size_class));
+    owner = releaser.word();
   }
-  WARREN_CRASH_POINT(block_emptied);  // still owned: reclaim() frees it
-  (void)owner_of(c, index).compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3
+  (void)word.compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3
 }
 
 std::size_t BlockHeap::reclaim(absl::FunctionRef<bool(BlockOwner, std::uint64_t)> in_use) noexcept {
@@ -143,9 +150,13 @@ std::size_t BlockHeap::reclaim(absl::FunctionRef<bool(BlockOwner, std::uint64_t)
   for (std::uint32_t size_class = 0; size_class < layout::kBlockClasses; ++size_class) {
     Class& c = classes_[size_class];
     for (std::uint64_t index = 0, end = committed(c); index < end; ++index) {
-      const std::uint64_t owner = owner_of(c, index).load(std::memory_order_acquire);  // [B5] pairs with B3
-      if (owner == 0 || in_use(BlockOwner::from(owner), BlockRef{.size_class = size_class, .index = index}.word())) continue;
-      release(size_class, index, owner);
+      const std::uint64_t word = owner_of(c, index).load(std::memory_order_acquire);  // [B5] pairs with B3
+      const BlockOwner owner = BlockOwner::from(word);
+      const bool used = owner.role == BlockOwner::Role::kReleasing
+                            ? attachment_->holds_lane(owner.slot, static_cast<std::uint16_t>(owner.generation))
+                            : word == 0 || in_use(owner, BlockRef{.size_class = size_class, .index = index}.word());
+      if (used) continue;
+      release(size_class, index, word);
       ++freed;
     }
   }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "child_process.h"
+#include "log.h"
 #include "worker.h"
 
 namespace warren::detail {
@@ -87,6 +88,7 @@ class Supervisor {
   }
 
   void break_pool(const std::string& why) {
+    logger().error("pool '{}' is broken: {}", start_.name, why);
     layout::PoolHeader& header = table_.header();
     if (header.diagnosed.load(std::memory_order_acquire) == 0) {  // [P7] pairs with P1
       std::memcpy(header.diagnosis, why.data(), std::min(why.size(), sizeof header.diagnosis - 1));
@@ -162,7 +164,11 @@ class Supervisor {
     record.last_signal.store(end.signal, std::memory_order_relaxed);
     record.last_exit_code.store(end.exit_code, std::memory_order_relaxed);
     const bool left = phase() == PoolPhase::kStopped && end.signal == 0 && end.exit_code == kWorkerDone;
-    if (!left) table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
+    if (!left) {
+      table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
+      logger().info("worker {} of pool '{}' died: {} {}", end.pid, start_.name, end.signal != 0 ? "signal" : "exit code",
+                    end.signal != 0 ? end.signal : end.exit_code);
+    }
     if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
     (void)table_.attachment().sweep();
     if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;

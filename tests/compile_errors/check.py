@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""check.py COMPILER [FLAGS...]: compiles every wrong program of wrong.cc and looks for what it must be told, and what
-must compile: right.cc, and wrong.cc without a case."""
+"""check.py COMPILER [FLAGS...]: compiles every wrong program of wrong.cc, whose first error must be what it says there,
+and what must compile: right.cc, and wrong.cc without a case."""
 import concurrent.futures
 import os
 import pathlib
@@ -23,8 +23,8 @@ def judge_wrong(command, number, text):
     errors = [line for line in message.splitlines() if "error:" in line]
     if code == 0:
         return "compiles, but must not"
-    if not any(text in line for line in errors):
-        return f"is not told: {text}\n" + "\n".join(errors[:5])
+    if not errors or text not in errors[0]:
+        return f"is not told first: {text}\n" + "\n".join(errors[:5])
     return None
 
 

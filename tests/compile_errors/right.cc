@@ -24,7 +24,8 @@ static int same(int x) { return x; }
 void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string text, std::vector<int> xs) {
   pool.submit(square, 1);  // fire and forget
   pool.submit(same, 1);
-  pool.submit({.retries = 3, .retry_on = warren::RetryOn::kAnyFailure}, [k](int x) { return x * k; }, 2);
+  pool.submit(
+      {.retries = 3, .retry_on = warren::RetryOn::kAnyFailure}, [k](int x) { return x * k; }, 2);
   pool.submit([p = Point{k, 2}] { return p.y; });
   pool.submit([c = std::array<int, 4>{}]() mutable { return ++c[0]; });
   pool.submit([t = 5s] { return t; });
@@ -32,7 +33,12 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   pool.submit([a, b] { return a + b; });
   pool.submit([](const std::string& s) { return s.size(); }, "literal");
   pool.submit([](std::string_view v) { return v.size(); }, text);
-  pool.submit([](int x) -> const int& { static int y; return y = x; }, 1);  // the result decays
+  pool.submit(
+      [](int x) -> const int& {
+        static int y;
+        return y = x;
+      },
+      1);  // the result decays
   pool.submit(warren::bind_front([](const std::string& s, int n) { return s + std::to_string(n); }, text), 1);
   pool.submit(warren::fn<&Shape::area>, Shape{1});
   pool.submit(warren::fn<&square>, 1);
@@ -44,7 +50,11 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   absl::StatusOr<std::vector<int>> sums = pool.map([](int x, int y) { return x + y; }, xs, *squares);
   for (absl::StatusOr<int> r : pool.imap_unordered({.chunksize = 10}, square, xs)) (void)r;
   warren::PoolOptions options{.workers = 2, .initializer = [k] { (void)k; }};
-  if (queue.try_push_for({1, 2}, 1s) && queue.try_push_until({1, 2}, std::chrono::steady_clock::now() + 1s)) queue.close();
+  if (queue.try_push_for({1, 2}, 1s) && queue.try_push_until({1, 2}, std::chrono::steady_clock::now() + 1s))
+    queue.close();
   while (auto point = queue.pop()) (void)point->x;
-  (void)nothing, (void)sums, (void)options, (void)job;
+  const auto times = [k](int x) { return x * k; };
+  pool.submit(times, 1);
+  std::optional<decltype(times)> kept(times);  // g++ 12 no longer knows what `times` holds, but was asked before
+  (void)nothing, (void)sums, (void)options, (void)job, (void)kept;
 }

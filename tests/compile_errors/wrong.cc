@@ -1,5 +1,5 @@
 // Wrong programs, and what the compiler must say of them. check.py compiles each, and the rest without any.
-//   #elif CASE == <number>  // [g++: | clang: only that compiler] text that the message contains
+//   #elif CASE == <number>  // [g++: | clang: only that compiler] text that the first error contains
 #include "prelude.h"
 
 using namespace std::chrono_literals;
@@ -41,23 +41,23 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 
 #if CASE == 0
   // --- captures
-#elif CASE == 1  // this callable cannot travel: it captures a pointer, a reference (&)
+#elif CASE == 1   // this callable cannot travel: it captures a pointer, a reference (&)
   pool.submit([&](int x) { return x + k; }, 1);
-#elif CASE == 2  // Remedy: pass that as an argument, or warren::bind_front(f, value)
+#elif CASE == 2   // Remedy: pass that as an argument, or warren::bind_front(f, value)
   pool.submit([text] { return text.size(); });
-#elif CASE == 3  // this callable cannot travel
+#elif CASE == 3   // this callable cannot travel
   pool.submit({.retries = 1}, [pointer] { return *pointer; });
-#elif CASE == 4  // this callable cannot travel
+#elif CASE == 4   // this callable cannot travel
   pool.submit([shared] { return *shared; });
-#elif CASE == 5  // this callable cannot travel
+#elif CASE == 5   // this callable cannot travel
   pool.submit([view] { return view.size(); });
-#elif CASE == 6  // this callable cannot travel
+#elif CASE == 6   // this callable cannot travel
   pool.submit([s = std::span<int>(xs)] { return s.size(); });
-#elif CASE == 7  // this callable cannot travel
+#elif CASE == 7   // this callable cannot travel
   pool.submit([queue]() mutable { queue.push(1); });
-#elif CASE == 8  // this callable cannot travel
+#elif CASE == 8   // this callable cannot travel
   auto r = pool.map([&](int x) { return x + k; }, {1, 2, 3});
-#elif CASE == 9  // this callable cannot travel
+#elif CASE == 9   // this callable cannot travel
   for (auto r : pool.imap_unordered([&](int x) { return x + k; }, xs)) (void)r;
 #elif CASE == 10  // this callable cannot travel
   auto r = pool.starmap([&](int x, int y) { return x + y + k; }, std::vector<std::pair<int, int>>{{1, 2}});
@@ -96,7 +96,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 30  // the result cannot travel back
   pool.submit([](std::string_view v) { return v; }, "x");
 #elif CASE == 31  // the result cannot travel back
-  auto r = pool.map([](int x) { return &x; }, xs);
+  auto r = pool.map([](int x) { return new int(x); }, xs);
 #elif CASE == 32  // ignoring return
   pool.submit(square, 1).get();
 #elif CASE == 33  // bool

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,7 +104,7 @@ void Stepped::kill_zombie() {
 }
 
 bool Stepped::release() {
-  if (state_ == State::kFinished) (void)::ptrace(PTRACE_POKEUSER, pid_, kAddressRegister, address_ + 1);  // past the marker
+  if (state_ == State::kFinished) (void)::ptrace(PTRACE_POKEUSER, pid_, kAddressRegister, address_ + 1);  // the marker
   if (::ptrace(PTRACE_DETACH, pid_, nullptr, nullptr) != 0) return false;
   int status = 0;
   while (::waitpid(pid_, &status, __WALL) < 0 && errno == EINTR) {
@@ -125,7 +126,12 @@ Stepped::Kind Stepped::kind_at(std::uintptr_t address) const {
   return kind;
 }
 
-bool Stepped::asleep() const { return process_state(pid_) == 'S'; }
+// In a call that waits for others; membarrier and page faults also sleep now and then, but not for long.
+bool Stepped::asleep() const {
+  if (process_state(pid_) != 'S') return false;
+  const long call = current_system_call(pid_);
+  return call == SYS_futex || call == SYS_clock_nanosleep;
+}
 
 Stepped::State Stepped::gone(int status) {
   reaped_ = true;
@@ -145,21 +151,27 @@ Stepped::State Stepped::stopped(int status) {
   return state_ = kind_at(address_) == Kind::kEnd ? State::kFinished : State::kReady;
 }
 
-// A system call that sleeps would keep the tracer waiting too, so where one may, the child is looked at from time to time.
-Stepped::State Stepped::await_stop(bool may_sleep) {
-  int status = 0;
+// A system call that sleeps would keep the tracer waiting too, so where one may, the child is looked at from time to
+// time. nullopt: it is asleep.
+std::optional<int> Stepped::next_stop(bool may_sleep) const {
   for (int look = 0;; ++look) {
+    int status = 0;
     const pid_t got = ::waitpid(pid_, &status, __WALL | (may_sleep ? WNOHANG : 0));
-    if (got == pid_) return stopped(status);
+    if (got == pid_) return status;
     if (got < 0 && errno != EINTR) fail("waitpid");
     if (!may_sleep) continue;
-    if (look > 1 && asleep()) return state_ = State::kAsleep;
+    if (look > 1 && asleep()) return std::nullopt;
     if (look < 4) {
       ::sched_yield();
     } else {
       ::usleep(20);
     }
   }
+}
+
+Stepped::State Stepped::await_stop(bool may_sleep) {
+  const std::optional<int> status = next_stop(may_sleep);
+  return status ? stopped(*status) : state_ = State::kAsleep;
 }
 
 Stepped::State Stepped::await_call() { return await_stop(/*may_sleep=*/false); }
@@ -171,22 +183,20 @@ Stepped::State Stepped::step() {
   return await_stop(may_sleep);
 }
 
-Stepped::State Stepped::run_to(std::uintptr_t address) {
+Stepped::State Stepped::run_to(std::uintptr_t address, const std::function<void()>& asleep) {
   if (state_ != State::kReady || address_ == address) return state_;
   const std::uintptr_t text = peek(pid_, address);
   const std::uintptr_t trap = (text & ~std::uintptr_t{0xff}) | kBreakpoint;
   if (::ptrace(PTRACE_POKETEXT, pid_, address, trap) != 0) fail("PTRACE_POKETEXT");
   if (::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) != 0) fail("PTRACE_CONT");
-  int status = 0;
-  while (::waitpid(pid_, &status, __WALL) < 0 && errno == EINTR) {
-  }
-  if (!WIFSTOPPED(status)) return gone(status);
+  std::optional<int> status;
+  while (!(status = next_stop(/*may_sleep=*/true))) asleep();  // it left the path; it would sleep for ever
+  if (!WIFSTOPPED(*status)) return gone(*status);
   if (::ptrace(PTRACE_POKETEXT, pid_, address, text) != 0) fail("PTRACE_POKETEXT");
-  if (WSTOPSIG(status) != SIGTRAP) return stopped(status);
+  if (WSTOPSIG(*status) != SIGTRAP) return stopped(*status);
   address_ = next_address(pid_) - 1;  // a trap stands behind its byte
-  if (address_ != address) return state_ = State::kFinished;
   if (::ptrace(PTRACE_POKEUSER, pid_, kAddressRegister, address_) != 0) fail("PTRACE_POKEUSER");
-  return state_ = State::kReady;
+  return state_ = address_ == address ? State::kReady : State::kFinished;
 }
 
 Stepped::State Stepped::run(const std::function<void()>& asleep) {
@@ -212,7 +222,7 @@ Stepped::State Stepped::advance(const Path& path, std::size_t count, const std::
     std::size_t jump = std::min(target, path.size() - 1);
     while (jump > done && path.earlier[jump] > done) --jump;
     if (jump > done + kWorthABreakpoint) {
-      (void)run_to(path.addresses[jump]);
+      (void)run_to(path.addresses[jump], asleep);
       done = jump;
       continue;
     }
@@ -237,7 +247,7 @@ void Stepped::kill_zombie() {}
 bool Stepped::release() { return false; }
 Stepped::State Stepped::step() { return state_; }
 Stepped::State Stepped::await_call() { return state_; }
-Stepped::State Stepped::run_to(std::uintptr_t) { return state_; }
+Stepped::State Stepped::run_to(std::uintptr_t, const std::function<void()>&) { return state_; }
 Stepped::State Stepped::run(const std::function<void()>&) { return state_; }
 Stepped::State Stepped::advance(const Path&, std::size_t, const std::function<void()>&) { return state_; }
 

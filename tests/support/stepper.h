@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,7 +33,7 @@ class Stepped {
  public:
   enum class State {
     kReady,     // stands between two instructions of the operation
-    kAsleep,    // sleeps in a system call of it
+    kAsleep,    // sleeps in a system call of it: futex, nanosleep
     kFinished,  // the operation has returned
     kGone,      // died of something else; what() says of what
   };
@@ -50,9 +51,9 @@ class Stepped {
 
   State step();  // one instruction; a system call is one
   State await_call();  // from kAsleep: waits until the system call is over
-  // Runs at full speed until `address` is next.
-  State run_to(std::uintptr_t address);
-  // Runs to the end of the operation; asleep() is called whenever it sleeps.
+  // Runs at full speed until `address` is next; asleep() is called whenever it sleeps.
+  State run_to(std::uintptr_t address, const std::function<void()>& asleep);
+  // Steps to the end of the operation, likewise.
   State run(const std::function<void()>& asleep);
   // Runs the first `count` instructions of `path`, at full speed where it can. Where the child leaves the path it ends up
   // elsewhere, or finishes.
@@ -69,6 +70,7 @@ class Stepped {
   enum class Kind : std::uint8_t { kPlain, kSystemCall, kEnd };
   [[nodiscard]] Kind kind_at(std::uintptr_t address) const;
   [[nodiscard]] bool asleep() const;
+  [[nodiscard]] std::optional<int> next_stop(bool may_sleep) const;
   State await_stop(bool may_sleep);
   State stopped(int status);
   State gone(int status);

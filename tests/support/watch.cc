@@ -5,23 +5,39 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 #include <thread>
 
 namespace warren::test {
 
-char process_state(pid_t pid) {
+namespace {
+
+using Text = std::array<char, 512>;
+
+std::string_view read_proc(pid_t pid, const char* file, Text& text) {
   std::array<char, 64> path{};
-  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
+  std::snprintf(path.data(), path.size(), "/proc/%d/%s", static_cast<int>(pid), file);
   const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return '?';
-  std::array<char, 512> text{};
-  const ssize_t length = ::read(fd, text.data(), text.size());
+  if (fd < 0) return {};
+  const ssize_t length = ::read(fd, text.data(), text.size() - 1);
   ::close(fd);
-  if (length <= 0) return '?';
-  const std::string_view stat(text.data(), static_cast<std::size_t>(length));
+  return length <= 0 ? std::string_view() : std::string_view(text.data(), static_cast<std::size_t>(length));
+}
+
+}  // namespace
+
+char process_state(pid_t pid) {
+  Text text{};
+  const std::string_view stat = read_proc(pid, "stat", text);
   const std::size_t end_of_name = stat.rfind(')');
   return end_of_name != std::string_view::npos && end_of_name + 2 < stat.size() ? stat[end_of_name + 2] : '?';
+}
+
+long current_system_call(pid_t pid) {
+  Text text{};
+  const std::string_view call = read_proc(pid, "syscall", text);
+  return !call.empty() && call[0] >= '0' && call[0] <= '9' ? std::strtol(text.data(), nullptr, 10) : -1;
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds limit) {

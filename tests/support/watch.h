@@ -13,6 +13,9 @@ namespace warren::test {
 // State in /proc/PID/stat: 'R', 'S' (sleeps in a system call), 'T', 't' (stands under a tracer), 'Z'; '?': gone.
 char process_state(pid_t pid);
 
+// The number of the system call that it sleeps in; -1: none.
+long current_system_call(pid_t pid);
+
 // Waits for `condition` with short sleeps; false: not within `limit`.
 bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds limit);
 

@@ -11,8 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include "pool/modules.h"
-
 namespace warren::detail {
 namespace {
 
@@ -146,20 +144,18 @@ TEST_F(FunctionRegistry, HostileOffsetsLeadOnlyToStartsOfFunctions) {
     if (f == nullptr) continue;
     ++found;
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(f), base + offset);
-    EXPECT_TRUE(function_starts_at(base + offset));
+    EXPECT_EQ(id_of_function(f), (FunctionId{known.module, offset}));
   }
   EXPECT_GT(found, 0U);
 }
 
-TEST(Modules, AreToldApartAndCoverTheirCode) {
-  const std::vector<Module> modules = loaded_modules();
-  ASSERT_FALSE(modules.empty());
-  std::size_t owners = 0;
-  for (const Module& m : modules) {
-    owners += m.contains(address_of(square), /*executable=*/true) ? 1U : 0U;
-    for (const Module& other : modules) EXPECT_TRUE(&m == &other || m.id != other.id);
-  }
-  EXPECT_EQ(owners, 1U);
+TEST_F(FunctionRegistry, LibrariesAreModulesOfTheirOwn) {
+  freeze();
+  const auto there = id_of_function(reinterpret_cast<AnyFunction>(&dlerror));
+  const auto here = id_of_function(erased(doubled));
+  ASSERT_TRUE(there && here);
+  EXPECT_NE(there->module, here->module);
+  EXPECT_EQ(find_function(*there), reinterpret_cast<AnyFunction>(&dlerror));
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ TEST(Task, IdsAreKeys) {
 
 // --- callables -------------------------------------------------------------------------------------------------------
 
-template <class F>
+template <detail::Asked F>
 F travelled(const F& f) {
   detail::freeze();
   BufferWriter w;

@@ -119,7 +119,12 @@ inline constexpr std::uint32_t kSmallestBlockShift = 9;  // 512 bytes; the large
 
 //   bits 63..62 role | 61..50 attempt | 49..26 generation | 25..0 slot;  0: free
 struct BlockOwner {
-  enum class Role : std::uint8_t { kNone = 0, kArguments = 1, kResult = 2 };
+  enum class Role : std::uint8_t {
+    kNone = 0,
+    kArguments = 1,
+    kResult = 2,
+    kReleasing = 3,  // its memory is being given back by the thread in lane `slot`, lane generation `generation`
+  };
   Role role = Role::kNone;
   std::uint32_t attempt = 0;
   std::uint32_t generation = 0;

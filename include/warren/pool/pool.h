@@ -1,7 +1,7 @@
 // Pool: preforked worker processes that run ordinary functions and give back futures.
 //
-// A worker's death fails only the task that it ran (or that is tried again, where its options allow); a new worker takes
-// its place. Workers see the program's memory as it was when the pool was made: what they need later goes in as
+// A worker's death fails only the task that it ran (or that is tried again, where its options allow); a new worker
+// takes its place. Workers see the program's memory as it was when the pool was made: what they need later goes in as
 // arguments. Make the pool before the program has threads: a fork copies only the thread that calls it, and whatever
 // locks the others hold.
 //
@@ -25,7 +25,8 @@ struct PoolOptions {
 
 namespace detail {
 template <class F>
-concept NotOptions = !std::same_as<std::decay_t<F>, TaskOptions> && !std::same_as<std::decay_t<F>, MapOptions>;
+concept NotOptions =
+    Asked<F> && !std::same_as<std::decay_t<F>, TaskOptions> && !std::same_as<std::decay_t<F>, MapOptions>;
 template <class F, class... Rg>
 using MapValue = typename MapOf<TaskValue<F, std::ranges::range_value_t<Rg>...>>::value;
 template <class F, class Rg>
@@ -45,13 +46,13 @@ class Pool {
   Future<TaskValue<F, A...>> submit(F&& f, A&&... a) {
     return submit(TaskOptions{}, std::forward<F>(f), std::forward<A>(a)...);
   }
-  template <class F, class... A>
+  template <detail::Asked F, class... A>
   Future<TaskValue<F, A...>> submit(const TaskOptions& options, F&& f, A&&... a);
   // nullopt: max_pending are pending.
   template <detail::NotOptions F, class... A>
   [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(F&& f, A&&... a);
   // submit and get.
-  template <class F, class... A>
+  template <detail::Asked F, class... A>
   Result<TaskValue<F, A...>> apply(F&& f, A&&... a) {
     return submit(std::forward<F>(f), std::forward<A>(a)...).get();
   }
@@ -62,14 +63,14 @@ class Pool {
   Result<detail::MapValue<F, Rg...>> map(F&& f, Rg&&... ranges) {
     return map(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <class F, std::ranges::input_range... Rg>
+  template <detail::Asked F, std::ranges::input_range... Rg>
     requires(sizeof...(Rg) > 0)
   Result<detail::MapValue<F, Rg...>> map(const MapOptions& options, F&& f, Rg&&... ranges);
   template <detail::NotOptions F, class T>
   Result<detail::MapValue<F, std::initializer_list<T>>> map(F&& f, std::initializer_list<T> items) {
     return map(MapOptions{}, std::forward<F>(f), items);
   }
-  template <class F, class T>
+  template <detail::Asked F, class T>
   Result<detail::MapValue<F, std::initializer_list<T>>> map(const MapOptions& options, F&& f,
                                                             std::initializer_list<T> items) {
     return map(options, std::forward<F>(f), std::views::all(items));
@@ -80,8 +81,9 @@ class Pool {
   Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(F&& f, Rg&& tuples) {
     return starmap(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
   }
-  template <class F, std::ranges::input_range Rg>
-  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(const MapOptions& options, F&& f, Rg&& tuples);
+  template <detail::Asked F, std::ranges::input_range Rg>
+  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(const MapOptions& options, F&& f,
+                                                                          Rg&& tuples);
 
   // The range is read as results are taken, in the calling thread, at most 4 chunks per worker ahead; an rvalue range
   // is kept, an lvalue must outlive the stream. imap gives results in order, imap_unordered as they come.
@@ -89,7 +91,7 @@ class Pool {
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(F&& f, Rg&&... ranges) {
     return stream(MapOptions{}, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <class F, std::ranges::input_range... Rg>
+  template <detail::Asked F, std::ranges::input_range... Rg>
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(const MapOptions& options, F&& f, Rg&&... ranges) {
     return stream(options, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
@@ -97,7 +99,7 @@ class Pool {
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(F&& f, Rg&&... ranges) {
     return stream(MapOptions{}, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <class F, std::ranges::input_range... Rg>
+  template <detail::Asked F, std::ranges::input_range... Rg>
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(const MapOptions& options, F&& f,
                                                                          Rg&&... ranges) {
     return stream(options, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
@@ -134,39 +136,37 @@ std::optional<FunctionId> single_task() {
 }
 }  // namespace detail
 
-template <class F, class... A>
+template <detail::Asked F, class... A>
 Future<TaskValue<F, A...>> Pool::submit(const TaskOptions& options, F&& f, A&&... a) {
   detail::check<true, F, A...>();
-  return Future<TaskValue<F, A...>>(client_->submit({.function = detail::single_task<F, A...>(),
-                                                     .options = options,
-                                                     .encode = [&](Writer& w) {
-                                                       detail::encode_callable<std::decay_t<F>>(w, f);
-                                                       (detail::put_argument(w, a), ...);
-                                                     }}));
+  return Future<TaskValue<F, A...>>(
+      client_->submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+                         detail::encode_callable<std::decay_t<F>>(w, f);
+                         (detail::put_argument(w, a), ...);
+                       }}));
 }
 
 template <detail::NotOptions F, class... A>
 std::optional<Future<TaskValue<F, A...>>> Pool::try_submit(F&& f, A&&... a) {
   detail::check<true, F, A...>();
   const TaskOptions options;
-  auto ticket = client_->try_submit({.function = detail::single_task<F, A...>(),
-                                     .options = options,
-                                     .encode = [&](Writer& w) {
-                                       detail::encode_callable<std::decay_t<F>>(w, f);
-                                       (detail::put_argument(w, a), ...);
-                                     }});
+  auto ticket =
+      client_->try_submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+                             detail::encode_callable<std::decay_t<F>>(w, f);
+                             (detail::put_argument(w, a), ...);
+                           }});
   if (ticket == nullptr) return std::nullopt;
   return Future<TaskValue<F, A...>>(std::move(ticket));
 }
 
-template <class F, std::ranges::input_range... Rg>
+template <detail::Asked F, std::ranges::input_range... Rg>
   requires(sizeof...(Rg) > 0)
 Result<detail::MapValue<F, Rg...>> Pool::map(const MapOptions& options, F&& f, Rg&&... ranges) {
   detail::check<true, F, std::ranges::range_value_t<Rg>...>();
   return detail::run_map<std::decay_t<F>>(*client_, options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
 }
 
-template <class F, std::ranges::input_range Rg>
+template <detail::Asked F, std::ranges::input_range Rg>
 Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> Pool::starmap(const MapOptions& options, F&& f,
                                                                               Rg&& tuples) {
   static_assert(detail::check_function<F>());
@@ -178,8 +178,8 @@ Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> Pool::stream(const MapOp
                                                                      Rg&&... ranges) {
   detail::check<true, F, std::ranges::range_value_t<Rg>...>();
   using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
-  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(std::make_unique<Source>(
-      client_, options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(
+      std::make_unique<Source>(client_, options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
 }
 
 }  // namespace warren

@@ -51,7 +51,7 @@ struct BoundFront {
   constexpr auto operator()(A&&... a)
       -> std::invoke_result_t<F&, std::conditional_t<IsHandle<B>, B&, const B&>..., A...>;
 };
-template <class F, class... B>
+template <detail::Asked F, class... B>
 constexpr BoundFront<std::decay_t<F>, typename detail::Carried<B>::type...> bind_front(F&& f, B&&... bound);
 
 // A nullary task, erased: initializers, periodic work.
@@ -61,7 +61,7 @@ template <class R>
 class Function<R()> {
  public:
   Function() noexcept = default;
-  template <class F>
+  template <detail::Asked F>
     requires(!std::same_as<std::decay_t<F>, Function>)
   Function(F&& f) {  // NOLINT: implicit on purpose
     static_assert(detail::check_function<F>());
@@ -136,7 +136,7 @@ constexpr auto BoundFront<F, B...>::operator()(A&&... a)
       bound);
 }
 
-template <class F, class... B>
+template <detail::Asked F, class... B>
 constexpr BoundFront<std::decay_t<F>, typename detail::Carried<B>::type...> bind_front(F&& f, B&&... bound) {
   return {std::forward<F>(f), std::tuple<typename detail::Carried<B>::type...>(std::forward<B>(bound)...)};
 }

@@ -10,15 +10,15 @@ namespace warren::detail {
 
 // Fails the writer: InvalidArgument for a null pointer, FailedPrecondition for a function that has no id. F is asserted
 // to be a TravellingFunction.
-template <class F>
+template <Asked F>
 void encode_callable(Writer& w, const F& f);
-template <class F>
+template <Asked F>
 absl::StatusOr<F> decode_callable(Reader& r);
 
 void put_function(Writer& w, AnyFunction function);
 absl::StatusOr<AnyFunction> get_function(Reader& r);
 
-template <class F>
+template <Asked F>
 void encode_callable(Writer& w, const F& f) {
   static_assert(check_function<F>());
   if constexpr (kIsFunctionPointer<F>) {
@@ -28,7 +28,7 @@ void encode_callable(Writer& w, const F& f) {
   }
 }
 
-template <class F>
+template <Asked F>
 absl::StatusOr<F> decode_callable(Reader& r) {
   static_assert(check_function<F>());
   if constexpr (!TravellingFunction<F>) {

@@ -116,8 +116,13 @@ concept EmptyFunction =
 template <class F>
 concept TravellingFunction = kIsFunctionPointer<F> || EmptyFunction<F> || Carriable<F>;
 
-// g++ 12 forgets that a closure with captures is trivially copyable as soon as anybody asked whether it can be
-// assigned; std::optional, std::pair and views do.
+// Satisfied by every F. It asks the question at the call, since g++ 12 forgets that a closure with captures is
+// trivially copyable as soon as somebody asks whether it can be assigned: std::optional, std::pair, views. Bodies, and
+// what they assert, are looked at only where the file ends.
+template <class F>
+concept Asked = TravellingFunction<std::decay_t<F>> || true;
+
+// It was not asked in time.
 template <class F>
 consteval bool is_forgotten_closure() {
   if constexpr (TravellingFunction<F> || !std::is_class_v<F> || std::is_trivially_copyable_v<F>) {
