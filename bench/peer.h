@@ -44,6 +44,7 @@ class Peer {
     ::_exit(0);
   }
   ~Peer() {
+    if (pid_ <= 0) return;  // the fork failed
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }

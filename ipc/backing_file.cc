@@ -17,11 +17,14 @@
 #include <optional>
 #include <thread>
 
+#include "available_memory.h"
+
 namespace warren::detail {
 namespace {
 
 constexpr const char* kDirectory = "/dev/shm";
 constexpr std::size_t kCommitStep = std::size_t{16} << 20;
+constexpr std::size_t kAskFirst = std::size_t{64} << 20;
 
 std::string path_of(const std::string& name) { return absl::StrCat(kDirectory, "/", name); }
 std::string path_of(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
@@ -270,6 +273,11 @@ UniqueFd hold_again(int fd) noexcept {
 }
 
 absl::Status commit_range(int fd, std::size_t offset, std::size_t length) {
+  // Where tmpfs may grow to all there is, the kernel kills somebody instead of refusing.
+  if (length >= kAskFirst && length > available_memory()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for ", length, " bytes of shared memory: ", available_memory(), " are available"));
+  }
   for (std::size_t done = 0; done < length;) {
     const std::size_t step = std::min(length - done, kCommitStep);
     if (::fallocate(fd, 0, static_cast<off_t>(offset + done), static_cast<off_t>(step)) == 0) {

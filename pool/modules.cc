@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <cstring>
 
-// Of libgcc's unwinder, which has no header for it.
+// NOLINTBEGIN: the names are libgcc's, whose unwinder has no header for them
 struct dwarf_eh_bases {
   void* tbase;
   void* dbase;
   void* func;
 };
 extern "C" const void* _Unwind_Find_FDE(void* address, dwarf_eh_bases* bases);
+// NOLINTEND
 
 namespace warren::detail {
 namespace {

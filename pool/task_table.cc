@@ -3,7 +3,6 @@
 #include <warren/ipc/detail/crash_point.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 namespace warren::detail {
@@ -22,11 +21,11 @@ struct Plan {
 };
 Plan plan_of(std::size_t max_pending) {
   Plan plan{};
-  plan.capacity = std::clamp<std::uint64_t>(round_up(max_pending, layout::kPage / sizeof(TaskSlot)), layout::kPage / sizeof(TaskSlot), layout::kMaxTasks);
+  plan.capacity = max_pending;
   plan.workers = layout::kPage;
   plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
   plan.slots = round_up(plan.hints + MpmcRing<1>::bytes_for(2 * plan.capacity), layout::kPage);
-  plan.heap = plan.slots + plan.capacity * sizeof(TaskSlot);
+  plan.heap = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
   return plan;
 }
 std::uint64_t first_slots(std::uint64_t capacity) { return std::min(capacity, layout::kSlotsStep); }

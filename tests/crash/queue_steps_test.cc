@@ -43,7 +43,7 @@ std::size_t give(const std::optional<T>& item, std::span<T> out) {
 template <std::size_t N>
 struct QueueCase {
   using T = Item<N>;
-  QueueOperation<T> operation;
+  QueueOperation<Queue<T>> operation;
   QueueState state;
   Windows windows;
 
@@ -54,7 +54,7 @@ struct QueueCase {
 template <std::size_t N>
 std::vector<QueueCase<N>> queue_cases() {
   using T = Item<N>;
-  using Op = QueueOperation<T>;
+  using Op = QueueOperation<Queue<T>>;
   using Items = std::span<const T>;
   using Out = std::span<T>;
   const Op try_push{.name = "try_push", .pushes = 1, .run = [](Queue<T>& q, Items items, Out) -> std::size_t {

@@ -4,7 +4,6 @@
 #include <warren/layout/mpmc_ring.h>
 
 #include <csignal>
-#include <memory>
 #include <utility>
 
 #include "crash/shared_trial.h"
@@ -23,30 +22,36 @@ struct QueueState {
 };
 
 // What the victim does.
-template <class T>
+template <class Q>
 struct QueueOperation {
+  using T = typename Q::value_type;
+
   const char* name;
   std::size_t pushes = 0, pops = 0;  // items, at most
   bool closes = false;
-  std::size_t (*run)(Queue<T>& queue, std::span<const T> items, std::span<T> out) = nullptr;
+  std::size_t (*run)(Q& queue, std::span<const T> items, std::span<T> out) = nullptr;
   bool cold = false;  // the first call of a process: claims its lanes on the way
 };
 
-template <std::size_t N>
+// Q: Queue<Item<N>>, or something broken that is made from one.
+template <std::size_t N, class Q = Queue<Item<N>>>
 class QueueTrial : public SharedTrial<N> {
   using Base = SharedTrial<N>;
+  using typename Base::Side;
   using typename Base::T;
   using Asleep = QueueState::Asleep;
 
  public:
-  QueueTrial(const QueueState& state, const QueueOperation<T>& operation)
+  QueueTrial(const QueueState& state, const QueueOperation<Q>& operation, std::chrono::nanoseconds patience = kPatience)
       : state_(state), operation_(operation), queue_(*Queue<T>::create({.capacity = kQueueCapacity})) {
+    this->patience_ = patience;
     set_waits(200us);
-    for (std::size_t i = 0; i < state.lead; ++i) (void)(this->push_one(queue_) && this->pop_one(queue_));
+    for (std::size_t i = 0; i < state.lead; ++i) (void)(push_one() && pop_one());
     if (state.dead_first) leave_dead_claim();
-    for (std::size_t i = 0; i < state.items; ++i) (void)this->push_one(queue_);
+    for (std::size_t i = 0; i < state.items; ++i) (void)push_one();
     if (state.dead_last) leave_dead_claim();
-    if (state.asleep != Asleep::kNobody) put_bystander_to_sleep();
+    if (state.asleep == Asleep::kConsumer) this->put_bystander_to_sleep(queue_, Side::kPops, header().not_empty);
+    if (state.asleep == Asleep::kProducer) this->put_bystander_to_sleep(queue_, Side::kPushes, header().not_full);
     if (operation.pushes != 0) this->victim_pushes(operation.pushes);
     if (operation.pops != 0) this->victim_pops(operation.pops);
     head_before_ = head();
@@ -67,18 +72,18 @@ class QueueTrial : public SharedTrial<N> {
   void operation() override { this->report(operation_.run(queue_, this->items(), this->outcome_->items)); }
 
   void wake_victim() override {
-    if (operation_.pushes != 0) (void)this->pop_one(queue_, 5ms);
-    if (operation_.pops != 0) (void)this->push_one(queue_, 5ms);
+    if (operation_.pushes != 0) (void)pop_one(5ms);
+    if (operation_.pops != 0) (void)push_one(5ms);
   }
 
   // Consumers that find a claim standing come back often enough to bury it, if they could.
   void interfere() override {
     exact_ = false;
     for (int i = 0; i < 3; ++i) {
-      (void)this->pop_one(queue_, 0ms);
+      (void)pop_one(0ms);
       ::usleep(300);
     }
-    (void)this->push_one(queue_, 0ms);
+    (void)push_one(0ms);
   }
 
   std::string window(pid_t victim) override {
@@ -101,7 +106,7 @@ class QueueTrial : public SharedTrial<N> {
   Verdict survive(bool finished) override {
     const auto begin = std::chrono::steady_clock::now();
     this->log_outcome();
-    see_bystander_off();
+    serve_bystander();
     drain();
     this->verdict_.recovery = std::chrono::steady_clock::now() - begin;
     if (!queue_.closed()) serve_on();
@@ -114,6 +119,10 @@ class QueueTrial : public SharedTrial<N> {
   }
 
  private:
+  bool push_one() { return Base::push_one(queue_, this->patience_); }
+  bool push_one(std::chrono::nanoseconds patience) { return Base::push_one(queue_, patience); }
+  bool pop_one() { return Base::pop_one(queue_, this->patience_); }
+  bool pop_one(std::chrono::nanoseconds patience) { return Base::pop_one(queue_, patience); }
   detail::Attachment& attachment() const { return Reach::attachment(queue_); }
   layout::MpmcRingHeader& header() const {
     return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object());
@@ -129,7 +138,7 @@ class QueueTrial : public SharedTrial<N> {
 
   // Takes a producer's steps up to the middle of its payload, and dies.
   void leave_dead_claim() {
-    const ItemId id = this->log(Base::kEarlierVictim).push_begins();
+    const ItemId id = this->log(Base::kEarlier).push_begins();
     Child producer([&]() -> int {
       layout::Lane& lane = *attachment().seat().lane;
       std::uint64_t t = tail();
@@ -142,55 +151,31 @@ class QueueTrial : public SharedTrial<N> {
     (void)producer.join();
   }
 
-  void put_bystander_to_sleep() {
-    const bool consumer = state_.asleep == Asleep::kConsumer;
-    const ItemId id = consumer ? 0 : this->log(Base::kBystander).push_begins();
-    bystander_ = std::make_unique<Child>([this, consumer, id]() -> int {
-      set_waits(20ms);
-      History::Actor& log = this->log(Base::kBystander);
-      if (!consumer) {
-        const bool pushed = queue_.try_push_for(make_item<N>(id), kPatience);
-        log.push_ends(pushed);
-        return pushed ? 0 : 1;
-      }
-      log.pop_begins();
-      const std::optional<T> item = queue_.try_pop_for(kPatience);
-      if (item) log.popped(id_of(*item));
-      log.pop_ends();
-      return item ? 0 : 1;
-    });
-    std::atomic<std::uint32_t>& word = consumer ? header().not_empty : header().not_full;
-    if (!eventually([&] { return (word.load() & 1) != 0 && process_state(bystander_->pid()) == 'S'; }, kPatience)) {
-      this->fault(Fault::Kind::kOther, "the bystander does not sleep");
-    }
-  }
-
-  // What it waits for has come if the victim got that far; then nobody else may be needed to tell it.
-  void see_bystander_off() {
-    if (!bystander_) return;
-    if (state_.asleep == Asleep::kConsumer && committed_ == 0 && !this->outcome_->done) (void)this->push_one(queue_);
-    if (state_.asleep == Asleep::kProducer && taken_ == 0 && !this->outcome_->done) (void)this->pop_one(queue_);
-    const std::optional<Ended> end = ended_within(*bystander_, kPatience);
-    if (!end || !end->well()) this->fault(Fault::Kind::kHung, "the bystander was not woken");
-    bystander_.reset();
+  // Pushes (pops) what it waits for where the victim did not get that far.
+  void serve_bystander() {
+    if (!this->bystander_) return;
+    const bool done = this->outcome_->done;
+    if (state_.asleep == Asleep::kConsumer && committed_ == 0 && !done) (void)push_one();
+    if (state_.asleep == Asleep::kProducer && taken_ == 0 && !done) (void)pop_one();
+    this->see_bystander_off();
   }
 
   void drain() {
-    const auto drained = [&] { return this->pop_one(queue_, 2ms), head() >= tail(); };
-    if (head() < tail() && !eventually(drained, kPatience)) {
+    const auto drained = [&] { return pop_one(300us), head() >= tail(); };
+    if (head() < tail() && !eventually(drained, this->patience_)) {
       this->fault(Fault::Kind::kHung, std::to_string(tail() - head()) + " claims neither come out nor are buried");
     }
   }
 
   void serve_on() {
     for (std::size_t i = 0; i < 2 * kQueueCapacity + 1; ++i) {
-      if (!this->push_one(queue_)) return this->fault(Fault::Kind::kHung, "an empty queue takes no item");
-      if (!this->pop_one(queue_)) return this->fault(Fault::Kind::kHung, "an item does not come out");
+      if (!push_one()) return this->fault(Fault::Kind::kHung, "an empty queue takes no item");
+      if (!pop_one()) return this->fault(Fault::Kind::kHung, "an item does not come out");
     }
     for (std::size_t i = 0; i < kQueueCapacity; ++i) {
-      if (!this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kLost, "room for an item is lost");
+      if (!push_one(0ms)) this->fault(Fault::Kind::kLost, "room for an item is lost");
     }
-    if (this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a full queue took an item");
+    if (push_one(0ms)) this->fault(Fault::Kind::kOther, "a full queue took an item");
     std::array<T, kMostAtOnce> out;
     this->log(Base::kSurvivor).pop_begins(out.size());
     const std::size_t got = queue_.try_pop_n(out);
@@ -201,11 +186,11 @@ class QueueTrial : public SharedTrial<N> {
 
   void close_and_look() {
     queue_.close();
-    if (this->push_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a closed queue took an item");
-    if (!eventually([&] { return queue_.drained(); }, kPatience)) {
+    if (push_one(0ms)) this->fault(Fault::Kind::kOther, "a closed queue took an item");
+    if (!eventually([&] { return queue_.drained(); }, this->patience_)) {
       this->fault(Fault::Kind::kHung, "it never says that it is drained");
     }
-    if (this->pop_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a drained queue gave an item");
+    if (pop_one(0ms)) this->fault(Fault::Kind::kOther, "a drained queue gave an item");
   }
 
   // Not just "at most once": what had been committed when the victim died, and only that, came out.
@@ -222,9 +207,8 @@ class QueueTrial : public SharedTrial<N> {
   }
 
   QueueState state_;
-  QueueOperation<T> operation_;
-  Queue<T> queue_;
-  std::unique_ptr<Child> bystander_;
+  QueueOperation<Q> operation_;
+  Q queue_;
   std::uint64_t head_before_ = 0, tail_before_ = 0;
   std::size_t committed_ = 0, taken_ = 0;  // by the victim
   bool exact_ = true;

@@ -7,8 +7,11 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "support/child.h"
 #include "support/history.h"
@@ -21,7 +24,8 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""us;
 using std::chrono_literals::operator""s;
 
-inline constexpr auto kPatience = 3s;  // survivors that need longer hang
+inline constexpr std::chrono::nanoseconds kPatience = 3s;  // survivors that need longer hang
+inline constexpr std::chrono::nanoseconds kSlice = 20ms;   // of bystanders: what a lost wake-up costs at most
 
 // The attachment behind a handle.
 struct Reach : Handle {
@@ -76,7 +80,8 @@ template <std::size_t N>
 class SharedTrial : public Trial {
  protected:
   using T = Item<N>;
-  enum Who : std::size_t { kSurvivor, kVictim, kEarlierVictim, kBystander, kActors };
+  enum Who : std::size_t { kSurvivor, kVictim, kEarlier, kBystander, kActors };
+  enum class Side { kPushes, kPops };
 
   History::Actor& log(Who who) { return history_.actor(who); }
   void fault(Fault::Kind kind, std::string text) {
@@ -100,25 +105,20 @@ class SharedTrial : public Trial {
     if (popping_ != 0) log(kVictim).pop_ends();
   }
   std::span<const T> items() const { return std::span(items_).first(pushing_); }
-  void report(bool pushed) { report(static_cast<std::size_t>(pushed)); }
   void report(std::size_t count) {
     outcome_->count = count;
     outcome_->done = true;
   }
-  void report(const std::optional<T>& item) {
-    if (item) outcome_->items[0] = *item;
-    report(item.has_value());
-  }
 
   template <class Queue>
-  bool push_one(Queue& queue, std::chrono::nanoseconds patience = kPatience) {
+  bool push_one(Queue& queue, std::chrono::nanoseconds patience) {
     const ItemId id = log(kSurvivor).push_begins();
     const bool pushed = queue.try_push_for(make_item<N>(id), patience);
     log(kSurvivor).push_ends(pushed);
     return pushed;
   }
   template <class Queue>
-  bool pop_one(Queue& queue, std::chrono::nanoseconds patience = kPatience) {
+  bool pop_one(Queue& queue, std::chrono::nanoseconds patience) {
     log(kSurvivor).pop_begins();
     const std::optional<T> item = queue.try_pop_for(patience);
     if (item) log(kSurvivor).popped(id_of(*item));
@@ -126,9 +126,37 @@ class SharedTrial : public Trial {
     return item.has_value();
   }
 
+  // Somebody who has long been asleep in pop() or push() when the victim starts.
+  template <class Queue>
+  void put_bystander_to_sleep(Queue& queue, Side side, const std::atomic<std::uint32_t>& word) {
+    const ItemId id = side == Side::kPushes ? log(kBystander).push_begins() : 0;
+    if (side == Side::kPops) log(kBystander).pop_begins();
+    bystander_ = std::make_unique<Child>([&, side, id]() -> int {
+      set_waits(kSlice);
+      if (side == Side::kPushes) {
+        const bool pushed = queue.try_push_for(make_item<N>(id), patience_);
+        log(kBystander).push_ends(pushed);
+        return pushed ? 0 : 1;
+      }
+      const std::optional<T> item = queue.try_pop_for(patience_);
+      if (item) log(kBystander).popped(id_of(*item));
+      log(kBystander).pop_ends();
+      return item ? 0 : 1;
+    });
+    const auto sleeps = [&] { return (word.load() & 1) != 0 && process_state(bystander_->pid()) == 'S'; };
+    if (!eventually(sleeps, patience_)) fault(Fault::Kind::kOther, "the bystander does not sleep");
+  }
+  // What it waits for has come; nobody else may be needed to tell it.
+  void see_bystander_off() {
+    if (!bystander_) return;
+    const std::optional<Ended> end = ended_within(*bystander_, patience_);
+    if (!end || !end->well()) fault(Fault::Kind::kHung, "the bystander was not woken");
+    bystander_.reset();
+  }
+
   // The lanes of the dead are free again after a sweep.
   void expect_lanes_freed(detail::Attachment& attachment) {
-    const bool freed = eventually([&] { return attachment.sweep(), lanes_of_others(attachment) == 0; }, kPatience);
+    const bool freed = eventually([&] { return attachment.sweep(), lanes_of_others(attachment) == 0; }, patience_);
     if (!freed) fault(Fault::Kind::kLeft, std::to_string(lanes_of_others(attachment)) + " lanes of dead processes");
   }
 
@@ -142,6 +170,8 @@ class SharedTrial : public Trial {
   Shared<Outcome<T>> outcome_;
   std::array<T, kMostAtOnce> items_{};
   std::size_t pushing_ = 0, popping_ = 0;
+  std::chrono::nanoseconds patience_ = kPatience;
+  std::unique_ptr<Child> bystander_;
   Verdict verdict_;
 };
 

@@ -75,14 +75,14 @@ TABLE = (
     )
     + runs(
         "takeover",
-        ["", "-DN=1 -DK=1", "-DK=1 -DMAXC=3", "-DP=3 -DC=1 -DK=1", "-DP=1 -DC=3"],
+        ["", "-DN=1 -DK=1", "-DP=3 -DC=1 -DK=1", "-DP=1 -DC=3"],
+        long=["-DK=1 -DMAXC=3"],
         assertion=["-DNOCAS", "-DSTALE", "-DNOGEN"],
     )
     + runs("event", ["", "-DWAITERS=3"], end_state=["-DBLINDSTORE", "-DNORETEST"])
     + runs(
         "wake_one",
         ["", "-DPUSHERS=3", "-DPUSHERS=3 -DC=2 -DT=2", "-DC=4 -DT=2", "-DK=2 -DC=4", "-DPUSHERS=3 -DK=2", "-DBUMP"],
-        long=["-DPUSHERS=3 -DBUMP"],
         assertion=["-DNOFLUSH", "-DNOFLUSH -DBUMP", "-DCLEARONE", "-DNORETEST", "-DSAMESEQ", "-DNOLASTTEST"],
     )
     + runs(
@@ -96,7 +96,6 @@ TABLE = (
         [
             "",
             "-DSLOTHINT",
-            "-DR=1",
             "-DGIVEUP=1",
             "-DSUBDIE",
             "-DGIVEUP=1 -DSUBDIE -DR=1",

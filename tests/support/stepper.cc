@@ -95,7 +95,7 @@ void Stepped::kill() {
 }
 
 void Stepped::kill_zombie() {
-  if (reaped_) return;
+  if (reaped_ || pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
   siginfo_t info{};
   while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | __WALL) != 0 && errno == EINTR) {
@@ -200,15 +200,17 @@ Stepped::State Stepped::run_to(std::uintptr_t address, const std::function<void(
 }
 
 Stepped::State Stepped::run(const std::function<void()>& asleep) {
-  while (state_ == State::kReady || state_ == State::kAsleep) {
-    if (state_ == State::kReady) {
-      (void)step();
-    } else {
-      asleep();
-      (void)await_call();
-    }
+  if (state_ == State::kAsleep) {
+    asleep();
+    (void)await_call();
   }
-  return state_;
+  if (state_ != State::kReady) return state_;
+  if (::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) != 0) fail("PTRACE_CONT");
+  std::optional<int> status;
+  while (!(status = next_stop(/*may_sleep=*/true))) asleep();
+  if (!WIFSTOPPED(*status) || WSTOPSIG(*status) != SIGTRAP) return stopped(*status);
+  address_ = next_address(pid_) - 1;
+  return state_ = State::kFinished;
 }
 
 // Hops: from `done`, at full speed to the last instruction before the target that has not run in between, so that its

@@ -53,7 +53,7 @@ class Stepped {
   State await_call();  // from kAsleep: waits until the system call is over
   // Runs at full speed until `address` is next; asleep() is called whenever it sleeps.
   State run_to(std::uintptr_t address, const std::function<void()>& asleep);
-  // Steps to the end of the operation, likewise.
+  // Runs at full speed to the end of the operation, likewise.
   State run(const std::function<void()>& asleep);
   // Runs the first `count` instructions of `path`, at full speed where it can. Where the child leaves the path it ends up
   // elsewhere, or finishes.

@@ -1,16 +1,18 @@
 #include <gtest/gtest.h>
 #include <warren/ipc/codec.h>
-#include <warren/ipc/detail/buffer_writer.h>
-#include <warren/ipc/time.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <limits>
-#include <random>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "unit/codec_types.h"
 
 namespace warren {
 namespace {
@@ -18,169 +20,6 @@ namespace {
 using detail::BufferWriter;
 using detail::field_count;
 using detail::kUncounted;
-
-template <class T>
-std::vector<std::byte> encoded(const T& t) {
-  BufferWriter w;
-  w.put(t);
-  EXPECT_TRUE(w.ok()) << w.status();
-  return {w.written().begin(), w.written().end()};
-}
-
-// What comes back, after a check that every byte was read.
-template <class T>
-T round_trip(const T& t) {
-  const std::vector<std::byte> bytes = encoded(t);
-  Reader r(bytes);
-  absl::StatusOr<T> back = r.get<T>();
-  EXPECT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(r.remaining(), 0U);
-  return *std::move(back);
-}
-template <class T>
-void expect_round_trip(const T& t) {
-  EXPECT_EQ(round_trip(t), t);
-}
-
-// --- types of a user -------------------------------------------------------------------------------------------------
-
-enum class Color : unsigned char { kRed, kGreen };
-struct Point {
-  int x;
-  double y;
-  friend bool operator==(const Point&, const Point&) = default;
-};
-struct Record {
-  std::string name = {};
-  std::string parts[3] = {};
-  char tag[300] = {};
-  std::vector<Point> points = {};
-};
-struct Call {
-  Timeout patience = kForever;  // has no default of its own
-  std::string name = {};
-  int codes[4] = {};
-};
-struct Node {
-  int value = 0;
-  std::vector<Node> children = {};
-  std::unique_ptr<Node> next = {};
-  std::map<std::string, Node> named = {};
-};
-struct Constant {
-  const std::string name;
-  const int number;
-};
-struct Bits {
-  std::string name;
-  unsigned low : 3;
-  unsigned high : 5;
-};
-struct Sixteen {
-  std::string a;
-  int b, c, d, e, f, g, h, i, j, k, l, m, n, o, p;
-};
-struct Seventeen {
-  std::string a;
-  int b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q;
-};
-struct Empty {
-  ~Empty() {}  // not plain bytes
-};
-struct WithBase : Point {
-  std::string name;
-};
-struct WithReference {
-  std::string name;
-  int& number;
-};
-struct WithPointer {
-  std::string name;
-  const char* text;
-};
-
-class Job {  // no default constructor, private state
- public:
-  Job(int id, std::string path) : id_(id), path_(std::move(path)) {}
-  friend bool operator==(const Job&, const Job&) = default;
-
- private:
-  friend struct Codec<Job>;
-  int id_;
-  std::string path_;
-};
-class Order {
- public:
-  Order() = default;
-  Order(int i, std::string t) : id(i), text(std::move(t)) {}
-  friend bool operator==(const Order&, const Order&) = default;
-  int id = 0;
-  std::string text;
-};
-struct Percent {  // plain bytes, but not every value is one
-  int value;
-};
-union Either {
-  int i;
-  float f;
-};
-struct Silent {  // its codec writes nothing
-  Silent() {}
-  friend bool operator==(const Silent&, const Silent&) { return true; }
-
- private:
-  std::string cache_;
-};
-
-struct Tasks {
-  Job first;  // no default: counted the other way
-  std::string names[2];
-};
-struct Task {
-  int id;
-  Job job;
-  Color color;
-};
-
-}  // namespace
-
-template <>
-struct Codec<Job> {
-  static void encode(Writer& w, const Job& job) {
-    w.put(job.id_);
-    w.put(job.path_);
-  }
-  static absl::StatusOr<Job> decode(Reader& r) {
-    const auto id = r.get<int>();
-    auto path = r.get<std::string>();
-    if (!r.ok()) return r.status();
-    return Job(*id, *std::move(path));
-  }
-};
-template <>
-struct Codec<Order> : MemberCodec<&Order::id, &Order::text> {};
-template <>
-struct Codec<Percent> {
-  static void encode(Writer& w, Percent p) {
-    if (p.value > 100) return w.fail(absl::InvalidArgumentError("more than all"));
-    w.put(p.value);
-  }
-  static absl::StatusOr<Percent> decode(Reader& r) {
-    const auto value = r.get<int>();
-    if (!value.ok()) return value.status();
-    if (*value < 0 || *value > 100) return absl::DataLossError("a percentage out of range");
-    return Percent{*value};
-  }
-};
-template <>
-inline constexpr bool kCopyAsBytes<Either> = true;
-template <>
-struct Codec<Silent> {
-  static void encode(Writer&, const Silent&) {}
-  static absl::StatusOr<Silent> decode(Reader&) { return Silent(); }
-};
-
-namespace {
 
 // --- what is carriable -----------------------------------------------------------------------------------------------
 
@@ -412,11 +251,6 @@ TEST(Writer, KeepsTheFirstReason) {
   EXPECT_EQ(w.size(), 0U);
 }
 
-struct Chain {
-  int value = 0;
-  std::unique_ptr<Chain> next = {};
-};
-
 TEST(Writer, RefusesWhatNestsTooDeep) {
   const auto chain = [](std::size_t links) {
     Chain head;
@@ -427,142 +261,6 @@ TEST(Writer, RefusesWhatNestsTooDeep) {
   BufferWriter w;
   w.put(chain(kMaxNesting / 2 + 1));
   EXPECT_EQ(w.status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-// --- hostile bytes ---------------------------------------------------------------------------------------------------
-
-template <class T>
-absl::Status decode_status(std::span<const std::byte> bytes) {
-  Reader r(bytes);
-  return r.get<T>().status();
-}
-template <class T, class... P>
-absl::Status decode_parts(const P&... parts) {
-  BufferWriter w;
-  (w.put(parts), ...);
-  return decode_status<T>(w.written());
-}
-void expect_data_loss(const absl::Status& status, std::string_view text) {
-  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
-  EXPECT_NE(std::string(status.message()).find(text), std::string::npos) << status;
-}
-
-TEST(Reader, SaysWhatIsWrong) {
-  expect_data_loss(decode_status<int>({}), "a value of 4 bytes is cut off: 0 bytes are left");
-  expect_data_loss(decode_parts<bool>(std::uint8_t{2}), "a bool has the value 2");
-  expect_data_loss(decode_parts<std::vector<bool>>(std::uint64_t{1}, std::uint8_t{9}), "a bool has the value 9");
-  expect_data_loss(decode_parts<std::optional<int>>(std::uint8_t{2}, 1), "said by 2, neither 0 nor 1");
-  expect_data_loss(decode_parts<std::unique_ptr<int>>(std::uint8_t{3}, 1), "said by 3, neither 0 nor 1");
-  expect_data_loss(decode_parts<std::variant<int, bool>>(2U, 1), "2 alternatives has the index 2");
-  expect_data_loss(decode_parts<std::set<int>>(std::uint64_t{2}, 5, 5), "the same key twice");
-  expect_data_loss(decode_parts<std::map<int, int>>(std::uint64_t{2}, 5, 1, 5, 2), "the same key twice");
-  expect_data_loss(decode_parts<Percent>(101), "a percentage out of range");
-}
-
-TEST(Reader, HugeLengthsAllocateNothing) {
-  for (const std::uint64_t n :
-       {std::uint64_t{9}, std::uint64_t{1} << 40, ~std::uint64_t{0}, ~std::uint64_t{0} / 4 + 2}) {
-    const std::uint64_t rest = 0;
-    expect_data_loss(decode_parts<std::string>(n, rest), "are announced, but 8 bytes are left");
-    expect_data_loss(decode_parts<std::u32string>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::vector<int>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::vector<std::string>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::vector<bool>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::vector<Silent>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::vector<Empty>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::list<int>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::map<int, int>>(n, rest), "are announced");
-    expect_data_loss(decode_parts<std::unordered_set<int>>(n, rest), "are announced");
-  }
-}
-
-TEST(Reader, ReservesNoMoreThanTheBytesThatAreLeft) {
-  using Large = std::optional<std::array<char, 4096>>;
-  BufferWriter w;
-  w.length(100'000);
-  for (int i = 0; i < 100'000; ++i) w.put(std::uint8_t{i == 5 ? std::uint8_t{7} : std::uint8_t{0}});
-  Reader r(w.written());
-  const auto n = r.length();
-  ASSERT_TRUE(n.ok());
-  expect_data_loss(decode_status<std::vector<Large>>(w.written()), "neither 0 nor 1");
-}
-
-TEST(Reader, DeepBytesAreAnErrorNotAStackOverflow) {
-  std::vector<std::byte> bytes(1'000'000, std::byte{1});  // "there is another one", a million times
-  expect_data_loss(decode_status<Chain>(bytes), "nests deeper than 1000 levels");
-}
-
-TEST(Reader, FailsForEverAfterTheFirstFailure) {
-  const std::vector<std::byte> bytes = encoded(7);
-  Reader r(bytes);
-  EXPECT_FALSE(r.bytes(5).ok());
-  const auto later = r.get<int>();
-  ASSERT_FALSE(later.ok());
-  EXPECT_EQ(later.status(), r.status());
-}
-
-struct Everything {
-  Node node;
-  Record record;
-  std::variant<int, std::string, std::vector<bool>> variant;
-  std::optional<Order> order;
-  std::set<int> set;
-  std::map<std::string, std::vector<double>> map;
-  std::array<std::string, 2> array;
-  std::unique_ptr<Point> pointer;
-  Task task;
-  std::tuple<bool, std::unordered_set<int>> tuple;
-};
-
-Everything everything() {
-  Node tree{.value = 1};
-  tree.children.push_back(Node{.value = 2});
-  tree.next = std::make_unique<Node>(Node{.value = 3});
-  tree.named["n"].value = 4;
-  return {std::move(tree),
-          Record{.name = "record", .parts = {"a", "bc", "def"}, .points = {{1, 2}, {3, 4}}},
-          std::vector<bool>{true, false},
-          Order(1, "order"),
-          {1, 2, 3},
-          {{"x", {1, 2}}, {"y", {}}},
-          {"first", "second"},
-          std::make_unique<Point>(Point{5, 6}),
-          Task{1, Job(2, "job"), Color::kRed},
-          {true, {1, 2}}};
-}
-
-TEST(Reader, EveryPrefixIsDataLoss) {
-  const std::vector<std::byte> bytes = encoded(everything());
-  for (std::size_t n = 0; n < bytes.size(); ++n) {
-    // A copy of its own, so that a sanitizer sees a read beyond the end.
-    const std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
-    EXPECT_EQ(decode_status<Everything>(prefix).code(), absl::StatusCode::kDataLoss) << n;
-  }
-}
-
-TEST(Reader, EveryFlippedBitIsAValueOrDataLoss) {
-  std::vector<std::byte> bytes = encoded(everything());
-  std::size_t refused = 0;
-  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
-    const auto mask = static_cast<std::byte>(1U << (bit % 8));
-    bytes[bit / 8] ^= mask;
-    const absl::Status status = decode_status<Everything>(bytes);
-    EXPECT_TRUE(status.ok() || status.code() == absl::StatusCode::kDataLoss) << status;
-    refused += status.ok() ? 0U : 1U;
-    bytes[bit / 8] ^= mask;
-  }
-  EXPECT_GT(refused, 0U);
-}
-
-TEST(Reader, RandomBytesAreAValueOrDataLoss) {
-  std::mt19937 random(1);
-  for (int round = 0; round < 3000; ++round) {
-    std::vector<std::byte> bytes(random() % 200);
-    const unsigned values = 1U << (random() % 9);  // mostly small numbers: plausible lengths
-    for (std::byte& b : bytes) b = static_cast<std::byte>(random() % values);
-    const absl::Status status = decode_status<Everything>(bytes);
-    EXPECT_TRUE(status.ok() || status.code() == absl::StatusCode::kDataLoss) << status;
-  }
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ struct TypeList {};
 template <class T>
 consteval std::size_t field_count();
 
-// Calls f.operator()<declared types...>(fields...). Bit-fields arrive as copies.
+// Calls visit.operator()<declared types...>(fields...). Bit-fields arrive as copies.
 template <class T, class F>
-constexpr decltype(auto) with_fields(T& t, F&& f);
+constexpr decltype(auto) with_fields(T& t, F&& visit);
 
 // --- counting --------------------------------------------------------------------------------------------------------
 

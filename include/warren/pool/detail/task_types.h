@@ -120,7 +120,7 @@ concept TravellingFunction = kIsFunctionPointer<F> || EmptyFunction<F> || Carria
 // trivially copyable as soon as somebody asks whether it can be assigned: std::optional, std::pair, views. Bodies, and
 // what they assert, are looked at only where the file ends.
 template <class F>
-concept Asked = TravellingFunction<std::decay_t<F>> || true;
+concept Asked = TravellingFunction<std::decay_t<F>> || true;  // NOLINT(readability-simplify-boolean-expr)
 
 // It was not asked in time.
 template <class F>

@@ -1,0 +1,191 @@
+#include <warren/pool/pool.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/pool_world.h"
+
+namespace warren::test {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+class PoolTest : public WithMarks {};
+
+absl::StatusCode code_of_create(const PoolOptions& options) { return Pool::create(options).status().code(); }
+
+TEST_F(PoolTest, RunsTasksInOtherProcesses) {
+  Pool pool = make_pool(1);
+  const pid_t worker = pool.submit([] { return ::getpid(); }).get().value();
+  EXPECT_NE(worker, ::getpid());
+  EXPECT_NE(worker, supervisor_of(pool));
+  EXPECT_EQ(pool.apply([](int a, int b) { return a + b; }, 40, 2).value(), 42);
+}
+
+TEST_F(PoolTest, WorkersRunAtTheSameTime) {
+  Pool pool = make_pool(3);
+  std::vector<Future<void>> met;
+  for (int i = 0; i < 3; ++i) met.push_back(pool.submit([] { marks->meet(0, 3); }));
+  for (const Future<void>& each : met) EXPECT_TRUE(each.get().ok());
+}
+
+TEST_F(PoolTest, HasAsManyWorkersAsAskedForElseOnePerProcessor) {
+  EXPECT_EQ(make_pool(5).workers(), 5u);
+  EXPECT_GE(Pool::create().value().workers(), 1u);
+  EXPECT_LE(Pool::create().value().workers(), std::thread::hardware_concurrency());
+  Pool many = make_pool(100);
+  EXPECT_EQ(workers_of(many).size(), 100u);
+}
+
+TEST_F(PoolTest, RefusesWhatCannotBe) {
+  EXPECT_EQ(code_of_create({.workers = 1025}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_of_create({.workers = 1, .max_pending = 0}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_of_create({.workers = 1, .max_pending = (std::size_t{1} << 20) + 1}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_of_create({.workers = 1, .max_pending = SIZE_MAX}), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(PoolTest, TakesTheLargestTableAndAnyName) {
+  Pool pool = Pool::create({.workers = 1, .max_pending = std::size_t{1} << 20, .name = std::string(500, 'n')}).value();
+  EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
+}
+
+TEST_F(PoolTest, TwoPoolsDoNotMind) {
+  Pool first = make_pool(1), second = make_pool(1);
+  EXPECT_NE(first.apply([] { return ::getpid(); }).value(), second.apply([] { return ::getpid(); }).value());
+  first.terminate();
+  EXPECT_EQ(second.apply([] { return 2; }).value(), 2);
+}
+
+TEST_F(PoolTest, MovesAndEndsThePoolThatItTakesThePlaceOf) {
+  Pool pool = make_pool(1);
+  const pid_t first = supervisor_of(pool);
+  pool = make_pool(1);
+  EXPECT_TRUE(gone(first));
+  Pool moved = std::move(pool);
+  EXPECT_EQ(moved.apply([] { return 3; }).value(), 3);
+}
+
+TEST_F(PoolTest, MadeInAThreadThatEndsLivesOn) {
+  std::optional<Pool> pool;
+  std::thread([&] { pool = make_pool(2); }).join();
+  const std::vector<pid_t> workers = workers_of(*pool);
+  EXPECT_EQ(pool->apply([] { return 4; }).value(), 4);
+  EXPECT_EQ(workers_of(*pool), workers);
+}
+
+TEST_F(PoolTest, SeveralThreadsSubmit) {
+  Pool pool = make_pool(2, 64);
+  std::vector<std::thread> threads;
+  std::atomic<int> right = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        right += pool.submit([](int a, int b) { return a * 1000 + b; }, t, i).get().value() == t * 1000 + i;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 2000);
+}
+
+// --- how many may be pending -----------------------------------------------------------------------------------------
+
+class MaxPending : public WithMarks, public testing::WithParamInterface<std::size_t> {};
+
+TEST_P(MaxPending, IsWhereTrySubmitRefuses) {
+  const std::size_t most = GetParam();
+  Pool pool = make_pool(1, most);
+  std::vector<Future<void>> accepted;
+  while (auto future = pool.try_submit([] { marks->pass(0); })) accepted.push_back(*std::move(future));
+  EXPECT_EQ(accepted.size(), most);
+  EXPECT_FALSE(pool.try_submit([] {}).has_value());
+  marks->open(0);
+  for (const Future<void>& each : accepted) EXPECT_TRUE(each.get().ok());
+  EXPECT_TRUE(pool.try_submit([] {})->get().ok());
+}
+
+// The results of ended tasks make room: nobody has to get them first.
+TEST_P(MaxPending, DoesNotStopWhoSubmitsManyAndThenGetsThem) {
+  Pool pool = make_pool(2, GetParam());
+  std::vector<Future<std::string>> futures;
+  const std::string large(300, 'x');
+  for (int i = 0; i < 3000; ++i) {
+    futures.push_back(pool.submit([](int n, const std::string& s) { return s + std::to_string(n); }, i, large));
+  }
+  for (int i = 0; i < 3000; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), large + std::to_string(i));
+}
+
+INSTANTIATE_TEST_SUITE_P(, MaxPending, testing::Values(1, 3, 16, 100));
+
+TEST_F(PoolTest, AThreadThatWaitsForRoomGoesOnWhenATaskEnds) {
+  Pool pool = make_pool(1, 1);
+  const Future<void> first = pool.submit([] { marks->pass(0); });
+  std::thread waits([&] { EXPECT_EQ(pool.apply([] { return 1; }).value(), 1); });
+  marks->open(0);
+  waits.join();
+}
+
+// --- initializers ----------------------------------------------------------------------------------------------------
+
+int prepared = 0;
+
+TEST_F(PoolTest, InitializerRunsFirstInEveryWorkerAlsoInReplacements) {
+  Pool pool = Pool::create({.workers = 2, .initializer = [] { prepared = 7; }}).value();
+  const auto both = [&] { return pool.map({.chunksize = 1}, [](int) { return prepared; }, std::views::iota(0, 20)).value(); };
+  EXPECT_THAT(both(), Each(7));
+  EXPECT_EQ(prepared, 0);
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(pool.apply([] { ::raise(SIGKILL); }).ok());
+  EXPECT_THAT(both(), Each(7));
+}
+
+TEST_F(PoolTest, InitializerMayBeBoundToArguments) {
+  static std::string word;
+  Pool pool = Pool::create({.workers = 1, .initializer = warren::bind_front([](const std::string& s) { word = s; }, "abc")}).value();
+  EXPECT_EQ(pool.apply([] { return word; }).value(), "abc");
+}
+
+void expect_broken(Pool& pool, const std::string& text) {
+  for (int i = 0; i < 2; ++i) {
+    const absl::StatusOr<int> result = pool.submit([] { return 1; }).get();
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition) << result.status();
+    EXPECT_THAT(std::string(result.status().message()), HasSubstr(text));
+    EXPECT_EQ(task_error(result.status())->kind, TaskError::Kind::kRefused);
+  }
+  const absl::Status joined = pool.join();
+  EXPECT_EQ(joined.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(joined.message()), HasSubstr(text));
+}
+
+TEST_F(PoolTest, InitializerThatThrowsBreaksThePoolAndSaysWhy) {
+  Pool pool = Pool::create({.workers = 3, .initializer = [] { throw std::runtime_error("no such model"); }}).value();
+  expect_broken(pool, "a worker's initializer failed: std::runtime_error: no such model");
+}
+
+TEST_F(PoolTest, InitializerThatThrowsInAReplacementBreaksThePoolToo) {
+  Pool pool = Pool::create({.workers = 1, .initializer = [] {
+                              if (marks->count++ > 0) throw std::runtime_error("second time");
+                            }}).value();
+  const Future<void> dies = pool.submit([] { marks->pass(0), ::raise(SIGKILL); });
+  const Future<int> waits = pool.submit([] { return 1; });
+  marks->open(0);
+  EXPECT_EQ(dies.get().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(waits.get().status().code(), absl::StatusCode::kFailedPrecondition);
+  expect_broken(pool, "second time");
+}
+
+TEST_F(PoolTest, InitializerThatDiesBreaksThePoolAfterAFewTries) {
+  Pool pool = Pool::create({.workers = 2, .initializer = [] { ++marks->count, ::_exit(9); }}).value();
+  expect_broken(pool, "exit code 9");
+  EXPECT_LE(marks->count, 10u);
+}
+
+TEST_F(PoolTest, InitializerThatExitsWithSuccessIsNoSuccess) {
+  Pool pool = Pool::create({.workers = 1, .initializer = [] { std::exit(0); }}).value();
+  expect_broken(pool, "exit code 0");
+}
+
+}  // namespace
+}  // namespace warren::test
