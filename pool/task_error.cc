@@ -1,10 +1,12 @@
 #include <absl/status/statusor.h>
+#include <absl/strings/str_cat.h>
 #include <cxxabi.h>
 #include <unistd.h>
-#include <warren/ipc/detail/buffer_writer.h>
 #include <warren/pool/detail/task_error.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -25,14 +27,58 @@ constexpr char kPayloadUrl[] = "warren/TaskError";
 // Abseil has a string_view and a Cord of its own.
 absl::string_view absl_view(std::string_view s) { return {s.data(), s.size()}; }
 
-std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+constexpr std::array<std::string_view, 7> kKinds{"returned", "threw",   "died",       "deadline",
+                                                 "cancelled", "refused", "undecodable"};
+
+// The payload is text, since printing a status prints its payloads. The text of the error stands last: it may hold
+// anything.
+std::string to_payload(const TaskError& e) {
+  return absl::StrCat("kind=", std::string(kKinds.at(static_cast<std::size_t>(e.kind))), ";worker=", e.worker,
+                      ";attempt=", e.attempt, ";signal=", e.signal, ";exit_code=", e.exit_code, ";host=", e.host,
+                      ";type=", e.type, ";what=", e.what);
+}
+
+// "name=value;" from the front of text; nullopt: something else stands there.
+std::optional<std::string_view> take_field(std::string_view& text, std::string_view name) {
+  if (!text.starts_with(name) || text.substr(name.size(), 1) != "=") return std::nullopt;
+  text.remove_prefix(name.size() + 1);
+  const std::size_t end = text.find(';');
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view value = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return value;
+}
+
+template <class Number>
+bool take_number(std::string_view& text, std::string_view name, Number& number) {
+  const std::optional<std::string_view> value = take_field(text, name);
+  if (!value) return false;
+  const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), number);
+  return error == std::errc() && end == value->data() + value->size();
+}
+
+std::optional<TaskError> from_payload(std::string_view text) {
+  TaskError e;
+  const std::optional<std::string_view> kind = take_field(text, "kind");
+  const auto* known = kind ? std::ranges::find(kKinds, *kind) : kKinds.end();
+  if (known == kKinds.end()) return std::nullopt;
+  e.kind = static_cast<TaskError::Kind>(known - kKinds.begin());
+  if (!take_number(text, "worker", e.worker) || !take_number(text, "attempt", e.attempt) ||
+      !take_number(text, "signal", e.signal) || !take_number(text, "exit_code", e.exit_code)) {
+    return std::nullopt;
+  }
+  const std::optional<std::string_view> host = take_field(text, "host");
+  const std::optional<std::string_view> type = host ? take_field(text, "type") : std::nullopt;
+  constexpr std::string_view kWhat = "what=";
+  if (!type || !text.starts_with(kWhat)) return std::nullopt;
+  e.host = *host;
+  e.type = *type;
+  e.what = text.substr(kWhat.size());
+  return e;
 }
 
 void attach(absl::Status& status, const TaskError& error) {
-  detail::BufferWriter w;
-  w.put(error);
-  if (w.ok()) status.SetPayload(kPayloadUrl, absl::Cord(absl_view(text_of(w.written()))));
+  status.SetPayload(kPayloadUrl, absl::Cord(to_payload(error)));
 }
 
 std::string demangled(const char* name) {
@@ -81,11 +127,7 @@ TaskError here(TaskError::Kind kind, std::uint32_t attempt) {
 std::optional<TaskError> task_error(const absl::Status& status) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
   if (!payload) return std::nullopt;
-  const std::string text(*payload);
-  Reader r(std::as_bytes(std::span(text)));
-  auto error = r.get<TaskError>();
-  if (!error.ok() || r.remaining() != 0 || error->kind > TaskError::Kind::kUndecodable) return std::nullopt;
-  return *std::move(error);
+  return from_payload(std::string(*payload));
 }
 
 namespace detail {

@@ -63,7 +63,6 @@ void kill_after(const MakeTrial& make, const Path& path, std::size_t count, Deat
   Verdict verdict = trial->survive(finished);
   if (gone) verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
   coverage.recovery.push_back(verdict.recovery);
-    if (verdict.recovery > std::chrono::milliseconds(40)) std::fprintf(stderr, "slow %s %zu %.1f\n", window.c_str(), coverage.kills, double(verdict.recovery.count())/1e6);
   coverage.note(verdict, "killed after " + std::to_string(count) + " of " + std::to_string(path.size()) +
                              " instructions (" + window + (death == Death::kAsleep ? ", asleep)" : ")"));
 }
@@ -126,7 +125,6 @@ Coverage pause_then_kill(const std::string& name, const MakeTrial& make, const S
       ++coverage.windows[window];
       const Verdict verdict = trial->survive(finished);
       coverage.recovery.push_back(verdict.recovery);
-    if (verdict.recovery > std::chrono::milliseconds(40)) std::fprintf(stderr, "slow %s %zu %.1f\n", window.c_str(), coverage.kills, double(verdict.recovery.count())/1e6);
       coverage.note(verdict, "held after " + std::to_string(i) + ", killed " + std::to_string(j) + " later (" + window + ")");
     }
   }
