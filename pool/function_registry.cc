@@ -14,7 +14,7 @@ class FunctionRegistry {
   static void add(InvokerEntry& entry) noexcept;
   static void freeze();
   // Null before freeze().
-  static const FunctionRegistry* frozen() noexcept { return frozen_.load(std::memory_order_acquire); }
+  static const FunctionRegistry* frozen() noexcept { return frozen_.load(std::memory_order_acquire); }  // [F2] pairs with F1
 
   [[nodiscard]] std::optional<FunctionId> locate(std::uintptr_t address) const noexcept;
   [[nodiscard]] std::optional<FunctionId> id_of(Invoker invoker) const noexcept;
@@ -45,21 +45,22 @@ constinit std::atomic<const FunctionRegistry*> FunctionRegistry::frozen_ = nullp
 void FunctionRegistry::add(InvokerEntry& entry) noexcept {
   entry.next_ = entries_.load(std::memory_order_relaxed);
   // A plain CAS loop: dlopen() in two threads may register at once.
-  while (!entries_.compare_exchange_weak(entry.next_, &entry, std::memory_order_release, std::memory_order_relaxed)) {
+  while (!entries_.compare_exchange_weak(entry.next_, &entry, std::memory_order_release,  // [F3] the entry is whole; pairs with F4
+                                         std::memory_order_relaxed)) {
   }
 }
 
 void FunctionRegistry::freeze() {
   static std::once_flag once;
-  std::call_once(once, [] { frozen_.store(new FunctionRegistry, std::memory_order_release); });
+  std::call_once(once, [] { frozen_.store(new FunctionRegistry, std::memory_order_release); });  // [F1] the tables are whole; pairs with F2
 }
 
 FunctionRegistry::FunctionRegistry() : modules_(loaded_modules()) {
-  for (InvokerEntry* e = entries_.load(std::memory_order_acquire); e != nullptr; e = e->next_) {
+  for (InvokerEntry* e = entries_.load(std::memory_order_acquire); e != nullptr; e = e->next_) {  // [F4] pairs with F3
     const auto id = locate(reinterpret_cast<std::uintptr_t>(e->invoker_));
     if (!id) continue;
     e->id_ = *id;
-    e->frozen_.store(true, std::memory_order_release);
+    e->frozen_.store(true, std::memory_order_release);  // [F5] the id is whole; pairs with F6
     invokers_.emplace(*id, e->invoker_);
     ids_.emplace(e->invoker_, *id);
   }

@@ -363,7 +363,6 @@ void TaskTable::lose_all(layout::Loss loss) noexcept {
 }
 
 bool TaskTable::unfinished() const noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     const Phase phase = State::from(slots_[index].state.load(std::memory_order_seq_cst)).phase;  // [T6] after the phase was set; pairs with T5

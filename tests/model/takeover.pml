@@ -34,7 +34,7 @@
 #define DIE :: atomic { crashes < MAXC -> crashes++; goto dead }
 
 byte tail, head, p0[N], p1[N];
-byte powner, cowner;                       /* owner words: 0 none, else the owner's id, which stands for {lane, generation} */
+byte powner, cowner;                       /* owner words: 0 none, else an id, which stands for {lane, generation} */
 bit palive[P + 2], calive[C + 2];
 byte crashes, prunning, crunning, consumersDead, consumersEver;
 byte log[LOG], committed, taken;           /* for the checks only */
@@ -144,7 +144,11 @@ release:
   DIE
   fi;
 dead:
-  atomic { calive[i] = 0; consumersDead++; if :: i == 1 -> consumersEver++; crunning++; run consumer(C + 1) :: else fi };
+  atomic {
+    calive[i] = 0;
+    consumersDead++;
+    if :: i == 1 -> consumersEver++; crunning++; run consumer(C + 1) :: else fi
+  };
 fin:
   atomic { o = 0; h = 0; c0 = 0; c1 = 0; crunning-- }
 }

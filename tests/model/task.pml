@@ -1,22 +1,23 @@
-/* The pool's task slots. State word = {generation, state, owner, attempt, ABANDONED}; every transition is one CAS on the
- * whole word. The hint ring may hold duplicate and stale hints, and lose some with a worker that dies after its pop; a
- * full ring sets RESCAN. Workers (and, with -DSUBDIE, the submitter) may die between any two steps. The supervisor
- * sweeps what a dead worker ran, pushes a hint for every PENDING slot, then starts a replacement in its lane.
+/* The pool's task slots. State word = {generation, state, owner, attempt, ABANDONED}; every transition is one CAS on
+ * the whole word. The hint ring may hold duplicate and stale hints, and lose some with a worker that dies after its
+ * pop; a full ring sets RESCAN. Workers (and, with -DSUBDIE, the submitter) may die between any two steps. The
+ * supervisor sweeps what a dead worker ran, pushes a hint for every PENDING slot, then starts a replacement in its lane.
  *   (default)       0 errors; also with the sizes below changed, with -DSUBDIE, -DGIVEUP=1 and -DSLOTHINT
  *   -DSLOTHINT      0 errors: a hint is a slot without a generation, and the claim is a CAS on the whole word loaded
- *   -DGIVEUP=1      0 errors: the supervisor may give a live worker's task up. The word is LOST but keeps the owner, who
- *                   may still be writing: the slot becomes FREE only when the owner acknowledged or is dead
- *   -DNOREPUSH      must fail: no hint for PENDING slots after a death
+ *   -DGIVEUP=1      0 errors: the supervisor may give a live worker's task up. The word is LOST but keeps the owner,
+ *                   who may still be writing: the slot becomes FREE only when the owner acknowledged or is dead
+ *   -DNOREPUSH      must fail: after a death a hint for the retried task only, not for every PENDING slot
  *   -DBLIND         must fail: completion by a blind store instead of a CAS (it loses ABANDONED)
  *   -DBLINDCLAIM    must fail: the claim compares the state only and takes the generation from the hint
  *   -DNOACK         must fail with -DGIVEUP=1: a lost task's slot is freed while its live owner may be writing
  *   -DRETRYLIVE     must fail with -DGIVEUP=1: it is retried while its live owner may be writing
  *   -DNOSCAN        must fail with -DR=1: a full ring drops the hint and sets no RESCAN
  *   -DNOADOPT       must fail with -DSUBDIE: the sweep does not abandon a dead submitter's slots
- * Checked: the submitter sees every task end, or its slot becomes FREE when the future was abandoned; a task is started
- * at most 1 + RETRIES times; the result seen is whole and from the attempt named in the word; no slot becomes FREE while
- * another live worker is between its claim and its acknowledgement; at the end every slot is FREE (else: invalid end
- * state). A CAS in a loop is modelled by its one successful step. Wakes are perfect here, the supervisor does not die.
+ * Checked: the submitter sees every task end, or its slot becomes FREE when the future was abandoned; a task is
+ * started at most 1 + RETRIES times; the result seen is whole and from the attempt named in the word; no slot becomes
+ * FREE while another live worker is between its claim and its acknowledgement; at the end every slot is FREE (else:
+ * invalid end state). A CAS in a loop is modelled by its one successful step. Wakes are perfect here, the supervisor
+ * does not die, and a lane is given to a replacement only after its sweep.
  */
 #ifndef S
 #define S 2                /* slots */
@@ -214,7 +215,11 @@ end_watch:
 sweep:
   atomic {
     if
-    :: d > 0 && own[s] == d && st[s] == RUNNING && att[s] <= RETRIES -> st[s] = PENDING; own[s] = 0
+    :: d > 0 && own[s] == d && st[s] == RUNNING && att[s] <= RETRIES ->
+       st[s] = PENDING; own[s] = 0;
+#ifdef NOREPUSH
+       push_hint(s)
+#endif
     :: d > 0 && own[s] == d && st[s] == RUNNING && att[s] > RETRIES -> finish(s, LOST, d)
     :: d > 0 && own[s] == d && TERMINAL(s) -> finish(s, st[s], d)
 #ifndef NOADOPT

@@ -118,7 +118,9 @@ test:
   :: items == 0
   fi;
 #endif
-  atomic { if :: seq == s && W -> asleep[i] = 1; sleepers++ :: else -> goto test fi };   /* futex compares, then sleeps */
+  atomic {                                      /* futex compares, then sleeps */
+    if :: seq == s && W -> asleep[i] = 1; sleepers++ :: else -> goto test fi
+  };
 end_asleep:
   if
   :: !asleep[i] -> goto test

@@ -111,16 +111,33 @@ TEST_F(PoolErrors, WhatIsNoStdExceptionSettlesTheFutureToo) {
   EXPECT_EQ(pool.apply([] { return ::getpid(); }).value(), worker) << "the worker lives on";
 }
 
-// std::exception's own what() cannot throw; a codec's status or a class that hides it can have anything behind it.
-class ThrowingWhat : public std::exception {
+class OwnText : public std::exception {
  public:
-  const char* what() const noexcept override { return text.c_str(); }
-  std::string text = "text";
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_ = "text";
 };
 
-TEST_F(PoolErrors, ATextOfItsOwnMemoryComesWhole) {
-  EXPECT_EQ(error_of([] { throw ThrowingWhat(); }).what, "text");
+TEST_F(PoolErrors, ATextComesWhole) {
+  EXPECT_EQ(error_of([] { throw OwnText(); }).what, "text");
   EXPECT_EQ(error_of([] { throw std::runtime_error(std::string(1 << 20, 'x')); }).what.size(), std::size_t{1} << 20);
+}
+
+// what() is noexcept, so the process ends in it; the future is settled all the same.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wterminate"
+class ThrowingWhat : public std::exception {
+ public:
+  const char* what() const noexcept override { throw 1; }
+};
+#pragma GCC diagnostic pop
+
+TEST_F(PoolErrors, AThrowingWhatIsADeath) {
+  const TaskError error = error_of([] { throw ThrowingWhat(); });
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+  EXPECT_EQ(error.signal, SIGABRT);
+  EXPECT_NE(pool.apply([] { return ::getpid(); }).value(), worker);
 }
 
 TEST_F(PoolErrors, NoMemoryIsAnError) {

@@ -273,11 +273,8 @@ TEST(QueueDeath, ProducersKilledAtRandomLoseNothingThatWasCommitted) {
   for (int i = 0; i < kKills; ++i) {
     Gate running;
     Child producer([&] {
-      for (;;) {
-        if (!queue.push(1)) return;
-        committed->fetch_add(1);
-        running.open();
-      }
+      running.open();
+      while (queue.push(1)) committed->fetch_add(1);
     });
     running.wait();
     for (int n = 0; n < 100; ++n) popped += queue.pop().value();

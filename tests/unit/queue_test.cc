@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/child.h"
+#include "support/blocked.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -21,35 +21,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using test::Blocked;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Queue<int> queue_of(std::size_t capacity) { return Queue<int>::create({.capacity = capacity}).value(); }
-
-// A thread that is in the midst of a call, asleep.
-class Blocked {
- public:
-  template <class Call>
-  explicit Blocked(Call call)
-      : thread_([this, call] {
-          tid_.store(::gettid());
-          call();
-          returned_.store(true);
-        }) {
-    while (tid_.load() == 0) ::sched_yield();
-    test::await_futex_sleep(::getpid(), tid_.load());
-  }
-  ~Blocked() {
-    if (thread_.joinable()) thread_.join();
-  }
-  [[nodiscard]] bool returned() const noexcept { return returned_.load(); }
-  void join() { thread_.join(); }
-
- private:
-  std::atomic<pid_t> tid_{0};
-  std::atomic<bool> returned_{false};
-  std::thread thread_;
-};
 
 // --- creation --------------------------------------------------------------------------------------------------------
 

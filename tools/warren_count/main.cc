@@ -43,15 +43,20 @@ int run(const Options& options, Clock::time_point start) {
     if (const absl::Status status = OutputFile::check(options.output); !status.ok()) return complain(status, kUsage);
   }
 
+  absl::StatusOr<warren::Pool> pool = make_counting_pool(options.workers);
+  if (!pool.ok()) return failed(pool.status());
   ProgressBar bar;
-  const auto tree = count_tree({.root = root.get(), .workers = options.workers, .retries = options.retries}, bar);
+  const absl::StatusOr<TreeCount> tree = count_tree(*pool, root.get(), options.retries, bar);
   bar.clear();
   if (!tree.ok()) return failed(tree.status());
   if (!options.output.empty()) {
     if (const absl::Status status = write_counts(options, *tree); !status.ok()) return failed(status);
   }
 
-  const Report report{.options = options, .tree = *tree, .seconds = std::chrono::duration<double>(Clock::now() - start).count()};
+  const Report report{.options = options,
+                      .tree = *tree,
+                      .workers = pool->workers(),
+                      .seconds = std::chrono::duration<double>(Clock::now() - start).count()};
   std::cout << (options.json ? totals_as_json(report) : totals_as_text(report)) << std::flush;
   std::cerr << problems_as_text(report);
   if (!std::cout) return complain("cannot write to standard output", kFailed);

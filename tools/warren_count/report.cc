@@ -33,7 +33,7 @@ absl::Status write_counts(const Options& options, const TreeCount& tree) {
   const char end = options.null ? '\0' : '\n';
   fmt::memory_buffer line;
   for (const TreeFile& file : tree.files) {
-    if (!file.counted) continue;
+    if (file.state != TreeFile::State::kCounted) continue;
     line.clear();
     line.append(beginning);
     line.append(file.path);
@@ -48,8 +48,8 @@ std::string totals_as_text(const Report& report) {
   return fmt::format(
       "{} files, {} lines, {} characters\n"
       "{:.3f} s with {} worker{}: {:.0f} files/s, {:.1f} MB/s\n",
-      tree.counted, tree.total.lines, tree.total.characters, report.seconds, tree.workers,
-      tree.workers == 1 ? "" : "s", rate(static_cast<double>(tree.counted), report.seconds),
+      tree.counted, tree.total.lines, tree.total.characters, report.seconds, report.workers,
+      report.workers == 1 ? "" : "s", rate(static_cast<double>(tree.counted), report.seconds),
       rate(static_cast<double>(tree.total.bytes()), report.seconds) / 1e6);
 }
 
@@ -65,7 +65,7 @@ std::string totals_as_json(const Report& report) {
       {"lines", tree.total.lines},
       {"characters", tree.total.characters},
       {"bytes", tree.total.bytes()},
-      {"workers", tree.workers},
+      {"workers", report.workers},
       {"seconds", report.seconds},
       {"files_per_second", rate(static_cast<double>(tree.counted), report.seconds)},
       {"bytes_per_second", rate(static_cast<double>(tree.total.bytes()), report.seconds)},

@@ -2,6 +2,7 @@
 #pragma once
 #include <absl/status/status.h>
 
+#include <cstdint>
 #include <string>
 
 #include "tree_count.h"
@@ -13,6 +14,7 @@ struct Options;
 struct Report {
   const Options& options;
   const TreeCount& tree;
+  std::uint32_t workers;
   double seconds;
 };
 

@@ -1,6 +1,6 @@
 #include "tree_count.h"
 
-#include <warren/pool/pool.h>
+#include <warren/layout/pool.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,69 +29,63 @@ struct CountedFile {
 
 constexpr std::size_t kFilesPerChunk = 64;   // a millisecond of work, where files are small
 constexpr std::size_t kChunksPerWorker = 4;  // as many as the pool keeps under way
-constexpr std::size_t kMostPending = 1024;   // chunks: more than are ever under way
+constexpr std::size_t kMostPending = kChunksPerWorker * layout::kMaxWorkers;
 constexpr std::chrono::milliseconds kTick{100};
 
 bool means_vanished(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESRCH; }
 
 class TreeCounter {
  public:
-  TreeCounter(const CountSettings& settings, ProgressBar& bar)
-      : settings_(settings),
+  TreeCounter(Pool& pool, int root, std::uint32_t retries, ProgressBar& bar)
+      : pool_(pool),
+        root_(root),
+        retries_(retries),
         bar_(bar),
         walker_(
-            settings.root, [this](std::string path) { tree_.files.push_back({.path = std::move(path), .counts = {}}); },
+            root, [this](std::string path) { tree_.files.push_back({.path = std::move(path)}); },
             [this](const std::string& directory, int error) { add_problem(directory, error); }) {}
 
   absl::StatusOr<TreeCount> run() {
-    absl::StatusOr<Pool> pool = Pool::create({.workers = settings_.workers,
-                                              .max_pending = std::max(kMostPending, 8 * kChunksPerWorker * settings_.workers),
-                                              .name = "warren-count"});
-    if (!pool.ok()) return pool.status();
-    tree_.workers = pool->workers();
-    const absl::Status status = count(*pool);
-    if (status.ok()) {
-      pool->close();
-    } else {
-      pool->terminate();
+    const absl::Status status = count();
+    if (!status.ok()) {
+      pool_.terminate();
+      return status;
     }
+    pool_.close();
     add_lost_files();
     std::ranges::stable_sort(tree_.problems, {}, &Problem::path);
-    (void)pool->join();  // what it can say has been said by the files
-    if (!status.ok()) return status;
     return std::move(tree_);
   }
 
  private:
-  absl::Status count(Pool& pool) {
-    const std::size_t chunksize = walk_first_chunks(pool.workers());
+  absl::Status count() {
+    const std::size_t chunksize = walk_first_chunks();
     auto files = std::views::iota(std::uint64_t{0}) | std::views::take_while([this](auto i) { return find(i); }) |
                  std::views::transform([this](auto i) { return FileToCount{.index = i, .path = tree_.files[i].path}; });
-    const auto count_one = [root = settings_.root](const FileToCount& file) {
+    const auto count_one = [root = root_](const FileToCount& file) {
       CountedFile counted{.index = file.index, .counts = {}};
       counted.error = count_file(root, file.path, counted.counts);
       return counted;
     };
-    auto results =
-        pool.imap_unordered({.chunksize = chunksize, .task = {.retries = settings_.retries}}, count_one, files);
+    auto results = pool_.imap_unordered({.chunksize = chunksize, .task = {.retries = retries_}}, count_one, files);
     while (interrupted() == 0) {
       // While workers count, this process walks on: so it soon knows how many files there are.
       const auto patience = walker_.done() ? kTick : std::chrono::milliseconds(0);
       if (const std::optional<absl::StatusOr<CountedFile>> result = results.next_for(patience)) {
         if (absl::Status status = take(*result); !status.ok()) return status;
       } else if (results.done()) {
-        return absl::OkStatus();
+        break;
       } else {
         walker_.step();
       }
       bar_.show({.files = tree_.counted, .bytes = tree_.total.bytes(), .found = tree_.files.size(), .all_found = walker_.done()});
     }
-    return absl::CancelledError("interrupted");
+    return interrupted() == 0 ? absl::OkStatus() : absl::CancelledError("interrupted");  // then the walk ended early
   }
 
   // A small tree is cut finer, so that every worker gets a share.
-  std::size_t walk_first_chunks(std::size_t workers) {
-    const std::size_t chunks = kChunksPerWorker * workers;
+  std::size_t walk_first_chunks() {
+    const std::size_t chunks = kChunksPerWorker * pool_.workers();
     while (tree_.files.size() < chunks * kFilesPerChunk && !walker_.done() && interrupted() == 0) walker_.step();
     return std::clamp<std::size_t>(tree_.files.size() / chunks, 1, kFilesPerChunk);
   }
@@ -110,14 +104,13 @@ class TreeCounter {
       return absl::OkStatus();
     }
     TreeFile& file = tree_.files[result->index];
-    settled_.resize(tree_.files.size());
-    settled_[result->index] = true;
     if (result->error != 0) {
+      file.state = TreeFile::State::kFailed;
       add_problem(file.path, static_cast<int>(result->error));
       return absl::OkStatus();
     }
+    file.state = TreeFile::State::kCounted;
     file.counts = result->counts;
-    file.counted = true;
     ++tree_.counted;
     tree_.total += file.counts;
     return absl::OkStatus();
@@ -133,27 +126,30 @@ class TreeCounter {
     if (deaths_.empty()) return;
     std::string how;
     for (const std::string& death : deaths_) how += (how.empty() ? "" : ", ") + death;
-    settled_.resize(tree_.files.size());
-    for (std::size_t i = 0; i < tree_.files.size(); ++i) {
-      if (settled_[i]) continue;
-      tree_.problems.push_back({.path = tree_.files[i].path,
-                                .why = "its worker died in each of " + std::to_string(settings_.retries + std::uint64_t{1}) +
-                                       " attempts (" + how + ")"});
+    const std::string why =
+        "its worker died in each of " + std::to_string(retries_ + std::uint64_t{1}) + " attempts (" + how + ")";
+    for (const TreeFile& file : tree_.files) {
+      if (file.state == TreeFile::State::kFound) tree_.problems.push_back({.path = file.path, .why = why});
     }
   }
 
-  const CountSettings& settings_;
+  Pool& pool_;
+  int root_;
+  std::uint32_t retries_;
   ProgressBar& bar_;
   TreeCount tree_;
-  std::vector<bool> settled_;     // by file: counted, or a problem
   std::set<std::string> deaths_;  // how workers died of files for good
   TreeWalker walker_;
 };
 
 }  // namespace
 
-absl::StatusOr<TreeCount> count_tree(const CountSettings& settings, ProgressBar& bar) {
-  return TreeCounter(settings, bar).run();
+absl::StatusOr<Pool> make_counting_pool(std::uint32_t workers) {
+  return Pool::create({.workers = workers, .max_pending = kMostPending, .name = "warren-count"});
+}
+
+absl::StatusOr<TreeCount> count_tree(Pool& pool, int root, std::uint32_t retries, ProgressBar& bar) {
+  return TreeCounter(pool, root, retries, bar).run();
 }
 
 }  // namespace warren::tools

@@ -1,6 +1,7 @@
 // The job: a pool of workers counts every file below a directory.
 #pragma once
 #include <absl/status/statusor.h>
+#include <warren/pool/pool.h>
 
 #include <cstdint>
 #include <string>
@@ -12,16 +13,11 @@ namespace warren::tools {
 
 class ProgressBar;
 
-struct CountSettings {
-  int root;               // the directory; the caller's, and open
-  std::uint32_t workers;  // 0: one per usable processor
-  std::uint32_t retries;  // of a file whose worker died
-};
-
 struct TreeFile {
+  enum class State : std::uint8_t { kFound, kCounted, kFailed };
   std::string path;  // below the root
-  FileCounts counts;
-  bool counted = false;
+  FileCounts counts = {};
+  State state = State::kFound;
 };
 
 struct Problem {
@@ -33,13 +29,18 @@ struct Problem {
 struct TreeCount {
   std::vector<TreeFile> files;    // in the order of their paths
   std::vector<Problem> problems;  // likewise
-  std::uint32_t workers = 0;
   std::uint64_t counted = 0;
   FileCounts total;
 };
 
-// Walks the tree in this process while the workers count. What cannot be read is among the problems. Cancelled: the
-// program was interrupted; any other failure: the pool could not be made, or broke. No worker is left either way.
-absl::StatusOr<TreeCount> count_tree(const CountSettings& settings, ProgressBar& bar);
+// A pool for count_tree(). 0 workers: one per usable processor.
+absl::StatusOr<Pool> make_counting_pool(std::uint32_t workers);
+
+// Walks the tree below `root` in this process while the workers count. A file whose worker dies is tried again `retries`
+// times; what could not be counted is among the problems. Cancelled: the program was interrupted; any other failure: the
+// pool broke. Either way the pool is closed, and ends while the caller goes on.
+//
+// `root` is the descriptor of a directory, and was open when the pool was made.
+absl::StatusOr<TreeCount> count_tree(Pool& pool, int root, std::uint32_t retries, ProgressBar& bar);
 
 }  // namespace warren::tools

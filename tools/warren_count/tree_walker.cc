@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -15,12 +14,8 @@
 namespace warren::tools {
 namespace {
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const noexcept { ::closedir(directory); }
-};
-
 // DT_UNKNOWN where nobody can tell; then it is passed over.
-unsigned char type_of(int directory, const dirent& entry) {
+unsigned char type_of(int directory, const dirent64& entry) {
   if (entry.d_type != DT_UNKNOWN) return entry.d_type;
   struct stat st {};
   if (::fstatat(directory, entry.d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) return DT_UNKNOWN;
@@ -49,32 +44,29 @@ void TreeWalker::step() {
 }
 
 void TreeWalker::enter() {
-  std::string name = path_.empty() ? "." : path_.substr(0, path_.size() - 1);
-  FileDescriptor fd = open_below(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+  const std::string name = path_.empty() ? "." : path_.substr(0, path_.size() - 1);
+  const FileDescriptor fd = open_below(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd) return failed_(path_, errno);
   Directory directory{.path_length = path_.size(), .entries = {}};
-  read(fd.release(), directory.entries);
+  read(fd.get(), directory.entries);
   level_.push_back(std::move(directory));
 }
 
 // A directory's name is compared with the slash that follows it in every path below it: so "a-b" comes before "a/b".
 void TreeWalker::read(int fd, std::vector<std::string>& entries) {
-  const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
-  if (directory == nullptr) {
-    failed_(path_, errno);
-    ::close(fd);
-    return;
-  }
   for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory.get());  // NOLINT(concurrency-mt-unsafe): the stream is this thread's own
-    if (entry == nullptr) break;
-    const std::string_view name = entry->d_name;
-    const unsigned char type = type_of(fd, *entry);
-    if (type == DT_REG) entries.emplace_back(name);
-    if (type == DT_DIR && name != "." && name != "..") entries.push_back(std::string(name) + '/');
+    const ssize_t got = ::getdents64(fd, buffer_.get(), kBufferBytes);
+    if (got < 0) failed_(path_, errno);
+    if (got <= 0) break;
+    for (ssize_t at = 0; at < got;) {
+      const auto& entry = *reinterpret_cast<const dirent64*>(buffer_.get() + at);
+      at += entry.d_reclen;
+      const std::string_view name = entry.d_name;
+      const unsigned char type = type_of(fd, entry);
+      if (type == DT_REG) entries.emplace_back(name);
+      if (type == DT_DIR && name != "." && name != "..") entries.push_back(std::string(name) + '/');
+    }
   }
-  if (errno != 0) failed_(path_, errno);
   std::ranges::sort(entries);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ class TreeWalker {
   void enter();  // the directory at path_
   void read(int fd, std::vector<std::string>& entries);
 
+  static constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
+
+  std::unique_ptr<std::byte[]> buffer_ = std::make_unique<std::byte[]>(kBufferBytes);
   int root_;
   Found found_;
   Failed failed_;

@@ -1,0 +1,368 @@
+// The pool among other processes: its supervisor or its application killed, signals, limits, one processor.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <warren/pool/pool.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "support/isolation.h"
+#include "support/limits.h"
+#include "support/pool_world.h"
+
+namespace warren::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PoolWorld : public WithMarks {};
+
+// --- the supervisor is killed ----------------------------------------------------------------------------------------
+
+class SupervisorKilled : public WithMarks {
+ protected:
+  static void expect_unavailable(const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  }
+  void kill_supervisor() {
+    workers = workers_of(pool);
+    ::kill(supervisor_of(pool), SIGKILL);
+  }
+  ~SupervisorKilled() override { EXPECT_TRUE(all_gone(workers)); }
+
+  std::vector<pid_t> workers;
+  Pool pool = make_pool(2, 8);
+};
+
+TEST_F(SupervisorKilled, RunningAndPendingTasksFail) {
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 8; ++i) futures.push_back(pool.submit([](int x) { return ++marks->count, marks->pass(0), x; }, i));
+  ASSERT_TRUE(marks->await_count(2));
+  const pid_t supervisor = children_of(::getpid()).at(0);
+  workers = children_of(supervisor);
+  ::kill(supervisor, SIGKILL);
+  for (const Future<int>& each : futures) expect_unavailable(each.get_for(kPromptly).status());
+  EXPECT_TRUE(all_gone(workers)) << "whose task is given up is gone: it may still be writing";
+  expect_unavailable(pool.submit([] {}).get());
+  expect_unavailable(pool.join());
+}
+
+TEST_F(SupervisorKilled, WhatHadEndedIsThere) {
+  const Future<std::string> done = pool.submit([] { return std::string(1000, 'x'); });
+  done.wait();
+  kill_supervisor();
+  EXPECT_EQ(done.get().value().size(), 1000u);
+}
+
+TEST_F(SupervisorKilled, ABlockedGetReturns) {
+  const Future<void> blocked = pool.submit([] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  std::thread gets([&] { expect_unavailable(blocked.get()); });
+  ::kill(children_of(::getpid()).at(0), SIGKILL);
+  gets.join();
+}
+
+TEST_F(SupervisorKilled, ABlockedSubmitMapAndStreamReturn) {
+  std::vector<Future<void>> fill;
+  for (int i = 0; i < 8; ++i) fill.push_back(pool.submit([] { ++marks->count, marks->pass(0); }));
+  ASSERT_TRUE(marks->await_count(2));
+  std::thread submits([&] { expect_unavailable(pool.submit([] {}).get()); });
+  std::thread maps([&] { expect_unavailable(pool.map({.chunksize = 1}, [](int) {}, std::views::iota(0, 20))); });
+  std::thread streams([&] {
+    for (const absl::Status& each : pool.imap_unordered([](int) {}, std::views::iota(0, 20))) expect_unavailable(each);
+  });
+  std::this_thread::sleep_for(20ms);
+  ::kill(children_of(::getpid()).at(0), SIGKILL);
+  submits.join();
+  maps.join();
+  streams.join();
+}
+
+TEST_F(SupervisorKilled, WithNothingToDoTheNextTaskFails) {
+  kill_supervisor();
+  expect_unavailable(pool.submit([] {}).get_for(kPromptly));
+  expect_unavailable(pool.join());
+}
+
+TEST_F(SupervisorKilled, JoinTellsThoughNothingWasLost) {
+  kill_supervisor();
+  pool.close();
+  expect_unavailable(pool.join_for(kPromptly));
+}
+
+TEST_F(SupervisorKilled, ForgottenTasksDoNotBlock) {
+  kill_supervisor();
+  for (int i = 0; i < 100; ++i) pool.submit([] {});
+}
+
+TEST_F(SupervisorKilled, TheDestructorReturns) {
+  kill_supervisor();
+  const Pool taken = std::move(pool);
+  pool = make_pool(1);
+}
+
+TEST_F(PoolWorld, ASupervisorKilledAtOnceLeavesNoWorkers) {
+  for (int i = 0; i < 30; ++i) {
+    Pool pool = make_pool(3);
+    const pid_t supervisor = children_of(::getpid()).at(0);
+    std::this_thread::sleep_for(std::chrono::microseconds(100 * i));
+    const std::vector<pid_t> workers = children_of(supervisor);
+    ::kill(supervisor, SIGKILL);
+    EXPECT_EQ(pool.submit([] { marks->pass(0); }).get_for(kPromptly).code(), absl::StatusCode::kUnavailable);
+    EXPECT_TRUE(all_gone(workers));
+  }
+}
+
+TEST_F(PoolWorld, AStoppedSupervisorOnlyDelaysWhatDeathsNeed) {
+  Pool pool = make_pool(2);
+  const pid_t supervisor = supervisor_of(pool);
+  ::kill(supervisor, SIGSTOP);
+  EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
+  const Future<void> dies = pool.submit([] { die(Death::kKilled); });
+  EXPECT_FALSE(dies.wait_for(100ms));
+  EXPECT_EQ(pool.apply([] { return 2; }).value(), 2) << "by the other worker";
+  ::kill(supervisor, SIGCONT);
+  EXPECT_EQ(dies.get().code(), absl::StatusCode::kAborted);
+}
+
+// A worker that changed its user lost the kernel's promise to kill it with its supervisor; it looks after that itself.
+TEST_F(PoolWorld, AnOrphanedWorkerThatNobodyKillsEnds) {
+  Pool pool = make_pool(1);
+  const auto survive = [] { return ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0), ::getpid(); };
+  const pid_t worker = pool.apply(survive).value();
+  ::kill(children_of(::getpid()).at(0), SIGKILL);
+  EXPECT_TRUE(eventually([&] { return gone(worker); }, kPromptly));
+  EXPECT_EQ(pool.submit([] {}).get().code(), absl::StatusCode::kUnavailable);
+}
+
+// --- the application is killed ---------------------------------------------------------------------------------------
+
+std::size_t names_in_shm() {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    count += entry.path().filename().string().find("warren") != std::string::npos;
+  }
+  return count;
+}
+
+enum class Busy { kIdle, kRunning, kFull };
+class ApplicationKilled : public WithMarks, public testing::WithParamInterface<Busy> {};
+
+TEST_P(ApplicationKilled, LeavesNoProcessAndNoName) {
+  const std::size_t names = names_in_shm();
+  Child application([busy = GetParam()] {
+    Pool pool = make_pool(3, 16);
+    marks->pids[0] = supervisor_of(pool);
+    std::vector<Future<void>> futures;
+    if (busy == Busy::kRunning) futures.push_back(pool.submit([] { marks->pass(0); }));
+    ++marks->count;
+    while (busy == Busy::kFull) futures.push_back(pool.submit([] { marks->pass(0); }));
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(marks->await_count(1));
+  std::vector<pid_t> processes = children_of(marks->pids[0]);
+  EXPECT_EQ(processes.size(), 3u);
+  processes.push_back(marks->pids[0]);
+  application.kill();
+  EXPECT_TRUE(all_gone(processes));
+  EXPECT_EQ(names_in_shm(), names);
+}
+INSTANTIATE_TEST_SUITE_P(, ApplicationKilled, testing::Values(Busy::kIdle, Busy::kRunning, Busy::kFull));
+
+TEST_F(PoolWorld, AnApplicationThatLeavesWithoutDestructorsLeavesNoProcess) {
+  Child application([] {
+    Pool pool = make_pool(2);
+    marks->pids[0] = supervisor_of(pool);
+    for (const pid_t worker : workers_of(pool)) marks->pids[++marks->count] = worker;
+    ::_exit(0);
+  });
+  EXPECT_TRUE(application.join().well());
+  EXPECT_TRUE(all_gone({marks->pids[0], marks->pids[1], marks->pids[2]}));
+}
+
+TEST_F(PoolWorld, ApplicationAndSupervisorKilledTogetherLeaveNoWorker) {
+  Child application([] {
+    Pool pool = make_pool(2);
+    marks->pids[0] = supervisor_of(pool);
+    for (const pid_t worker : workers_of(pool)) marks->pids[++marks->count] = worker;
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(marks->await_count(2));
+  ::kill(marks->pids[0], SIGSTOP);
+  application.kill();
+  ::kill(marks->pids[0], SIGKILL);
+  EXPECT_TRUE(all_gone({marks->pids[0], marks->pids[1], marks->pids[2]}));
+}
+
+// --- signals ---------------------------------------------------------------------------------------------------------
+
+TEST_F(PoolWorld, AnInterruptOfTheGroupIsTheApplicationsToHandle) {
+  Child child([] {
+    ::setpgid(0, 0);
+    ::signal(SIGINT, [](int) { ++marks->gates[7]; });
+    Pool pool = make_pool(2);
+    const std::vector<pid_t> workers = workers_of(pool);
+    const Future<int> running = pool.submit([] { return ++marks->count, marks->pass(0), 1; });
+    EXPECT_TRUE(marks->await_count(1));
+    ::kill(0, SIGINT);
+    EXPECT_TRUE(eventually([] { return marks->gates[7] == 1; }, kPromptly));
+    marks->open(0);
+    EXPECT_EQ(running.get().value(), 1);
+    EXPECT_EQ(workers_of(pool), workers);
+    EXPECT_EQ(marks->gates[7], 1u) << "the application's handler ran in another process";
+  });
+  EXPECT_TRUE(child.join().well());
+}
+
+TEST_F(PoolWorld, AStoppedWorkerHoldsUpOnlyItsTask) {
+  Pool pool = make_pool(2);
+  const Future<pid_t> stopped = pool.submit([] { return ::raise(SIGSTOP), ::getpid(); });
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
+  EXPECT_FALSE(stopped.ready());
+  const std::vector<pid_t> workers = workers_of(pool);
+  for (const pid_t worker : workers) ::kill(worker, SIGCONT);
+  EXPECT_THAT(workers, ::testing::Contains(stopped.get().value()));
+}
+
+TEST_F(PoolWorld, StoppedAndKilledLaterIsADeathThen) {
+  Pool pool = make_pool(1);
+  const Future<void> stopped = pool.submit([] { marks->pids[0] = ::getpid(), ++marks->count, ::raise(SIGSTOP); });
+  ASSERT_TRUE(marks->await_count(1));
+  EXPECT_FALSE(stopped.wait_for(50ms)) << "stopped is not dead";
+  ::kill(marks->pids[0], SIGKILL);
+  EXPECT_EQ(stopped.get().code(), absl::StatusCode::kAborted);
+}
+
+// --- what workers print ----------------------------------------------------------------------------------------------
+
+TEST_F(PoolWorld, WhatIsPrintedAppearsOnce) {
+  const std::string path = std::filesystem::temp_directory_path() / unique_name("out");
+  Child child([&] {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ::dup2(fd, STDOUT_FILENO);
+    std::printf("before;");
+    std::cout << "stream;";
+    Pool pool = make_pool(2);
+    for (int i = 0; i < 3; ++i) (void)pool.apply([](int n) { std::printf("task %d;", n), std::cout << "c++ " << n << ';'; }, i);
+    (void)pool.apply([] { die(Death::kKilled); });
+    (void)pool.apply([] { die(Death::kExitZero); });
+    pool.close();
+    (void)pool.join();
+    std::printf("after;");
+  });
+  EXPECT_TRUE(child.join().well());
+  std::ifstream in(path);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::filesystem::remove(path);
+  for (const char* word : {"before;", "stream;", "task 0;", "task 1;", "task 2;", "c++ 0;", "c++ 2;", "after;"}) {
+    const std::size_t at = text.find(word);
+    EXPECT_NE(at, std::string::npos) << word << " is not in: " << text;
+    EXPECT_EQ(text.find(word, at + 1), std::string::npos) << word << " is there twice: " << text;
+  }
+}
+
+// --- limits ----------------------------------------------------------------------------------------------------------
+
+TEST_F(PoolWorld, WithoutDescriptorsThereIsNoPool) {
+  const NoDescriptors none;
+  EXPECT_EQ(Pool::create({.workers = 1}).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// However many descriptors are left: a pool that works, or an error that says so.
+TEST_F(PoolWorld, WithFewDescriptorsItWorksOrSaysSo) {
+  const int first = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(first);
+  int worked = 0;
+  for (int left = 1; left <= 8; ++left) {
+    const ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(first + left));
+    absl::StatusOr<Pool> pool = Pool::create({.workers = 3});
+    if (!pool.ok()) {
+      EXPECT_EQ(pool.status().code(), absl::StatusCode::kResourceExhausted) << left << ": " << pool.status();
+      continue;
+    }
+    const Future<void> dies = pool->submit([] { die(Death::kKilled); });
+    ASSERT_TRUE(dies.wait_for(kPromptly)) << left;
+    if (dies.get().code() != absl::StatusCode::kAborted) {
+      EXPECT_EQ(dies.get().code(), absl::StatusCode::kFailedPrecondition) << left << ": " << dies.get();
+      continue;
+    }
+    EXPECT_EQ(pool->apply([] { return 1; }).value(), 1) << left;
+    ++worked;
+  }
+  EXPECT_GE(worked, 1);
+}
+
+TEST_F(PoolWorld, UnderALimitedAddressSpaceItWorksOrSaysSo) {
+  for (const rlim_t gib : {4096, 64, 8, 4, 2, 1}) {
+    Child child([gib] {
+      const ResourceLimit limit(RLIMIT_AS, gib << 30);
+      absl::StatusOr<Pool> pool = Pool::create({.workers = 1});
+      if (gib >= 2) EXPECT_TRUE(pool.ok()) << gib << " GiB: " << pool.status();
+      if (!pool.ok()) return void(EXPECT_EQ(pool.status().code(), absl::StatusCode::kResourceExhausted) << gib);
+      const std::string text(1 << 20, 'x');
+      EXPECT_EQ(pool->apply([](std::string s) { return s; }, text).value(), text) << gib;
+      const auto too_large = pool->apply([] { return std::string(std::size_t{3} << 30, 'x').size(); });
+      if (gib <= 2) EXPECT_FALSE(too_large.ok());
+    });
+    EXPECT_TRUE(child.join().well()) << gib;
+  }
+}
+
+TEST_F(PoolWorld, WithoutProcessesThereIsNoPool) {
+  WARREN_EXPECT_ISOLATED(as_another_user([] {
+    const ResourceLimit limit(RLIMIT_NPROC, 1);
+    const absl::Status status = Pool::create({.workers = 1}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("fork"));
+  }));
+}
+
+// The supervisor's place is there, not those of all workers.
+TEST_F(PoolWorld, WithFewProcessesItWorksOrSaysSo) {
+  WARREN_EXPECT_ISOLATED(as_another_user([] {
+    for (rlim_t most = 2; most <= 6; ++most) {
+      const ResourceLimit limit(RLIMIT_NPROC, most);
+      absl::StatusOr<Pool> pool = Pool::create({.workers = 3});
+      if (!pool.ok()) {
+        EXPECT_EQ(pool.status().code(), absl::StatusCode::kResourceExhausted) << pool.status();
+        continue;
+      }
+      const Future<int> future = pool->submit([] { return 1; });
+      ASSERT_TRUE(future.wait_for(kPromptly)) << most;
+      if (future.get().ok()) continue;
+      EXPECT_EQ(future.get().status().code(), absl::StatusCode::kFailedPrecondition);
+      EXPECT_THAT(std::string(future.get().status().message()), HasSubstr("could be forked"));
+    }
+  }));
+}
+
+// --- one processor ---------------------------------------------------------------------------------------------------
+
+TEST_F(PoolWorld, EverythingGoesOnOnOneProcessor) {
+  Child child([] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    Pool pool = make_pool(3, 16);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
+    EXPECT_EQ(pool.map({.chunksize = 1}, [](int x) { return x; }, std::views::iota(0, 500)).value().size(), 500u);
+    std::size_t count = 0;
+    for (const auto& each : pool.imap_unordered([](int x) { return x; }, std::views::iota(0, 500))) count += each.ok();
+    EXPECT_EQ(count, 500u);
+    EXPECT_EQ(pool.apply([] { die(Death::kKilled); }).code(), absl::StatusCode::kAborted);
+    for (int i = 0; i < 1000; ++i) pool.submit([] { ++marks->count; });
+    pool.close();
+    EXPECT_TRUE(pool.join().ok());
+    EXPECT_EQ(marks->count, 1000u);
+  });
+  EXPECT_TRUE(child.join().well());
+}
+
+}  // namespace
+}  // namespace warren::test
