@@ -53,7 +53,8 @@ std::vector<File> lean(const std::string& directory) {
   const int root = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const auto count = [&](const std::string& path) {
     FileCounts counts;
-    if (warren::tools::count_file(root, path, counts) == 0) files.push_back({.path = directory + '/' + path, .counts = counts});
+    if (warren::tools::count_file(root, path, counts) == 0)
+      files.push_back({.path = directory + '/' + path, .counts = counts});
   };
   warren::tools::TreeWalker walker(root, count, [](const std::string&, int) {});
   while (!walker.done()) walker.step();
@@ -72,7 +73,8 @@ int main(int argc, char** argv) {
   const std::vector<File> files = mode == "plain" ? plain(argv[2]) : lean(argv[2]);
   if (argc == 4) {
     std::ofstream output(argv[3]);
-    for (const File& file : files) output << file.path << ':' << file.counts.lines << ',' << file.counts.characters << '\n';
+    for (const File& file : files)
+      output << file.path << ':' << file.counts.lines << ',' << file.counts.characters << '\n';
   }
   std::cout << files.size() << " files\n";
 }

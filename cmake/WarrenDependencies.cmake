@@ -23,3 +23,17 @@ endif()
 if(WARREN_BUILD_BENCH)
   warren_require(benchmark libbenchmark-dev)
 endif()
+
+# Our own programs link Abseil's archives instead of its shared libraries, where the package has both: loading thirty
+# libraries takes a program longer than starting a pool.
+if(PROJECT_IS_TOP_LEVEL)
+  get_property(_warren_imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+  list(FILTER _warren_imported INCLUDE REGEX "^absl::")
+  foreach(_warren_target IN LISTS _warren_imported)
+    get_target_property(_warren_library ${_warren_target} LOCATION)
+    string(REGEX REPLACE "\\.so[.0-9]*$" ".a" _warren_archive "${_warren_library}")
+    if(EXISTS "${_warren_archive}")
+      set_target_properties(${_warren_target} PROPERTIES IMPORTED_LOCATION_NONE "${_warren_archive}")
+    endif()
+  endforeach()
+endif()

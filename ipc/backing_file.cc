@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -174,12 +175,25 @@ absl::StatusOr<std::string> checked_name(std::string_view name) {
                                                  " of A-Z a-z 0-9 . _ - and no dot in front"));
 }
 
+namespace {
+
+// Beyond the limit (ulimit -f) the kernel would send SIGXFSZ.
+absl::Status set_size(int fd, std::size_t size) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a segment of ", size, " bytes is more than ulimit -f allows: ", limit.rlim_cur, " bytes"));
+  }
+  if (::ftruncate(fd, static_cast<off_t>(size)) == 0) return absl::OkStatus();
+  return errno_status(errno, absl::StrCat("cannot size shared memory to ", size, " bytes"));
+}
+
+}  // namespace
+
 absl::StatusOr<UniqueFd> make_memfd(const std::string& label, std::size_t size) {
   UniqueFd fd(::memfd_create(label.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return errno_status(errno, "cannot create a memfd");
-  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
-    return errno_status(errno, absl::StrCat("cannot size a memfd to ", size, " bytes"));
-  }
+  if (absl::Status status = set_size(fd.get(), size); !status.ok()) return status;
   return fd;
 }
 
@@ -193,9 +207,8 @@ absl::Status seal(int fd) {
 absl::StatusOr<UniqueFd> make_unnamed(std::size_t size) {
   UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!fd) return errno_status(errno, absl::StrCat("cannot create a file in ", kDirectory));
-  if (::fchmod(fd.get(), 0600) != 0 || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
-    return errno_status(errno, absl::StrCat("cannot size a file in ", kDirectory, " to ", size, " bytes"));
-  }
+  if (::fchmod(fd.get(), 0600) != 0) return errno_status(errno, absl::StrCat("cannot protect a file in ", kDirectory));
+  if (absl::Status status = set_size(fd.get(), size); !status.ok()) return status;
   if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return errno_status(errno, "cannot hold a new segment");
   return fd;
 }

@@ -37,7 +37,7 @@ timespec to_timespec(std::chrono::steady_clock::time_point t) noexcept {
 }  // namespace
 
 std::uint32_t Spinner::tries() noexcept {
-  if (single_processor()) return 0;
+  if (single_processor() || !wait_tuning().spins.load(std::memory_order_relaxed)) return 0;
   if (const std::uint32_t now = window(); now != 0) return now;
   const std::uint32_t calls = calls_.load(std::memory_order_relaxed) + 1;
   calls_.store(calls, std::memory_order_relaxed);

@@ -26,15 +26,15 @@ void Pool::end() noexcept {
 }
 
 void Pool::close() {
-  if (client_->mine()) client_->close();
+  if (client().mine()) client_->close();
 }
 
 void Pool::terminate() {
-  if (client_->mine()) client_->terminate();
+  if (client().mine()) client_->terminate();
 }
 
 absl::Status Pool::join_until(Deadline t) {
-  if (!client_->mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
   return client_->join(t);
 }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "child_process.h"
@@ -31,6 +32,11 @@ absl::Status refused(const std::string& why) {
   error.kind = TaskError::Kind::kRefused;
   error.what = why;
   return make_task_status(absl::StatusCode::kFailedPrecondition, error);
+}
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : std::string();
 }
 
 bool readable(int fd, int timeout_ms) {
@@ -162,6 +168,7 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) 
       error.worker = static_cast<pid_t>(slot.worker);
       error.signal = slot.signal;
       error.exit_code = slot.exit_code;
+      error.host = host_name();
       return make_task_status(absl::StatusCode::kAborted, error);
     case layout::Loss::kTerminated:
       error.kind = TaskError::Kind::kCancelled;
@@ -266,10 +273,14 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
     return absl::InvalidArgumentError(
         absl::StrCat("max_pending is ", options.max_pending, ": it must be 1 to ", layout::kMaxTasks));
   }
+  constexpr std::size_t kMostName = sizeof(layout::PoolHeader::name) - 1;
+  if (options.name.size() > kMostName) {
+    return absl::InvalidArgumentError(absl::StrCat("a name of ", options.name.size(), " characters: a pool's has at most ", kMostName));
+  }
   freeze();
   absl::StatusOr<Attachment::Pointer> attachment = absl::ResourceExhaustedError("");
-  // Where the address space is limited (ulimit -v), less of it is reserved for large arguments and results.
-  for (std::uint64_t scale = 1; scale <= 256 && absl::IsResourceExhausted(attachment.status()); scale *= 16) {
+  // Where the address space or a file's size is limited (ulimit -v, -f), less of it is reserved for large arguments and results.
+  for (std::uint64_t scale = 1; scale <= 4096 && absl::IsResourceExhausted(attachment.status()); scale *= 16) {
     const SegmentPlan plan = TaskTable::plan(workers, options.max_pending, options.name, scale);
     attachment = Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(options.max_pending, scale)});
   }

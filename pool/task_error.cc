@@ -27,8 +27,7 @@ constexpr char kPayloadUrl[] = "warren/TaskError";
 // Abseil has a string_view and a Cord of its own.
 absl::string_view absl_view(std::string_view s) { return {s.data(), s.size()}; }
 
-constexpr std::array<std::string_view, 7> kKinds{"returned", "threw",   "died",       "deadline",
-                                                 "cancelled", "refused", "undecodable"};
+constexpr std::array<std::string_view, 6> kKinds{"returned", "threw", "died", "cancelled", "refused", "undecodable"};
 
 // The payload is text, since printing a status prints its payloads. The text of the error stands last: it may hold
 // anything.
@@ -105,7 +104,6 @@ std::string describe(const TaskError& e) {
     case TaskError::Kind::kReturned: return e.what;
     case TaskError::Kind::kDied: return worker + " died: " + describe_death(e) + ", " + attempt;
     case TaskError::Kind::kThrew:
-    case TaskError::Kind::kDeadline:
     case TaskError::Kind::kCancelled:
     case TaskError::Kind::kRefused:
     case TaskError::Kind::kUndecodable: break;
@@ -113,7 +111,8 @@ std::string describe(const TaskError& e) {
   std::string text = e.type;
   if (!text.empty() && !e.what.empty()) text += ": ";
   text += e.what;
-  return e.worker == 0 ? text : text + " (in " + worker + ", " + attempt + ")";
+  if (e.worker == 0) return text;
+  return text + " (in " + worker + (e.attempt == 0 ? "" : ", " + attempt) + ")";
 }
 
 TaskError here(TaskError::Kind kind, std::uint32_t attempt) {

@@ -85,7 +85,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   pool.submit(square, "nope");
 #elif CASE == 24  // a move-only argument: std::move it
   pool.submit(owned, unique);
-#elif CASE == 25  // Remedy: make it before the pool, so that workers inherit it
+#elif CASE == 25  // Remedy: hold it in a global variable that is set before the pool
   pool.submit(take, queue);
 #elif CASE == 26  // an argument cannot travel to another process
   pool.submit([](const std::vector<WithPointer>& v) { return v.size(); }, std::vector<WithPointer>());
@@ -106,7 +106,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   // --- payloads
 #elif CASE == 40  // this type cannot travel to another process: it holds a pointer
   auto q = Queue<WithPointer>::create({.capacity = 1});
-#elif CASE == 41  // SpscQueue<T> carries plain bytes
+#elif CASE == 41  // this type cannot travel to another process
   auto q = warren::SpscQueue<std::string_view>::create({.capacity = 1});
 #elif CASE == 42  // the fields of this struct cannot be told
   auto q = Queue<Seventeen>::create({.capacity = 1});

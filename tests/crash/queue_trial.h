@@ -61,9 +61,7 @@ class QueueTrial : public SharedTrial<N> {
   void warm() override {
     set_waits(200ms);  // so that it is found asleep
     if (operation_.cold) return;
-    detail::Seat& seat = attachment().seat();
-    stop_spinning(seat.push_spinner);
-    stop_spinning(seat.pop_spinner);
+    (void)attachment().seat();
     if (!state_.dead_first || operation_.pops == 0) return;
     (void)queue_.try_pop();  // sees the dead claim, and waits before it asks who holds it
     ::usleep(400);

@@ -32,18 +32,14 @@ struct Reach : Handle {
   static detail::Attachment& attachment(const Handle& handle) { return *(handle.*(&Reach::attachment_)); }
 };
 
-// Waits of this process, and of what it forks.
+// Waits of this process, and of what it forks: short and without spinning, whose turns would all be stepped.
 inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds stall = 200us) {
   detail::WaitTuning& tuning = detail::wait_tuning();
   tuning.slice_min_ns = slice.count();
   tuning.slice_max_ns = slice.count();
   tuning.slice_per_lane_ns = 0;
   tuning.stall_ns = stall.count();
-}
-
-// The next wait goes to sleep at once.
-inline void stop_spinning(detail::Spinner& spinner) {
-  for (int i = 0; i < 32; ++i) spinner.failed();
+  tuning.spins = false;
 }
 
 // Lanes that processes other than this one hold; all that is left of a victim.

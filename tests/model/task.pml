@@ -1,7 +1,8 @@
 /* The pool's task slots. State word = {generation, state, owner, attempt, ABANDONED}; every transition is one CAS on
  * the whole word. The hint ring may hold duplicate and stale hints, and lose some with a worker that dies after its
  * pop; a full ring sets RESCAN. Workers (and, with -DSUBDIE, the submitter) may die between any two steps. The
- * supervisor sweeps what a dead worker ran, pushes a hint for every PENDING slot, then starts a replacement in its lane.
+ * supervisor sweeps what a dead worker ran, pushes a hint for every PENDING slot, then starts a replacement in its
+ * lane.
  *   (default)       0 errors; also with the sizes below changed, with -DSUBDIE, -DGIVEUP=1 and -DSLOTHINT
  *   -DSLOTHINT      0 errors: a hint is a slot without a generation, and the claim is a CAS on the whole word loaded
  *   -DGIVEUP=1      0 errors: the supervisor may give a live worker's task up. The word is LOST but keeps the owner,

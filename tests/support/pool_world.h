@@ -102,9 +102,9 @@ inline bool all_gone(const std::vector<pid_t>& pids) {
 // --- ways of dying ---------------------------------------------------------------------------------------------------
 
 [[gnu::noinline]] inline std::size_t overflow_stack(std::size_t depth) {
-  volatile std::array<char, 4096> frame{};
-  frame[depth % frame.size()] = 1;
-  return depth == SIZE_MAX ? 0 : overflow_stack(depth + 1) + static_cast<std::size_t>(frame[0]);
+  std::array<char, 4096> frame;
+  asm volatile("" : : "r"(frame.data()) : "memory");
+  return depth == SIZE_MAX ? 0 : 1 + overflow_stack(depth + 1) + static_cast<std::size_t>(frame[depth % frame.size()]);
 }
 
 enum class Death { kKilled, kSegfault, kAbort, kExitZero, kQuickExit, kStackOverflow, kInThread, kUncaughtInThread, kThreadExit };

@@ -48,8 +48,8 @@ class ChunkDeath : public WithMarks, public testing::WithParamInterface<std::tup
   Pool pool = make_pool(2);
 };
 INSTANTIATE_TEST_SUITE_P(, ChunkDeath, testing::Combine(testing::Values(1, 2, 7, 20, 60), testing::Bool()),
-                         [](const auto& info) {
-                           return "of_" + std::to_string(std::get<0>(info.param)) + (std::get<1>(info.param) ? "" : "_unordered");
+                         [](const auto& each) {
+                           return "of_" + std::to_string(std::get<0>(each.param)) + (std::get<1>(each.param) ? "" : "_unordered");
                          });
 
 TEST_P(ChunkDeath, FailsOnlyTheItemThatRanAndRunsEveryItemOnce) {
@@ -72,7 +72,9 @@ TEST_P(ChunkDeath, FailsOnlyTheItemThatRanAndRunsEveryItemOnce) {
   }
   for (const int i : {0, 13, 14, 37, kItems - 1}) EXPECT_TRUE(died.contains(marks->pids[static_cast<std::size_t>(i)])) << i;
   for (int i = 0; i < kItems; ++i) EXPECT_EQ(runs_of(i), 1u) << i;
-  if (ordered()) EXPECT_TRUE(std::ranges::is_sorted(told.values));
+  if (ordered()) {
+    EXPECT_TRUE(std::ranges::is_sorted(told.values));
+  }
 }
 
 TEST_P(ChunkDeath, RetriesAreAnItems) {

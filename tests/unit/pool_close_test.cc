@@ -212,8 +212,11 @@ TEST_F(PoolClose, AWorkersCopyDoesNothing) {
 TEST_F(PoolClose, ManyPoolsComeAndGo) {
   for (int i = 0; i < 50; ++i) {
     Pool pool = make_pool(2);
-    if (i % 3 == 0) EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
-    if (i % 3 == 1) pool.terminate();
+    if (i % 3 == 0) {
+      EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
+    } else if (i % 3 == 1) {
+      pool.terminate();
+    }
   }
 }
 

@@ -114,7 +114,7 @@ TEST_F(PoolMap, ReadsLazyRangesInTheCallersThread) {
                     });
   EXPECT_EQ(pool.map({.chunksize = 3}, twice, lazy).value().size(), 10u);
   EXPECT_EQ(read, 10);
-  const auto odd = std::views::iota(0, 10) | std::views::filter([](int i) { return i % 2 == 1; });
+  auto odd = std::views::iota(0, 10) | std::views::filter([](int i) { return i % 2 == 1; });
   EXPECT_THAT(pool.map(twice, odd).value(), ElementsAre(2, 6, 10, 14, 18));
 }
 

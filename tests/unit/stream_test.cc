@@ -74,7 +74,9 @@ TEST_F(StreamTest, AFailedItemDoesNotEndTheStream) {
   int failed = 0, succeeded = 0;
   for (absl::StatusOr<int> each : pool.imap({.chunksize = 2}, fails_at_3, std::views::iota(0, 10))) {
     ++(each.ok() ? succeeded : failed);
-    if (!each.ok()) EXPECT_EQ(task_error(each.status()).value().what, "three");
+    if (!each.ok()) {
+      EXPECT_EQ(task_error(each.status()).value().what, "three");
+    }
   }
   EXPECT_EQ(failed, 1);
   EXPECT_EQ(succeeded, 9);
@@ -131,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(, Prefetch, testing::Combine(testing::Bool(), testing::
 // What comes next may not be there yet: nothing is read that is not sent.
 TEST_F(StreamTest, ReadsNoItemMoreThanItSends) {
   std::size_t read = 0;
-  const auto endless = std::views::iota(0) | std::views::filter([&](int) { return ++read, true; });
+  auto endless = std::views::iota(0) | std::views::filter([&](int) { return ++read, true; });
   auto stream = pool.imap(twice, endless);
   EXPECT_EQ(stream.next_for(kForever).value().value(), 0);
   EXPECT_EQ(read, kAhead * pool.workers());
@@ -208,7 +210,7 @@ TEST_F(StreamTest, OutlivesItsPool) {
 
 TEST_F(StreamTest, OnesWorkersMayDie) {
   const auto dies_at_5 = [](int i) { return i == 5 ? die(Death::kKilled), i : 2 * i; };
-  for (const std::size_t chunksize : {1, 3, 100}) {
+  for (const std::size_t chunksize : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
     std::vector<int> values;
     int died = 0;
     for (absl::StatusOr<int> each : pool.imap({.chunksize = chunksize}, dies_at_5, std::views::iota(0, 20))) {

@@ -22,7 +22,7 @@ std::size_t harmless_character(std::string_view text) {
   constexpr std::uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
   const bool overlong = character < kLeast[length];
   const bool surrogate = character >= 0xd800 && character <= 0xdfff;
-  const bool control = character < 0xa0;                              // C1
+  const bool control = character < 0xa0;                                // C1
   const bool turns_text = (character >= 0x202a && character <= 0x202e)  // bidirectional overrides and isolates,
                           || (character >= 0x2066 && character <= 0x2069);
   const bool breaks_line = character == 0x2028 || character == 0x2029;

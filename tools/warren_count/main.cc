@@ -32,7 +32,8 @@ int complain(std::string_view what, int exit_code) {
 int complain(const absl::Status& status, int exit_code) { return complain(std::string(status.message()), exit_code); }
 
 int failed(const absl::Status& status) {
-  return interrupted() != 0 ? complain("interrupted; nothing was written", 128 + interrupted()) : complain(status, kFailed);
+  return interrupted() != 0 ? complain("interrupted; nothing was written", 128 + interrupted())
+                            : complain(status, kFailed);
 }
 
 int run(const Options& options, Clock::time_point start) {

@@ -9,8 +9,9 @@ namespace warren::tools {
 
 std::optional<Options> parse_options(int argc, char** argv, int& exit_code) {
   Options options;
-  CLI::App app("Counts the lines and characters of every regular file below a directory, with a pool of worker processes.",
-               "warren-count");
+  CLI::App app(
+      "Counts the lines and characters of every regular file below a directory, with a pool of worker processes.",
+      "warren-count");
   app.add_option("DIR", options.directory, "The directory; links below it are not followed")->required();
   app.add_option("--workers", options.workers, "Worker processes (default: one per usable processor)")
       ->check(CLI::Range(1u, layout::kMaxWorkers))

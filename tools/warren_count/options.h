@@ -8,8 +8,8 @@ namespace warren::tools {
 
 struct Options {
   std::string directory;
-  std::string output;          // empty: totals only
-  std::uint32_t workers = 0;   // 0: one per usable processor
+  std::string output;         // empty: totals only
+  std::uint32_t workers = 0;  // 0: one per usable processor
   std::uint32_t retries = 3;
   bool json = false;
   bool null = false;

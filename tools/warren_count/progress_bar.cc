@@ -1,12 +1,11 @@
 #include "progress_bar.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <absl/strings/str_format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -36,14 +35,14 @@ std::string line(const Progress& progress, double seconds) {
   std::string text;
   if (progress.all_found && progress.found != 0) {
     const double share = static_cast<double>(progress.files) / static_cast<double>(progress.found);
-    text = fmt::format("{} {:3.0f} %  {} of {} files", bar(share), 100 * share, progress.files, progress.found);
+    text = absl::StrFormat("%s %3.0f %%  %d of %d files", bar(share), 100 * share, progress.files, progress.found);
   } else {
-    text = fmt::format("{} of at least {} files", progress.files, progress.found);
+    text = absl::StrFormat("%d of at least %d files", progress.files, progress.found);
   }
-  text += fmt::format("  {:.0f} files/s  {:.0f} MB/s", per_second, static_cast<double>(progress.bytes) / seconds / 1e6);
+  text += absl::StrFormat("  %.0f files/s  %.0f MB/s", per_second, static_cast<double>(progress.bytes) / seconds / 1e6);
   if (progress.all_found && per_second > 0) {
     const auto left = static_cast<std::uint64_t>(static_cast<double>(progress.found - progress.files) / per_second);
-    text += fmt::format("  ETA {}:{:02}", left / 60, left % 60);
+    text += absl::StrFormat("  ETA %d:%02d", left / 60, left % 60);
   }
   return text;
 }

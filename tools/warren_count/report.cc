@@ -1,9 +1,9 @@
 #include "report.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -30,24 +30,22 @@ absl::Status write_counts(const Options& options, const TreeCount& tree) {
   absl::StatusOr<OutputFile> output = OutputFile::create(options.output);
   if (!output.ok()) return output.status();
   const std::string beginning = beginning_of_paths(options);
-  const char end = options.null ? '\0' : '\n';
-  fmt::memory_buffer line;
+  const absl::string_view end(options.null ? "\0" : "\n", 1);
+  std::string line;
   for (const TreeFile& file : tree.files) {
     if (file.state != TreeFile::State::kCounted) continue;
     line.clear();
-    line.append(beginning);
-    line.append(file.path);
-    fmt::format_to(std::back_inserter(line), ":{},{}{}", file.counts.lines, file.counts.characters, end);
-    output->append({line.data(), line.size()});
+    absl::StrAppend(&line, beginning, file.path, ":", file.counts.lines, ",", file.counts.characters, end);
+    output->append(line);
   }
   return output->commit();
 }
 
 std::string totals_as_text(const Report& report) {
   const TreeCount& tree = report.tree;
-  return fmt::format(
-      "{} files, {} lines, {} characters\n"
-      "{:.3f} s with {} worker{}: {:.0f} files/s, {:.1f} MB/s\n",
+  return absl::StrFormat(
+      "%d files, %d lines, %d characters\n"
+      "%.3f s with %d worker%s: %.0f files/s, %.1f MB/s\n",
       tree.counted, tree.total.lines, tree.total.characters, report.seconds, report.workers,
       report.workers == 1 ? "" : "s", rate(static_cast<double>(tree.counted), report.seconds),
       rate(static_cast<double>(tree.total.bytes()), report.seconds) / 1e6);
@@ -78,12 +76,13 @@ std::string problems_as_text(const Report& report) {
   std::string text;
   std::size_t vanished = 0;
   for (const Problem& problem : report.tree.problems) {
-    text += fmt::format("warren-count: {}: {}\n", printable(full_path(report, problem)), problem.why);
+    text += absl::StrFormat("warren-count: %s: %s\n", printable(full_path(report, problem)), problem.why);
     vanished += problem.vanished ? 1 : 0;
   }
   const std::size_t unread = report.tree.problems.size() - vanished;
-  if (unread != 0) text += fmt::format("warren-count: {} files or directories could not be read\n", unread);
-  if (vanished != 0) text += fmt::format("warren-count: {} files or directories vanished while they were counted\n", vanished);
+  if (unread != 0) text += absl::StrFormat("warren-count: %d files or directories could not be read\n", unread);
+  if (vanished != 0)
+    text += absl::StrFormat("warren-count: %d files or directories vanished while they were counted\n", vanished);
   return text;
 }
 

@@ -78,7 +78,10 @@ class TreeCounter {
       } else {
         walker_.step();
       }
-      bar_.show({.files = tree_.counted, .bytes = tree_.total.bytes(), .found = tree_.files.size(), .all_found = walker_.done()});
+      bar_.show({.files = tree_.counted,
+                 .bytes = tree_.total.bytes(),
+                 .found = tree_.files.size(),
+                 .all_found = walker_.done()});
     }
     return interrupted() == 0 ? absl::OkStatus() : absl::CancelledError("interrupted");  // then the walk ended early
   }

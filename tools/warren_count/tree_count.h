@@ -36,9 +36,9 @@ struct TreeCount {
 // A pool for count_tree(). 0 workers: one per usable processor.
 absl::StatusOr<Pool> make_counting_pool(std::uint32_t workers);
 
-// Walks the tree below `root` in this process while the workers count. A file whose worker dies is tried again `retries`
-// times; what could not be counted is among the problems. Cancelled: the program was interrupted; any other failure: the
-// pool broke. Either way the pool is closed, and ends while the caller goes on.
+// Walks the tree below `root` in this process while the workers count. A file whose worker dies is tried again
+// `retries` times; what could not be counted is among the problems. Cancelled: the program was interrupted; any other
+// failure: the pool broke. Either way the pool is closed, and ends while the caller goes on.
 //
 // `root` is the descriptor of a directory, and was open when the pool was made.
 absl::StatusOr<TreeCount> count_tree(Pool& pool, int root, std::uint32_t retries, ProgressBar& bar);

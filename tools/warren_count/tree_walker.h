@@ -8,8 +8,8 @@
 
 namespace warren::tools {
 
-// Files come in the order of their whole paths, byte by byte, so nobody needs to sort them. Links are not followed, what
-// is neither file nor directory is passed over. Holds one descriptor at a time, in trees of any depth.
+// Files come in the order of their whole paths, byte by byte, so nobody needs to sort them. Links are not followed,
+// what is neither file nor directory is passed over. Holds one descriptor at a time, in trees of any depth.
 class TreeWalker {
  public:
   using Found = std::function<void(std::string path)>;                          // below the root

@@ -6,6 +6,8 @@
 //
 //   template <> struct warren::Codec<Job> : warren::MemberCodec<&Job::id, &Job::path> {};
 //
+// Where the members are private, the type says `friend struct warren::Codec<Job>;`.
+//
 // Encoded bytes do not depend on addresses. Numbers are in the byte order of the machine, counts are u64.
 #pragma once
 #include <absl/status/status.h>

@@ -4,6 +4,11 @@
 // it took an item takes it along: at most one per kill, with pop_n at most what that call took. First in, first out in
 // the order of the pushes' claims. A producer that is stopped (SIGSTOP, not dead) between claim and commit holds up the
 // items behind its own until it goes on.
+//
+// Items live as long as the queue: by default until the last attached process leaves it (Lifetime). So a producer that
+// is done before its consumer comes needs Lifetime::kUntilUnlinked, or somebody who holds the queue meanwhile.
+// A producer that dies is not end of stream: another may go on. Who must notice pops with a time limit and asks after
+// the producer by what it knows of it. Closing is for ever: to start anew, unlink the name and create another queue.
 // Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md.
 #pragma once
 #include <warren/ipc/codec.h>
@@ -19,6 +24,7 @@ namespace warren {
 
 struct QueueOptions {
   std::size_t capacity = 0;  // items, at least 1
+  Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
 struct QueueStats {
@@ -46,7 +52,7 @@ class Queue : public Handle {
     return detail::Factory::create<Queue>(name, options);
   }
   static absl::StatusOr<Queue> open(std::string_view name) { return detail::Factory::open<Queue>(name); }
-  // Whoever comes first decides the capacity.
+  // Whoever comes first decides the capacity; the options of the others are not looked at, but must be valid.
   static absl::StatusOr<Queue> open_or_create(std::string_view name, const QueueOptions& options = {}) {
     return detail::Factory::open_or_create<Queue>(name, options);
   }

@@ -13,8 +13,8 @@ namespace warren {
 
 // Who ends the life of a name.
 enum class Lifetime {
-  kWhileAttached,  // the last process that leaves removes it; one left behind by kills is reclaimed by the next
-                   // create, and open says NotFound
+  kWhileAttached,  // the last process that leaves removes it; where kills left one behind, the next create or open of
+                   // that name removes it, and open says NotFound
   kUntilUnlinked,  // only unlink() does
 };
 

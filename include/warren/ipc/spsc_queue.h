@@ -2,6 +2,7 @@
 //
 // What was committed is delivered exactly once, whoever is killed and when; a consumer that is killed between the copy
 // and the commit of its take gets nothing, and its successor gets the item.
+// A producer that dies is not end of stream, and closing is for ever: as with Queue.
 // Algorithm, ordering and crash tables: docs/algorithms/spsc_ring.md.
 #pragma once
 #include <warren/ipc/codec.h>
@@ -18,6 +19,7 @@ namespace warren {
 
 struct SpscOptions {
   std::size_t capacity = 1024;  // items; always bounded, rounded up to a power of two
+  Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
 // The first thread that pushes (pops) owns that side until it ends. A second one is refused while the owner lives:
@@ -25,7 +27,8 @@ struct SpscOptions {
 // Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork and by name.
 template <class T>
 class SpscQueue : public Handle {
-  static_assert(kCopyAsBytes<T>,
+  static_assert(detail::check_carriable<T>());
+  static_assert(!Carriable<T> || kCopyAsBytes<T>,
                 "SpscQueue<T> carries plain bytes: arithmetic types, enums, and trivially copyable structs of them");
   static_assert(alignof(T) <= sizeof(layout::SpscRingHeader), "the slots are aligned to 256 bytes, and T wants more");
 

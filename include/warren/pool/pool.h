@@ -5,8 +5,14 @@
 // arguments. Make the pool before the program has threads: a fork copies only the thread that calls it, and whatever
 // locks the others hold.
 //
-// Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing.
+// Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. A moved-from pool may
+// only be assigned to or destroyed.
+//
+// Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. std::exit() in a task
+// runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what breaks a pool;
+// WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
+#include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/map.h>
 #include <warren/pool/future.h>
 
@@ -19,8 +25,9 @@ namespace warren {
 struct PoolOptions {
   std::uint32_t workers = 0;          // 0: one per usable processor; at most 1024
   Function<void()> initializer = {};  // run first in every worker; if it throws, the pool breaks and says why
-  std::size_t max_pending = 65536;    // tasks submitted and not yet got; then submit waits, try_submit refuses
-  std::string name = {};              // shown by ipc-inspect; 63 characters
+  std::size_t max_pending = 65536;    // tasks that have not ended; then submit waits, try_submit refuses. Results that
+                                      // are not yet got do not count: they move out of the way
+  std::string name = {};              // shown by ipc-inspect; at most 63 characters
 };
 
 namespace detail {
@@ -35,7 +42,8 @@ using StarValue = typename CallOf<std::decay_t<F>, typename Star<Rg>::Item>::Val
 
 class Pool {
  public:
-  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes.
+  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes. Returns before the workers
+  // have started: what hinders them, an initializer that throws included, the first future says.
   static absl::StatusOr<Pool> create(const PoolOptions& options = {});
   Pool(Pool&&) noexcept = default;
   Pool& operator=(Pool&& other) noexcept;
@@ -48,13 +56,21 @@ class Pool {
   }
   template <detail::Asked F, class... A>
   Future<TaskValue<F, A...>> submit(const TaskOptions& options, F&& f, A&&... a);
-  // nullopt: max_pending are pending.
+  // nullopt: max_pending have not ended.
   template <detail::NotOptions F, class... A>
-  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(F&& f, A&&... a);
-  // submit and get.
+  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(F&& f, A&&... a) {
+    return try_submit(TaskOptions{}, std::forward<F>(f), std::forward<A>(a)...);
+  }
   template <detail::Asked F, class... A>
+  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(const TaskOptions& options, F&& f, A&&... a);
+  // submit and get.
+  template <detail::NotOptions F, class... A>
   Result<TaskValue<F, A...>> apply(F&& f, A&&... a) {
     return submit(std::forward<F>(f), std::forward<A>(a)...).get();
+  }
+  template <detail::Asked F, class... A>
+  Result<TaskValue<F, A...>> apply(const TaskOptions& options, F&& f, A&&... a) {
+    return submit(options, std::forward<F>(f), std::forward<A>(a)...).get();
   }
 
   // One range per parameter, zipped to the shortest. Waits for every chunk, then the first error in order.
@@ -95,6 +111,10 @@ class Pool {
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(const MapOptions& options, F&& f, Rg&&... ranges) {
     return stream(options, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
+  template <detail::NotOptions F, class T>
+  Stream<TaskValue<F, T>> imap(F&& f, std::initializer_list<T> items) {
+    return stream(MapOptions{}, true, std::forward<F>(f), std::vector<T>(items));
+  }
   template <detail::NotOptions F, std::ranges::input_range... Rg>
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(F&& f, Rg&&... ranges) {
     return stream(MapOptions{}, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
@@ -103,6 +123,10 @@ class Pool {
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(const MapOptions& options, F&& f,
                                                                          Rg&&... ranges) {
     return stream(options, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <detail::NotOptions F, class T>
+  Stream<TaskValue<F, T>> imap_unordered(F&& f, std::initializer_list<T> items) {
+    return stream(MapOptions{}, false, std::forward<F>(f), std::vector<T>(items));
   }
 
   // No more tasks; what was accepted is finished.
@@ -115,11 +139,15 @@ class Pool {
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
   absl::Status join_until(Deadline t);
 
-  [[nodiscard]] std::uint32_t workers() const noexcept { return client_->workers(); }
+  [[nodiscard]] std::uint32_t workers() const noexcept { return client().workers(); }
 
  private:
   explicit Pool(std::shared_ptr<detail::PoolClient> client) noexcept : client_(std::move(client)) {}
   void end() noexcept;
+  [[nodiscard]] detail::PoolClient& client() const noexcept {
+    WARREN_CHECK(client_ != nullptr, "this Pool was moved from: it may only be assigned to or destroyed");
+    return *client_;
+  }
   template <class F, class... Rg>
   Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> stream(const MapOptions& options, bool ordered, F&& f,
                                                                  Rg&&... ranges);
@@ -130,6 +158,13 @@ class Pool {
 // --- bodies ----------------------------------------------------------------------------------------------------------
 
 namespace detail {
+template <class F, class Tuple, class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
+struct CheckStar;
+template <class F, class Tuple, std::size_t... I>
+struct CheckStar<F, Tuple, std::index_sequence<I...>> {
+  static constexpr void check() { detail::check<true, F, std::tuple_element_t<I, Tuple>...>(); }
+};
+
 template <class F, class... A>
 std::optional<FunctionId> single_task() {
   return registered<SingleTask<std::decay_t<F>, typename Carried<A>::type...>>().id();
@@ -140,18 +175,17 @@ template <detail::Asked F, class... A>
 Future<TaskValue<F, A...>> Pool::submit(const TaskOptions& options, F&& f, A&&... a) {
   detail::check<true, F, A...>();
   return Future<TaskValue<F, A...>>(
-      client_->submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+      client().submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
                          detail::encode_callable<std::decay_t<F>>(w, f);
                          (detail::put_argument(w, a), ...);
                        }}));
 }
 
-template <detail::NotOptions F, class... A>
-std::optional<Future<TaskValue<F, A...>>> Pool::try_submit(F&& f, A&&... a) {
+template <detail::Asked F, class... A>
+std::optional<Future<TaskValue<F, A...>>> Pool::try_submit(const TaskOptions& options, F&& f, A&&... a) {
   detail::check<true, F, A...>();
-  const TaskOptions options;
   auto ticket =
-      client_->try_submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+      client().try_submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
                              detail::encode_callable<std::decay_t<F>>(w, f);
                              (detail::put_argument(w, a), ...);
                            }});
@@ -163,14 +197,14 @@ template <detail::Asked F, std::ranges::input_range... Rg>
   requires(sizeof...(Rg) > 0)
 Result<detail::MapValue<F, Rg...>> Pool::map(const MapOptions& options, F&& f, Rg&&... ranges) {
   detail::check<true, F, std::ranges::range_value_t<Rg>...>();
-  return detail::run_map<std::decay_t<F>>(*client_, options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
+  return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
 }
 
 template <detail::Asked F, std::ranges::input_range Rg>
 Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> Pool::starmap(const MapOptions& options, F&& f,
                                                                               Rg&& tuples) {
-  static_assert(detail::check_function<F>());
-  return detail::run_map<std::decay_t<F>>(*client_, options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
+  detail::CheckStar<F, std::ranges::range_value_t<Rg>>::check();
+  return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
 }
 
 template <class F, class... Rg>
@@ -179,7 +213,7 @@ Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> Pool::stream(const MapOp
   detail::check<true, F, std::ranges::range_value_t<Rg>...>();
   using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
   return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(
-      std::make_unique<Source>(client_, options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+      std::make_unique<Source>(client().shared_from_this(), options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
 }
 
 }  // namespace warren

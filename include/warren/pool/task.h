@@ -38,8 +38,7 @@ struct Fn {
 template <auto F>
 inline constexpr Fn<F> fn{};
 
-// functools.partial: bound values are arguments, so they may be strings, containers, handles. They are passed as const,
-// handles as they are.
+// functools.partial: bound values are arguments, so they may be strings and containers. They are passed as const.
 template <class F, class... B>
 struct BoundFront {
   F function;
@@ -87,6 +86,11 @@ struct TaskOptions {
   RetryOn retry_on = RetryOn::kDeath;
 };
 
+struct MapOptions {
+  std::optional<std::size_t> chunksize = {};  // items per task; default: map ceil(n / (4 workers)), imap 1
+  TaskOptions task = {};                      // retries are an item's, not a chunk's
+};
+
 struct TaskId {
   std::uint64_t value = 0;
   friend auto operator<=>(const TaskId&, const TaskId&) = default;
@@ -94,7 +98,7 @@ struct TaskId {
 
 // Why a task failed, beyond the code.
 struct TaskError {
-  enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kDeadline, kCancelled, kRefused, kUndecodable };
+  enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kCancelled, kRefused, kUndecodable };
   Kind kind = Kind::kReturned;
   std::string type = {};      // of the exception, as it is written in C++
   std::string what = {};      // its text, or that of the status

@@ -89,7 +89,7 @@ consteval bool check_carriable() {
                 "a default. Remedy: template <> struct warren::Codec<T> : warren::MemberCodec<&T::a, &T::b> {};");
   static_assert(Carriable<T>,
                 "this type cannot travel to another process: it holds a pointer, a reference, a view or private state. "
-                "Remedy: own the data (std::string, std::vector), pass a warren handle, or specialise warren::Codec");
+                "Remedy: own the data (std::string, std::vector), or specialise warren::Codec");
   return true;
 }
 
@@ -269,6 +269,9 @@ struct MemberCodec {
 
   static void encode(Writer& w, const Owner& owner) { (detail::put_field(w, owner.*Members), ...); }
   static absl::StatusOr<Owner> decode(Reader& r) {
+    static_assert(std::is_default_constructible_v<Owner>,
+                  "MemberCodec reads into a default-constructed object. Remedy: give the type a default constructor, or "
+                  "write encode and decode in its warren::Codec");
     Owner owner{};
     (detail::read_field(r, owner.*Members), ...);
     if (!r.ok()) return r.status();

@@ -16,7 +16,7 @@ class Factory {
   static absl::StatusOr<Object> create(const Options& options) {
     absl::StatusOr<SegmentPlan> plan = Object::plan(options);
     if (!plan.ok()) return plan.status();
-    return attached<Object>(Attachment::create({}, *plan, {}));
+    return attached<Object>(Attachment::create({}, *plan, {.lifetime = options.lifetime}));
   }
 
   template <class Object, class Options>
@@ -24,14 +24,14 @@ class Factory {
     if (name.empty()) return absl::InvalidArgumentError("an empty name: leave it out for an anonymous object");
     absl::StatusOr<SegmentPlan> plan = Object::plan(options);
     if (!plan.ok()) return plan.status();
-    return attached<Object>(Attachment::create(name, *plan, {}));
+    return attached<Object>(Attachment::create(name, *plan, {.lifetime = options.lifetime}));
   }
 
   template <class Object, class Options>
   static absl::StatusOr<Object> open_or_create(std::string_view name, const Options& options) {
     absl::StatusOr<SegmentPlan> plan = Object::plan(options);
     if (!plan.ok()) return plan.status();
-    return attached<Object>(Attachment::open_or_create(name, *plan, {}));
+    return attached<Object>(Attachment::open_or_create(name, *plan, {.lifetime = options.lifetime}));
   }
 
   template <class Object>

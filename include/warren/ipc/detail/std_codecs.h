@@ -66,13 +66,13 @@ struct Codec<std::unique_ptr<T>> {
 
 template <class A, class B>
 struct Codec<std::pair<A, B>> {
-  using parts = detail::TypeList<A, B>;
+  using parts = detail::TypeList<std::remove_const_t<A>, B>;
   static void encode(Writer& w, const std::pair<A, B>& pair) {
     w.put(pair.first);
     w.put(pair.second);
   }
   static absl::StatusOr<std::pair<A, B>> decode(Reader& r) {
-    auto first = r.get<A>();
+    auto first = r.get<std::remove_const_t<A>>();  // the elements of a map are std::pair<const K, V>
     if (!first.ok()) return first.status();
     auto second = r.get<B>();
     if (!second.ok()) return second.status();

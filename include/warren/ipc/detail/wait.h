@@ -60,6 +60,7 @@ struct WaitTuning {
   std::atomic<std::int64_t> slice_min_ns{80'000'000};
   std::atomic<std::int64_t> slice_max_ns{2'000'000'000};
   std::atomic<std::int64_t> stall_ns{500'000};  // how long a claim may stand before its owner's life is asked for
+  std::atomic<bool> spins{true};                // false: waits go to sleep at once
 };
 WaitTuning& wait_tuning() noexcept;
 

@@ -10,11 +10,6 @@
 
 namespace warren {
 
-struct MapOptions {
-  std::optional<std::size_t> chunksize = {};  // items per task; default: map ceil(n / (4 workers)), imap 1
-  TaskOptions task = {};                      // retries are an item's, not a chunk's
-};
-
 namespace detail {
 
 template <class R>

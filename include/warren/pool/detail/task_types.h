@@ -142,7 +142,7 @@ consteval bool check_function() {
   static_assert(TravellingFunction<std::decay_t<F>> || is_forgotten_closure<std::decay_t<F>>(),
                 "this callable cannot travel: it captures a pointer, a reference (&), a view, a handle or an owning "
                 "object. Remedy: pass that as an argument, or warren::bind_front(f, value); a member function as "
-                "warren::fn<&Type::function>");
+                "warren::fn<&Type::function>; a handle in a global variable, or by its name");
   return true;
 }
 
@@ -152,20 +152,22 @@ constexpr void check() {
   if constexpr (Processes) {
     static_assert(check_function<F>());
     static_assert((!kIsReferenceWrapper<std::decay_t<A>> && ...),
-                  "std::ref cannot travel: the worker has its own memory. Remedy: Value, Array, or return the result");
+                  "std::ref cannot travel: the worker has its own memory. Remedy: pass a value, and return the result");
     static_assert(
         ((!IsHandle<std::decay_t<A>> || Carriable<std::decay_t<A>>)&&...),
-        "this handle cannot be an argument of a task. Remedy: make it before the pool, so that workers inherit "
-        "it, or open it by its name in the task");
-    static_assert((Carriable<typename Carried<A>::type> && ...),
-                  "an argument cannot travel to another process: it holds a pointer, a reference or a view. "
-                  "Remedy: own the data, pass a warren handle, or specialise warren::Codec");
+        "this handle cannot be an argument of a task. Remedy: hold it in a global variable that is set before the pool "
+        "is made, so that workers inherit it, or pass its name and open it in the task");
+    static_assert(((IsHandle<std::decay_t<A>> || Carriable<typename Carried<A>::type>)&&...),
+                  "an argument cannot travel to another process: it holds a pointer, a reference, a view or private "
+                  "state. Remedy: own the data; for private members template <> struct warren::Codec<T> : "
+                  "warren::MemberCodec<&T::a_, &T::b_> {}; and friend struct warren::Codec<T>");
     static_assert((std::constructible_from<std::decay_t<A>, A> && ...), "a move-only argument: std::move it");
     static_assert(TaskCall<F, A...>::ok,
-                  "the function cannot be called with these arguments. A worker has copies, so a parameter T& would "
-                  "change nothing: take T or const T&");
+                  "the function cannot be called with these arguments: their number or types differ, or a parameter is "
+                  "T& (a worker has copies, so it would change nothing: take T or const T&)");
     static_assert(TravellingResult<typename ResultOf<std::decay_t<typename TaskCall<F, A...>::raw>>::value>,
-                  "the result cannot travel back: it holds a pointer, a reference or a view. Remedy: return the data");
+                  "the result cannot travel back: it holds a pointer, a reference, a view or private state. Remedy: "
+                  "return the data, or specialise warren::Codec");
   }
 }
 

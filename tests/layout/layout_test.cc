@@ -1,0 +1,275 @@
+// The bytes in shared memory, compared with files that say what they must be. Every field is filled with bytes that count
+// on from the one before, so that a field that moved, grew or changed places shows. A difference is a change of the ABI:
+// raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
+#include <gtest/gtest.h>
+#include <warren/ipc/queue.h>
+#include <warren/ipc/spsc_queue.h>
+#include <warren/layout/mpmc_ring.h>
+#include <warren/layout/pool.h>
+#include <warren/layout/segment.h>
+#include <warren/layout/spsc_ring.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iomanip>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/resources.h"
+#include "support/segment_file.h"
+
+namespace warren {
+namespace {
+
+using namespace layout;
+
+void expect_golden(const std::string& name, const std::string& found) {
+  const std::string path = std::string(WARREN_GOLDEN) + "/" + name + ".txt";
+  if (std::getenv("WARREN_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << found;
+  std::ifstream file(path);
+  const std::string wanted((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(found, wanted) << path << " must say so, if the ABI is to change";
+}
+
+void print_bytes(std::ostream& out, std::span<const std::byte> bytes) {
+  out << std::hex << std::setfill('0');
+  const auto print = [&](std::span<const std::byte> run) {
+    for (const std::byte byte : run) out << ' ' << std::setw(2) << std::to_integer<int>(byte);
+  };
+  if (bytes.size() <= 16) {
+    print(bytes);
+  } else {
+    print(bytes.first(8));
+    out << " ..";
+    print(bytes.last(4));
+  }
+  out << std::dec << std::setfill(' ') << '\n';
+}
+
+void print_line(std::ostream& out, std::size_t offset, const std::string& name, std::span<const std::byte> bytes) {
+  out << std::setfill('0') << std::setw(4) << offset << std::setfill(' ') << "  " << std::left << std::setw(20) << name
+      << std::right << std::setw(4) << bytes.size() << " ";
+  print_bytes(out, bytes);
+}
+
+// A struct in memory that was zeros, filled field by field.
+template <class S>
+class Image {
+ public:
+  Image() : memory_(static_cast<std::byte*>(::operator new(sizeof(S), std::align_val_t(alignof(S))))) {
+    std::memset(memory_.get(), 0, sizeof(S));
+  }
+  template <class F>
+  Image& operator()(const char* name, F S::*member) {
+    F& field = reinterpret_cast<S*>(memory_.get())->*member;
+    fill(field);
+    fields_.push_back({static_cast<std::size_t>(reinterpret_cast<std::byte*>(&field) - memory_.get()), sizeof(F), name});
+    return *this;
+  }
+  // In the order of their offsets; what no field covers is named too, and must be zeros.
+  [[nodiscard]] std::string text(const std::string& name) {
+    std::ranges::sort(fields_, {}, &Field::offset);
+    std::ostringstream out;
+    out << name << ": " << sizeof(S) << " bytes, aligned to " << alignof(S) << '\n';
+    std::size_t end = 0;
+    for (const Field& field : fields_) {
+      gap(out, end, field.offset);
+      print_line(out, field.offset, field.name, {memory_.get() + field.offset, field.size});
+      end = field.offset + field.size;
+    }
+    gap(out, end, sizeof(S));
+    return out.str();
+  }
+
+ private:
+  struct Field {
+    std::size_t offset, size;
+    std::string name;
+  };
+  struct Delete {
+    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t(alignof(S))); }
+  };
+
+  void count_into(void* to, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) static_cast<unsigned char*>(to)[i] = ++last_;
+  }
+  template <class F>
+  void fill(F& field) {
+    count_into(static_cast<void*>(&field), sizeof field);
+  }
+  template <class V>
+  void fill(std::atomic<V>& field) {
+    V value;
+    count_into(&value, sizeof value);
+    field.store(value);
+  }
+  void gap(std::ostream& out, std::size_t begin, std::size_t end) {
+    if (begin == end) return;
+    const std::span<const std::byte> bytes{memory_.get() + begin, end - begin};
+    EXPECT_TRUE(std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; })) << "at " << begin;
+    print_line(out, begin, "-", bytes);
+  }
+
+  std::unique_ptr<std::byte, Delete> memory_;
+  std::vector<Field> fields_;
+  unsigned char last_ = 0;
+};
+
+#define FIELD(member) (#member, &S::member)
+
+TEST(Layout, SegmentHeader) {
+  using S = SegmentHeader;
+  Image<S> image;
+  image FIELD(magic) FIELD(abi_version) FIELD(kind) FIELD(id) FIELD(size) FIELD(max_size) FIELD(wait_mode) FIELD(flags)
+      FIELD(created_ns) FIELD(creator_pid) FIELD(creator_uid) FIELD(creator_start_time) FIELD(pid_namespace)
+          FIELD(foreign) FIELD(element_size) FIELD(element_hash) FIELD(element_align) FIELD(wait_words)
+              FIELD(time_namespace) FIELD(element_name) FIELD(name) FIELD(lanes_high) FIELD(lanes_committed);
+  expect_golden("segment_header", image.text("SegmentHeader"));
+}
+
+TEST(Layout, Lane) {
+  using S = Lane;
+  Image<S> image;
+  image FIELD(identity) FIELD(start_time) FIELD(pid_namespace) FIELD(thread_id) FIELD(announcement) FIELD(take)
+      FIELD(time_namespace);
+  expect_golden("lane", image.text("Lane"));
+}
+
+TEST(Layout, MpmcRingHeader) {
+  using S = MpmcRingHeader;
+  Image<S> image;
+  image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(tail) FIELD(head)
+      FIELD(not_empty) FIELD(not_full) FIELD(buried);
+  expect_golden("mpmc_ring_header", image.text("MpmcRingHeader"));
+}
+
+TEST(Layout, SpscRingHeader) {
+  using S = SpscRingHeader;
+  Image<S> image;
+  image FIELD(capacity) FIELD(slot_bytes) FIELD(tail) FIELD(producer) FIELD(committing) FIELD(head) FIELD(consumer)
+      FIELD(not_empty) FIELD(not_full) FIELD(closed);
+  expect_golden("spsc_ring_header", image.text("SpscRingHeader"));
+}
+
+TEST(Layout, PoolHeader) {
+  using S = PoolHeader;
+  Image<S> image;
+  image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
+      FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
+          FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(diagnosis) FIELD(classes);
+  expect_golden("pool_header", image.text("PoolHeader"));
+}
+
+TEST(Layout, BlockClass) {
+  using S = BlockClass;
+  Image<S> image;
+  image FIELD(owners_offset) FIELD(blocks_offset) FIELD(count) FIELD(committed);
+  expect_golden("block_class", image.text("BlockClass"));
+}
+
+TEST(Layout, WorkerRecord) {
+  using S = WorkerRecord;
+  Image<S> image;
+  image FIELD(pid) FIELD(state) FIELD(current) FIELD(tasks_done) FIELD(started_ns) FIELD(restarts) FIELD(lane)
+      FIELD(last_signal) FIELD(last_exit_code);
+  expect_golden("worker_record", image.text("WorkerRecord"));
+}
+
+TEST(Layout, TaskSlot) {
+  using S = TaskSlot;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
+      FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
+          FIELD(retry_on) FIELD(worker) FIELD(loss) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
+  expect_golden("task_slot", image.text("TaskSlot"));
+}
+
+// --- places, numbers, packed words -----------------------------------------------------------------------------------
+
+TEST(Layout, PlacesAndNumbers) {
+  EXPECT_EQ(std::memcmp("\0WARREN1", &kMagic, 8), 0);
+  EXPECT_EQ(kAbiVersion, 1u);
+  EXPECT_EQ(kLanesOffset, 4096u);
+  EXPECT_EQ(kObjectOffset, 4'198'400u);
+  EXPECT_EQ(kMaxLanes, 65'535u);
+  EXPECT_EQ(kLanesPerPage, 64u);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kRaw), 1);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kQueue), 2);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kSpscQueue), 3);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kPool), 4);
+  EXPECT_EQ(static_cast<int>(WaitMode::kMembarrier), 1);
+  EXPECT_EQ(static_cast<int>(WaitMode::kFenced), 2);
+  EXPECT_EQ(SegmentHeader::kKeepName, 1u);
+}
+
+TEST(Layout, PackedWords) {
+  using Phase = LaneIdentity::Phase;
+  EXPECT_EQ((LaneIdentity{.pid = 1, .start_low = 2, .generation = 3, .phase = Phase::kLive}.word()),
+            0x0000'0400'0008'000du);
+  EXPECT_EQ((LaneIdentity{.pid = 0x3fffff, .start_low = 0, .generation = 0, .phase = Phase::kSweeping}.word()),
+            0xffff'fc00'0000'0002u);
+  EXPECT_EQ(LaneIdentity{}.word(), 0u);
+  EXPECT_EQ((SideOwner{.lane = 4, .generation = 5, .owned = true}.word()), 0x5'0005u);
+  EXPECT_EQ((SideOwner{.lane = 0, .generation = 0, .owned = true}.word()), 0x1'0000u);
+  EXPECT_EQ(SideOwner{}.word(), 0u);
+  EXPECT_EQ(committed(0), 2u);
+  EXPECT_EQ(buried(0), 3u);
+  EXPECT_EQ(committed(9), 20u);
+  EXPECT_EQ(kClosedBit, 0x8000'0000'0000'0000u);
+  EXPECT_EQ(kMaxPosition, 0x4000'0000'0000'0000u);
+  EXPECT_EQ((TaskState{.generation = 1, .attempt = 2, .lane_generation = 3, .lane = 4, .abandoned = true,
+                       .phase = TaskState::Phase::kRunning}.word()),
+            0x0000'0100'2030'004bu);
+  EXPECT_EQ((BlockOwner{.role = BlockOwner::Role::kResult, .attempt = 1, .generation = 2, .slot = 3}.word()),
+            0x8004'0000'0800'0003u);
+  EXPECT_EQ((BlockRef{.size_class = 1, .index = 2}.word()), 0x0002'0000'0000'0002u);
+  EXPECT_EQ((WorkerLane{.index = 1, .generation = 2}.word()), 0x2'0002u);
+}
+
+// --- rings with something in them ------------------------------------------------------------------------------------
+
+std::string dump_object(const std::string& name, std::size_t size) {
+  const test::SegmentFile file(name);
+  std::ostringstream out;
+  for (std::size_t offset = 0; offset < size; offset += 16) {
+    const auto line = file.read<std::array<std::byte, 16>>(kObjectOffset + offset);
+    if (std::ranges::all_of(line, [](std::byte byte) { return byte == std::byte{0}; })) continue;
+    out << std::setfill('0') << std::setw(4) << offset;
+    print_bytes(out, line);
+  }
+  return out.str();
+}
+
+TEST(Layout, AQueueInUse) {
+  const std::string name = test::unique_name();
+  auto queue = Queue<std::uint32_t>::create(name, {.capacity = 3}).value();
+  for (const std::uint32_t item : {0x1111'1111u, 0x2222'2222u, 0x3333'3333u}) ASSERT_TRUE(queue.try_push(item));
+  ASSERT_EQ(queue.try_pop(), 0x1111'1111u);
+  ASSERT_TRUE(queue.try_push(0x4444'4444u));
+  ASSERT_EQ(queue.try_pop(), 0x2222'2222u);
+  ASSERT_TRUE(queue.try_push(0x5555'5555u));  // in the first slot again
+  queue.close();
+  expect_golden("queue_in_use", dump_object(name, sizeof(MpmcRingHeader) + 4 * 16));
+}
+
+struct Sample {
+  std::uint16_t a;
+  std::uint8_t b[4];
+};
+
+TEST(Layout, AnSpscQueueInUse) {
+  const std::string name = test::unique_name();
+  auto queue = SpscQueue<Sample>::create(name, {.capacity = 4}).value();
+  for (std::uint8_t i = 1; i <= 3; ++i) ASSERT_TRUE(queue.try_push({.a = i, .b = {i, i, i, 0xff}}));
+  ASSERT_EQ(queue.try_pop()->a, 1);
+  queue.close();
+  expect_golden("spsc_queue_in_use", dump_object(name, sizeof(SpscRingHeader) + 4 * sizeof(Sample) + 8));
+}
+
+}  // namespace
+}  // namespace warren
