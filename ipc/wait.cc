@@ -81,23 +81,22 @@ Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline d
   return result != 0 && errno == ETIMEDOUT && slice_first ? Slept::kSliceExpired : Slept::kWoken;
 }
 
-// The word changes before anybody is woken, by CAS: storing {sequence + 1, 0} would let a late notifier turn the
-// sequence back and put to sleep who has not slept yet. With `count` smaller than all, W stays for those who sleep on;
-// only a wake that found fewer sleepers than it was for clears it. Between that wake and the clearing CAS somebody may
-// have gone to sleep under the old word, whom no later notifier would see: hence the second wake
-// (tests/model/wake_one.pml).
+// Waking all changes the word first, by CAS: storing {sequence + 1, 0} would let a late notifier turn the sequence back
+// and put to sleep who has not slept yet. Waking some leaves W to those who sleep on. A wake that finds fewer sleepers than
+// it was for does not prove that nobody sleeps: somebody may have fallen asleep just after. So it clears W, again by CAS,
+// and then wakes all; after the CAS nobody falls asleep on the old word.
 void wake(std::atomic<std::uint32_t>& word, int count) noexcept {
   std::uint32_t seen = word.load(std::memory_order_relaxed);
-  std::uint32_t changed = 0;
-  do {
-    if ((seen & kW) == 0) return;
-    changed = count == kWakeAll ? (seen + kNext) & ~kW : seen + kNext;
-  } while (!word.compare_exchange_weak(seen, changed, std::memory_order_relaxed));
-  const long woken = futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(count), nullptr);
-  if (count == kWakeAll || woken >= count) return;
-  if (word.compare_exchange_strong(changed, (changed + kNext) & ~kW, std::memory_order_relaxed)) {
-    (void)futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(kWakeAll), nullptr);
+  if ((seen & kW) == 0) return;
+  if (count != kWakeAll) {
+    if (futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(count), nullptr) >= count) return;
+    if (!word.compare_exchange_strong(seen, (seen + kNext) & ~kW, std::memory_order_relaxed)) return;
+  } else {
+    while (!word.compare_exchange_weak(seen, (seen + kNext) & ~kW, std::memory_order_relaxed)) {
+      if ((seen & kW) == 0) return;
+    }
   }
+  futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(kWakeAll), nullptr);
 }
 
 }  // namespace warren::detail
