@@ -52,8 +52,8 @@ ProcessIdentity read_identity() {
   const StatResult result = read_process_stat(pid);
   ProcessIdentity self{.pid = pid,
                        .start_time = result.stat ? result.stat->start_time : 0,
-                       .pid_namespace = inode_of("/proc/self/ns/pid"),
-                       .time_namespace = inode_of("/proc/self/ns/time")};
+                       .pid_namespace = inode_of("/proc/thread-self/ns/pid"),
+                       .time_namespace = inode_of("/proc/thread-self/ns/time")};
   // A kernel without time namespaces has but one.
   if (self.time_namespace == 0 && self.pid_namespace != 0 && errno == ENOENT) self.time_namespace = 1;
   return self;

@@ -38,7 +38,8 @@ std::optional<int> to_number(std::string_view text) {
 
 std::vector<std::string> entries_of(DIR* directory) {
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);  // NOLINT(concurrency-mt-unsafe)
+  while (const dirent* entry = ::readdir(directory))
+    names.emplace_back(entry->d_name);  // NOLINT(concurrency-mt-unsafe)
   return names;
 }
 
@@ -52,7 +53,8 @@ class Search {
  public:
   absl::Status look_at_names() {
     const Directory directory(::opendir(std::string(kNames).c_str()));
-    if (directory == nullptr) return errno == ENOENT ? absl::OkStatus() : absl::ErrnoToStatus(errno, "cannot read /dev/shm");
+    if (directory == nullptr)
+      return errno == ENOENT ? absl::OkStatus() : absl::ErrnoToStatus(errno, "cannot read /dev/shm");
     for (const std::string& name : entries_of(directory.get())) {
       if (FoundSegment* segment = look_at(::dirfd(directory.get()), name, O_NOFOLLOW)) segment->name = name;
     }
@@ -94,7 +96,8 @@ class Search {
     if (segment->descriptor < 0) segment->descriptor = descriptor;
     if (!memfd && segment->name.empty()) {
       segment->unlinked = target.ends_with(kDeleted);
-      segment->name = target.substr(kNames.size(), target.size() - kNames.size() - (segment->unlinked ? kDeleted.size() : 0));
+      segment->name =
+          target.substr(kNames.size(), target.size() - kNames.size() - (segment->unlinked ? kDeleted.size() : 0));
     }
   }
 
@@ -113,7 +116,8 @@ class Search {
     if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return nullptr;
     RawFile file(std::move(fd), st);
     std::uint64_t magic = 0;
-    if (file.read(0, std::as_writable_bytes(std::span(&magic, 1))) != sizeof magic || magic != layout::kMagic) return nullptr;
+    if (file.read(0, std::as_writable_bytes(std::span(&magic, 1))) != sizeof magic || magic != layout::kMagic)
+      return nullptr;
     return &found_.segments.emplace_back(FoundSegment{.file = std::move(file), .name = {}, .holders = {}});
   }
 

@@ -13,10 +13,10 @@ namespace warren::tools {
 
 struct FoundSegment {
   RawFile file;
-  std::string name;             // in /dev/shm; empty: it has none
-  bool unlinked = false;        // it had that name: its processes go on without
-  std::vector<pid_t> holders;   // who has a descriptor of it, as far as this user may see
-  int descriptor = -1;          // the first holder's
+  std::string name;            // in /dev/shm; empty: it has none
+  bool unlinked = false;       // it had that name: its processes go on without
+  std::vector<pid_t> holders;  // who has a descriptor of it, as far as this user may see
+  int descriptor = -1;         // the first holder's
 };
 
 struct FoundSegments {
@@ -25,8 +25,8 @@ struct FoundSegments {
   std::size_t hidden_processes = 0;
 };
 
-// Whatever begins like a segment; nothing beyond its first bytes has been looked at. PermissionDenied: /dev/shm or /proc
-// cannot be read at all.
+// Whatever begins like a segment; nothing beyond its first bytes has been looked at. PermissionDenied: /dev/shm or
+// /proc cannot be read at all.
 absl::StatusOr<FoundSegments> find_segments();
 
 }  // namespace warren::tools

@@ -33,18 +33,22 @@ Peers::Peers(const RawFile& file, const layout::SegmentHeader& header) {
     const auto lane = file.read<Lane>(layout::kLanesOffset + std::uint64_t{index} * sizeof(Lane));
     if (!lane) break;
     const LaneIdentity identity = LaneIdentity::from((*lane)->identity.load(std::memory_order_relaxed));
-    const auto pid = static_cast<pid_t>(identity.pid);
-    if (identity.phase != LaneIdentity::Phase::kLive || dead_.contains(pid)) continue;
+    const std::pair process(static_cast<pid_t>(identity.pid), identity.start_low);
+    if (identity.phase != LaneIdentity::Phase::kLive || dead_.contains(process)) continue;
     const bool dead = of_this_namespace(**lane, header) &&
                       detail::confirmed_dead(identity, (*lane)->start_time.load(std::memory_order_relaxed));
-    dead_[pid] = dead;
+    dead_[process] = dead;
     live_ += dead ? 0 : 1;
   }
 }
 
 bool Peers::is_dead(pid_t pid) const noexcept {
-  if (const auto found = dead_.find(pid); found != dead_.end()) return found->second;
-  return pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH);
+  bool known = false;
+  for (auto found = dead_.lower_bound({pid, 0}); found != dead_.end() && found->first.first == pid; ++found) {
+    if (!found->second) return false;
+    known = true;
+  }
+  return known || pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH);
 }
 
 }  // namespace warren::tools

@@ -3,7 +3,10 @@
 #include <sys/types.h>
 #include <warren/layout/segment.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
+#include <utility>
 
 #include "raw_file.h"
 
@@ -17,11 +20,11 @@ class Peers {
 
   [[nodiscard]] std::size_t live() const noexcept { return live_; }  // processes
   [[nodiscard]] std::size_t dead() const noexcept { return dead_.size() - live_; }
-  // Is the process that holds a lane under this pid dead? One without a lane: if there is no such process.
+  // Is the process dead that holds a lane under this pid? One without a lane: if there is no such process.
   [[nodiscard]] bool is_dead(pid_t pid) const noexcept;
 
  private:
-  std::map<pid_t, bool> dead_;
+  std::map<std::pair<pid_t, std::uint32_t>, bool> dead_;  // by pid and low bits of the start time
   std::size_t live_ = 0;
 };
 
