@@ -159,6 +159,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
   if (plan.initialise) plan.initialise({attachment->object_, plan.size});
   const bool keep_name = options.lifetime == Lifetime::kUntilUnlinked;
   write_header(header, name, plan, max_size, keep_name);
+  WARREN_CRASH_POINT(segment_written);  // nobody has heard of it: the kernel frees the file
   if (absl::Status status = attachment->adopt({plan.kind, plan.element}, file_size); !status.ok()) return status;
   if (absl::Status status = attachment->join(); !status.ok()) return status;
   if (!name.empty()) {

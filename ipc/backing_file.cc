@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <warren/ipc/detail/crash_point.h>
 #include <warren/layout/segment.h>
 
 #include <algorithm>
@@ -51,6 +52,7 @@ class NamesLock {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
     held_ = static_cast<bool>(fd_);
+    WARREN_CRASH_POINT(names_locked);  // the kernel drops the lock
   }
   ~NamesLock() {
     if (held_) ::flock(fd_.get(), LOCK_UN);
@@ -95,7 +97,9 @@ bool reclaim_if_stale(const NamesLock& lock, int fd, const std::string& name) {
   const Preamble preamble = read_preamble(fd);
   if (!preamble.warren || preamble.keep_name) return false;
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return false;
+  WARREN_CRASH_POINT(stale_name_found);  // stale as before
   if (still_named(lock, fd, name)) ::unlinkat(lock.directory(), name.c_str(), 0);
+  WARREN_CRASH_POINT(stale_name_removed);  // removed
   return true;
 }
 
@@ -217,7 +221,10 @@ absl::Status publish(int fd, const std::string& name) {
   const std::string from = path_of(fd);
   const std::string to = path_of(name);
   const auto link = [&] { return ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0; };
-  if (link()) return absl::OkStatus();
+  if (link()) {
+    WARREN_CRASH_POINT(name_published);  // a name that nobody holds: the next open or create removes it
+    return absl::OkStatus();
+  }
   if (errno == EEXIST) {
     const NamesLock lock(kPatience);
     const absl::StatusOr<UniqueFd> old = open_path(name, /*read_only=*/false);
@@ -273,6 +280,7 @@ absl::Status unlink_named(const std::string& name) {
 void remove_if_last(int fd, const std::string& name) noexcept {
   const NamesLock lock(kPatienceAtExit);
   if (!lock.held() || ::flock(fd, LOCK_EX | LOCK_NB) != 0) return;
+  WARREN_CRASH_POINT(last_to_leave);  // a name that nobody holds, likewise
   if (still_named(lock, fd, name)) ::unlinkat(lock.directory(), name.c_str(), 0);
 }
 

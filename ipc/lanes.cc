@@ -105,6 +105,7 @@ bool Attachment::claim_lane(Seat& seat) noexcept {
     const std::uint32_t committed = header().lanes_committed.load(std::memory_order_acquire);  // [L8] pairs with L7
     if (end >= layout::kMaxLanes || (end >= committed && !commit_more_lanes(end))) return false;
     (void)high.compare_exchange_strong(end, end + 1, std::memory_order_acq_rel);  // [L1] a lane counts before it is claimed; pairs with L2
+    WARREN_CRASH_POINT(lane_counted);  // it is free: the next one claims it
   }
 }
 
@@ -112,6 +113,7 @@ bool Attachment::commit_more_lanes(std::uint32_t committed) noexcept {
   const std::uint32_t more = committed / layout::kLanesPerPage * layout::kLanesPerPage + layout::kLanesPerPage;
   const std::size_t offset = layout::kLanesOffset + std::size_t{more - layout::kLanesPerPage} * sizeof(layout::Lane);
   if (!commit_range(fd_, offset, layout::kPage).ok()) return false;
+  WARREN_CRASH_POINT(lanes_grown);  // memory that no count says: the next one commits it again
   std::atomic<std::uint32_t>& word = header().lanes_committed;
   std::uint32_t old = word.load(std::memory_order_relaxed);
   while (old < more && !word.compare_exchange_weak(old, more, std::memory_order_release)) {  // [L7] memory before the count; pairs with L8
@@ -131,6 +133,7 @@ void Attachment::release(Seat& seat) noexcept {
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);
+  WARREN_CRASH_POINT(lane_emptied);  // as lane_claimed
   const LaneIdentity free{.generation = static_cast<std::uint16_t>(seat.generation + 1)};
   (void)lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L4] emptied before it is free; pairs with L3
   seat.lane = nullptr;
@@ -209,6 +212,7 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);
+  WARREN_CRASH_POINT(sweep_emptied);  // likewise
   word = sweeper.word();
   const LaneIdentity free{.generation = static_cast<std::uint16_t>(found.generation + 1)};
   const bool freed = lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L13] pairs with L3

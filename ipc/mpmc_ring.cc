@@ -77,6 +77,7 @@ bool MpmcRingBase::closed() const noexcept {
 
 void MpmcRingBase::close() noexcept {
   header_->tail.fetch_or(layout::kClosedBit, std::memory_order_acq_rel);  // [Q11] in the word that pushes claim by; pairs with Q12
+  WARREN_CRASH_POINT(queue_closed);  // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }
@@ -101,6 +102,7 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
     if (found == layout::buried(head)) {
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
         ++head;
+        WARREN_CRASH_POINT(burial_passed);  // before the wake: slices bound the wait
         notify(header_->not_full, attachment_->wait_mode(), 1);  // a place is free, and no item goes with it
       }
       continue;

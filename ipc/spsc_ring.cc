@@ -98,6 +98,7 @@ std::size_t SpscRing::approx_size() const noexcept {
 
 void SpscRing::close() noexcept {
   header_->closed.store(1, std::memory_order_seq_cst);  // [S7] pairs with S8
+  WARREN_CRASH_POINT(spsc_closed);  // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }

@@ -4,6 +4,7 @@
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <warren/ipc/detail/crash_point.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -96,6 +97,7 @@ void wake(std::atomic<std::uint32_t>& word, int count) noexcept {
       if ((seen & kW) == 0) return;
     }
   }
+  WARREN_CRASH_POINT(wake_announced);  // sleepers that nobody wakes: their slices
   futex(word, FUTEX_WAKE, static_cast<std::uint32_t>(kWakeAll), nullptr);
 }
 

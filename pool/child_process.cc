@@ -16,6 +16,10 @@ void reset_signals() noexcept {
     action.sa_handler = SIG_DFL;
     ::sigaction(signal, &action, nullptr);
   }
+  // A parent that ignores its children's ends never learns how they ended.
+  action = {};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &action, nullptr);
   action = {};
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGINT, &action, nullptr);

@@ -4,8 +4,8 @@
 
 namespace warren::detail {
 
-// Handlers that the application installed are not for its children; Ctrl-C at the terminal is the application's to
-// handle, and reaches every process of its group.
+// Handlers that the application installed are not for its children, nor is its ignoring their ends; Ctrl-C at the
+// terminal is the application's to handle, and reaches every process of its group.
 void reset_signals() noexcept;
 // As ps -T and /proc show it; 15 characters.
 void name_process(const std::string& name) noexcept;

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <new>
 
 #include "child_process.h"
 #include "pool_client_impl.h"
@@ -39,6 +40,12 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : std::string();
 }
 
+absl::Status no_process(const char* what) {
+  return absl::ResourceExhaustedError(absl::StrCat("the pool ", what, ": ", std::strerror(errno)));
+}
+
+int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
 bool readable(int fd, int timeout_ms) {
   pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
   return ::poll(&entry, 1, timeout_ms) == 1;
@@ -61,20 +68,29 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   table_.header().application_pid = static_cast<std::uint32_t>(self);
   std::function<void()> initializer;
   if (options.initializer) initializer = [&options] { options.initializer(); };
+  // Opened here, so that it is told where there is none.
+  const int self_pidfd = open_pidfd(self);
+  if (self_pidfd < 0) return no_process("cannot be watched by its supervisor");
   flush_streams();
   supervisor_ = ::fork();
-  if (supervisor_ < 0) {
-    return absl::ResourceExhaustedError(absl::StrCat("cannot fork the pool's supervisor: ", std::strerror(errno)));
-  }
   if (supervisor_ == 0) {
-    run_supervisor(table_, {.application = self, .control = control_, .initializer = initializer, .name = options.name});
+    run_supervisor(table_, {.application = self,
+                            .application_pidfd = self_pidfd,
+                            .control = control_,
+                            .initializer = initializer,
+                            .name = options.name});
   }
-  supervisor_pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, supervisor_, 0));
+  const int fork_error = errno;
+  ::close(self_pidfd);
+  errno = fork_error;
+  if (supervisor_ < 0) return no_process("cannot fork its supervisor");
+  supervisor_pidfd_ = open_pidfd(supervisor_);
   if (supervisor_pidfd_ >= 0) return absl::OkStatus();
   const int error = errno;
   ::kill(supervisor_, SIGKILL);
   ::waitpid(supervisor_, nullptr, 0);
-  return absl::ResourceExhaustedError(absl::StrCat("cannot watch the pool's supervisor: ", std::strerror(error)));
+  errno = error;
+  return no_process("cannot watch its supervisor");
 }
 
 void PoolClient::Impl::change_phase(PoolPhase phase) {
@@ -87,6 +103,7 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
 }
 
 absl::Status PoolClient::Impl::join(Deadline deadline) {
+  look_after_supervisor();
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
@@ -98,13 +115,13 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
   {
     const std::scoped_lock lock(join_mutex_);
     if (!reaped_) {
+      if (supervisor_was_killed()) supervisor_died();
       siginfo_t info{};
       while (::waitid(P_PIDFD, static_cast<id_t>(supervisor_pidfd_), &info, WEXITED) != 0 && errno == EINTR) {
       }
       reaped_ = true;
     }
   }
-  if (table_.unfinished()) supervisor_died();
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken) return refusal();  // [P14] pairs with P10
   return absl::OkStatus();
@@ -113,8 +130,24 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
 // --- the supervisor's death ------------------------------------------------------------------------------------------
 
 void PoolClient::Impl::look_after_supervisor() {
-  if (!mine() || supervisor_dead_ || !readable(supervisor_pidfd_, 0)) return;
-  if (table_.unfinished()) supervisor_died();
+  if (!mine() || supervisor_dead_ || reaped_ || !readable(supervisor_pidfd_, 0)) return;
+  if (supervisor_was_killed()) supervisor_died();
+}
+
+bool PoolClient::Impl::look_now_and_then() {
+  const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+  if (now < next_look_ns_.load(std::memory_order_relaxed)) return false;
+  next_look_ns_.store(now + kLookAfterSupervisor.count(), std::memory_order_relaxed);
+  look_after_supervisor();
+  return true;
+}
+
+// It has ended. One that did so by itself left nothing unfinished.
+bool PoolClient::Impl::supervisor_was_killed() const {
+  siginfo_t info{};
+  const int result = ::waitid(P_PIDFD, static_cast<id_t>(supervisor_pidfd_), &info, WEXITED | WNOHANG | WNOWAIT);
+  if (result != 0 || info.si_pid == 0) return table_.unfinished();  // the program has reaped it
+  return info.si_code != CLD_EXITED || info.si_status != 0;
 }
 
 // Nobody would notice a worker's death any more. The kernel kills the workers with the supervisor (PR_SET_PDEATHSIG);
@@ -132,14 +165,16 @@ void PoolClient::Impl::supervisor_died() {
   }
   table_.header().phase.store(PoolPhase::kBroken, std::memory_order_seq_cst);  // [P15] no more submits; pairs with P12
   supervisor_dead_ = true;
-  do table_.lose_all(layout::Loss::kSupervisorGone);
-  while (table_.unfinished() && ::usleep(100) == 0);
+  for (;; ::usleep(100)) {  // a submitter may be writing its task: that one is lost, or withdrawn, later
+    table_.lose_all(layout::Loss::kSupervisorGone);
+    if (!table_.unfinished()) break;
+  }
   table_.wake_everybody();
 }
 
 std::string PoolClient::Impl::diagnosis() {
   const layout::PoolHeader& header = table_.header();
-  if (header.diagnosed.load(std::memory_order_acquire) == 0) return "its workers cannot be started";  // [P9] pairs with P1, P8
+  if (header.diagnosed.load(std::memory_order_acquire) != 1) return "its workers cannot be started";  // [P9] pairs with P1, P8
   std::array<char, sizeof header.diagnosis> text{};
   std::memcpy(text.data(), header.diagnosis, text.size() - 1);
   return text.data();
@@ -195,7 +230,12 @@ std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, absl::Status
     task = acquire_locked();
     return task.has_value();
   };
-  if (!test() && wait_for_one) (void)wait(table_.completions(), Deadline::never(), test);
+  if (test()) return task;
+  if (wait_for_one) {
+    (void)wait(table_.completions(), Deadline::never(), test);
+  } else if (look_now_and_then()) {
+    (void)test();
+  }
   return task;
 }
 
@@ -234,8 +274,12 @@ void PoolClient::Impl::harvest_locked() {
     const Ticket* ticket = tickets_[slot];
     if (ticket == nullptr || !table_.state(slot).ended()) continue;
     const std::unique_lock lock(ticket->mutex_, std::try_to_lock);
-    if (!lock || !ticket->movable_locked()) continue;
-    ticket->settle_locked();
+    if (!lock || ticket->settled_) continue;
+    try {
+      ticket->settle_locked();
+    } catch (const std::bad_alloc&) {  // it stays where it is
+      continue;
+    }
     table_.free({.slot = slot, .generation = ticket->generation_});
     tickets_[slot] = nullptr;
     free_.push_back(slot);
@@ -248,9 +292,12 @@ void PoolClient::Impl::remember(const Ticket& ticket) {
   tickets_[ticket.slot_] = &ticket;
 }
 
-void PoolClient::Impl::give_back(std::uint32_t slot) {
+void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
   const std::scoped_lock lock(mutex_);
-  free_.push_back(slot);
+  try {
+    free_.push_back(slot);
+  } catch (const std::bad_alloc&) {  // a search finds it
+  }
 }
 
 void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) {
@@ -260,6 +307,55 @@ void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) {
 }
 
 // --- PoolClient ------------------------------------------------------------------------------------------------------
+
+// A task that its submitter writes. Whatever is thrown meanwhile, its slot goes back.
+class PoolClient::NewTask {
+ public:
+  NewTask(Impl& impl, TaskRef task) noexcept : impl_(impl), task_(task) {}
+  ~NewTask() {
+    if (published_) return;
+    impl_.table().withdraw(task_);
+    impl_.give_back(task_.slot);
+  }
+  NewTask(const NewTask&) = delete;
+  NewTask& operator=(const NewTask&) = delete;
+
+  absl::Status write(absl::FunctionRef<void(Writer&)> encode) {
+    layout::TaskSlot& slot = impl_.table().slot(task_.slot);
+    Writer writer(
+        slot.arguments,
+        [](void* context, std::size_t used, std::size_t needed) {
+          const auto& self = *static_cast<NewTask*>(context);
+          return self.impl_.table().grow_arguments(self.task_, used, needed);
+        },
+        this);
+    try {
+      encode(writer);
+    } catch (...) {
+      return status_of_encoding();
+    }
+    slot.arguments_bytes = writer.size();
+    return writer.status();
+  }
+  void publish() noexcept {
+    published_ = true;
+    impl_.table().publish(task_);
+  }
+
+ private:
+  // In a handler. A codec threw, in no worker.
+  static absl::Status status_of_encoding() {
+    absl::Status status = status_of_current_exception(0);
+    std::optional<TaskError> error = task_error(status);
+    if (!error || error->worker != ::getpid()) return status;
+    error->worker = 0;
+    return make_task_status(status.code(), *error);
+  }
+
+  Impl& impl_;
+  TaskRef task_;
+  bool published_ = false;
+};
 
 PoolClient::PoolClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PoolClient::~PoolClient() = default;
@@ -305,33 +401,17 @@ std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   const std::optional<TaskRef> task = impl_->acquire(wait, refusal);
   if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
 
-  TaskTable& table = impl_->table();
-  layout::TaskSlot& slot = table.slot(task->slot);
-  struct Growing {
-    TaskTable& table;
-    TaskRef task;
-  } growing{table, *task};
-  Writer writer(
-      slot.arguments,
-      [](void* context, std::size_t used, std::size_t needed) {
-        const auto& g = *static_cast<Growing*>(context);
-        return g.table.grow_arguments(g.task, used, needed);
-      },
-      &growing);
-  submission.encode(writer);
-  if (absl::Status status = writer.ok() ? impl_->refusal() : writer.status(); !status.ok()) {
-    table.withdraw(*task);
-    impl_->give_back(task->slot);
-    return std::make_unique<Ticket>(std::move(status));
-  }
-  slot.arguments_bytes = writer.size();
+  NewTask draft(*impl_, *task);
+  if (absl::Status status = draft.write(submission.encode); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+  if (absl::Status status = impl_->refusal(); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+  layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;
   slot.function_offset = submission.function->offset;
-  slot.retries = submission.options.retries;
+  slot.retries = std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
   slot.retry_on = static_cast<std::uint32_t>(submission.options.retry_on);
   auto ticket = std::make_unique<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);
-  table.publish(*task);
+  draft.publish();
   return ticket;
 }
 

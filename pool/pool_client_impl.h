@@ -29,7 +29,7 @@ class PoolClient::Impl {
   // `ticket` waits for the task in its slot: its result may be moved out of the way.
   void remember(const Ticket& ticket);
   // A slot that was acquired and not used.
-  void give_back(std::uint32_t slot);
+  void give_back(std::uint32_t slot) noexcept;
   // The ticket lets go of its slot, which is free unless the task goes on.
   void forget(const Ticket& ticket, bool slot_is_free);
 
@@ -38,9 +38,14 @@ class PoolClient::Impl {
   bool wait(std::atomic<std::uint32_t>& word, Deadline deadline, Test&& test) {
     const auto progress = [&test] { return test() ? Progress::kDone : Progress::kBlocked; };
     thread_local Spinner spinner;
-    return await(word, table_.attachment().wait_mode(), spinner, deadline, progress,
-                 [] { return kLookAfterSupervisor; }, [this] { look_after_supervisor(); });
+    if (await(word, table_.attachment().wait_mode(), spinner, deadline, progress,
+              [] { return kLookAfterSupervisor; }, [this] { look_after_supervisor(); })) {
+      return true;
+    }
+    return look_now_and_then() && test();  // who waits in short turns never sleeps for a slice
   }
+  // For who polls. True: it is a while since the last look.
+  bool look_now_and_then();
 
   void change_phase(layout::PoolHeader::Phase phase);
   absl::Status join(Deadline deadline);
@@ -54,6 +59,7 @@ class PoolClient::Impl {
   bool find_free_slots_locked();
   void harvest_locked();
   void look_after_supervisor();
+  [[nodiscard]] bool supervisor_was_killed() const;
   void supervisor_died();
   [[nodiscard]] std::string diagnosis();
 
@@ -70,7 +76,8 @@ class PoolClient::Impl {
   std::vector<const Ticket*> tickets_;  // by slot
 
   std::mutex join_mutex_;
-  bool reaped_ = false;
+  std::atomic<bool> reaped_ = false;
+  std::atomic<std::int64_t> next_look_ns_ = 0;
   std::mutex death_mutex_;
   std::atomic<bool> supervisor_dead_ = false;
 };

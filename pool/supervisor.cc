@@ -35,12 +35,14 @@ class Supervisor {
       : table_(table), start_(start), self_(::getpid()), workers_(table.worker_count()) {}
 
   void run() {
-    const int application = open_pidfd(start_.application);
-    if (application < 0 || ::getppid() != start_.application) return;  // it died before it could be watched
-    for (std::uint32_t i = 0; i < workers_.size(); ++i) start_worker(i);
+    if (::getppid() != start_.application) return;  // it is dead already
+    for (std::uint32_t i = 0; i < workers_.size() && phase() != PoolPhase::kBroken; ++i) {
+      if (!start_worker(i)) break_pool(cannot_fork());
+    }
     while (!finished()) {
-      const bool application_lives = wait_for_news(application);
+      const bool application_lives = wait_for_news();
       if (!application_lives) return kill_workers();
+      refill();
     }
   }
 
@@ -53,7 +55,7 @@ class Supervisor {
   // --- phases
 
   [[nodiscard]] PoolPhase phase() const {
-    return table_.header().phase.load(std::memory_order_acquire);  // [P6] pairs with P3
+    return table_.header().phase.load(std::memory_order_seq_cst);  // [P6] before the states are read; pairs with P3, P10, P11
   }
   void set_phase(PoolPhase next) {
     table_.header().phase.store(next, std::memory_order_seq_cst);  // [P3] tasks are settled; pairs with P4, P5, P6
@@ -87,12 +89,15 @@ class Supervisor {
     return !table_.unfinished();
   }
 
+  // What a worker told stands, if it got to the end of it. No other one writes then: they are killed first.
   void break_pool(const std::string& why) {
+    kill_workers();
     logger().error("pool '{}' is broken: {}", start_.name, why);
     layout::PoolHeader& header = table_.header();
-    if (header.diagnosed.load(std::memory_order_acquire) == 0) {  // [P7] pairs with P1
+    if (header.diagnosed.load(std::memory_order_acquire) != 1) {  // [P7] pairs with P1
+      std::memset(header.diagnosis, 0, sizeof header.diagnosis);
       std::memcpy(header.diagnosis, why.data(), std::min(why.size(), sizeof header.diagnosis - 1));
-      header.diagnosed.store(1, std::memory_order_release);  // [P8] the text is whole; pairs with P2, P9
+      header.diagnosed.store(1, std::memory_order_release);  // [P8] the text is whole; pairs with P9
     }
     PoolPhase current = phase();
     while (current == PoolPhase::kOpen || current == PoolPhase::kClosing) {
@@ -103,8 +108,8 @@ class Supervisor {
   // --- waiting
 
   // Sleeps until something happened, and sees to it. False: the application is dead.
-  bool wait_for_news(int application) {
-    std::vector<pollfd> fds{{.fd = application, .events = POLLIN, .revents = 0},
+  bool wait_for_news() {
+    std::vector<pollfd> fds{{.fd = start_.application_pidfd, .events = POLLIN, .revents = 0},
                             {.fd = start_.control, .events = POLLIN, .revents = 0}};
     for (const Place& place : workers_) fds.push_back({.fd = place.pidfd, .events = POLLIN, .revents = 0});
     // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
@@ -125,7 +130,8 @@ class Supervisor {
 
   // --- workers
 
-  void start_worker(std::uint32_t index) {
+  // False: no process, see errno.
+  bool start_worker(std::uint32_t index) {
     Record& record = table_.worker(index);
     record.state.store(Record::State::kStarting, std::memory_order_relaxed);
     record.lane.store(0, std::memory_order_relaxed);
@@ -137,10 +143,23 @@ class Supervisor {
     }
     if (pid < 0) {
       record.state.store(Record::State::kNone, std::memory_order_relaxed);
-      return break_pool(absl::StrCat("no worker could be forked: ", std::strerror(errno)));
+      return false;
     }
     record.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
     workers_[index] = {.pid = pid, .pidfd = open_pidfd(pid)};
+    return true;
+  }
+
+  static std::string cannot_fork() { return absl::StrCat("no worker could be forked: ", std::strerror(errno)); }
+
+  // New workers for the places of the dead. Where there is no process left for one, the others go on, and it is tried
+  // again after a slice.
+  void refill() {
+    if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+      if (workers_[i].pid != 0) continue;
+      if (!start_worker(i)) return nobody_left() ? break_pool(cannot_fork()) : void();
+    }
   }
 
   void reap(std::uint32_t index) {
@@ -173,11 +192,11 @@ class Supervisor {
     (void)table_.attachment().sweep();
     if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
 
-    early_deaths_ = was_ready ? 0 : early_deaths_ + 1;
+    if (was_ready) early_deaths_ = early_kills_ = 0;
+    if (!was_ready) ++(end.signal == SIGKILL ? early_kills_ : early_deaths_);
     if (end.exit_code == kInitializerFailed && end.signal == 0 && !was_ready) return break_pool("a worker's initializer failed");
-    if (early_deaths_ >= kMostEarlyDeaths) return break_pool(died_early(end));
+    if (early_deaths_ >= kMostEarlyDeaths || early_kills_ >= kMostEarlyKills) return break_pool(died_early(end));
     record.restarts.fetch_add(1, std::memory_order_relaxed);
-    start_worker(index);
   }
 
   void settle_lane(layout::WorkerLane lane, const WorkerEnd& end) {
@@ -186,8 +205,8 @@ class Supervisor {
     table_.settle_dead_worker(lane, end);
   }
 
-  static std::string died_early(const WorkerEnd& end) {
-    return absl::StrCat(kMostEarlyDeaths, " workers in a row died before they were ready, the last ",
+  [[nodiscard]] std::string died_early(const WorkerEnd& end) const {
+    return absl::StrCat(early_deaths_ + early_kills_, " workers in a row died before they were ready, the last ",
                         end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
   }
 
@@ -210,18 +229,20 @@ class Supervisor {
     return std::ranges::all_of(workers_, [](const Place& place) { return place.pid == 0; });
   }
 
-  static constexpr int kMostEarlyDeaths = 5;
+  static constexpr int kMostEarlyDeaths = 5;    // in a row: there is no use in going on
+  static constexpr int kMostEarlyKills = 1000;  // somebody who kills at random hits new workers too; memory may be full
 
   TaskTable& table_;
   const SupervisorStart& start_;
   pid_t self_;
   std::vector<Place> workers_;
   int early_deaths_ = 0;
+  int early_kills_ = 0;
 };
 
 }  // namespace
 
-void run_supervisor(TaskTable& table, const SupervisorStart& start) {
+void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
   reset_signals();
   ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
   ::signal(SIGTERM, SIG_IGN);

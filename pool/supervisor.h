@@ -10,12 +10,13 @@ namespace warren::detail {
 
 struct SupervisorStart {
   pid_t application = 0;
+  int application_pidfd = -1;
   int control = -1;  // eventfd: rung on close, terminate, and by workers that find nothing to do while closing
   const std::function<void()>& initializer;
   const std::string& name;
 };
 
 // In the forked child; ends it.
-[[noreturn]] void run_supervisor(TaskTable& table, const SupervisorStart& start);
+[[noreturn]] void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept;
 
 }  // namespace warren::detail

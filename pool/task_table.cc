@@ -244,6 +244,7 @@ std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat) noexc
     if (state.phase != Phase::kPending) continue;
     if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat)) {
       header_->rescan.store(1, std::memory_order_release);  // [T20] there may be more; pairs with T9
+      notify(hints_.not_empty(), attachment_->wait_mode(), 1);
       return claimed;
     }
   }

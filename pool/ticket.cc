@@ -14,24 +14,33 @@ using Phase = TaskTable::Phase;
 
 }  // namespace
 
+// A child's copy is let alone: another thread of the parent may have held its mutex at the fork.
+bool Ticket::foreign() const noexcept { return client_ != nullptr && !client_->mine(); }
+
 Ticket::~Ticket() {
+  if (foreign()) return;
   const std::scoped_lock lock(mutex_);
-  if (settled_ || !client_->mine()) return;
+  if (settled_) return;
   PoolClient::Impl& impl = *client_->impl_;
   impl.forget(*this, impl.table().abandon({.slot = slot_, .generation = generation_}));
 }
 
 bool Ticket::ended() const {
+  if (foreign()) return true;
   const std::scoped_lock lock(mutex_);
   return settled_ || client_->impl_->table().state(slot_).ended();
 }
 
+bool Ticket::poll() const { return ended() || (client_->impl_->look_now_and_then() && ended()); }
+
 bool Ticket::running() const {
+  if (foreign()) return false;
   const std::scoped_lock lock(mutex_);
   return !settled_ && client_->impl_->table().state(slot_).phase == Phase::kRunning;
 }
 
 bool Ticket::successful() const {
+  if (foreign()) return false;
   const std::scoped_lock lock(mutex_);
   return settled_ ? settled_->status.ok() : client_->impl_->table().state(slot_).phase == Phase::kDone;
 }
@@ -47,6 +56,7 @@ bool Ticket::wait(Deadline deadline) const {
 }
 
 absl::Status Ticket::read(absl::FunctionRef<void(Reader&)> decode) const {
+  if (foreign()) return client_->impl_->refusal();
   const std::scoped_lock lock(mutex_);
   if (settled_) {
     if (settled_->status.ok() || !settled_->bytes.empty()) {
@@ -72,11 +82,6 @@ absl::Status Ticket::read(absl::FunctionRef<void(Reader&)> decode) const {
   }
 }
 
-// A lost chunk stays where it is: its arguments are needed to run the rest of it.
-bool Ticket::movable_locked() const {
-  return !settled_ && !(chunk_ && client_->impl_->table().state(slot_).phase == Phase::kLost);
-}
-
 void Ticket::settle_locked() const {
   TaskTable& table = client_->impl_->table();
   const layout::TaskState state = table.state(slot_);
@@ -93,18 +98,32 @@ void Ticket::settle_locked() const {
     }
     default:
       settled.status = client_->impl_->loss(slot_, state.attempt);
+      if (chunk_) {  // what it had finished, and what it takes to run the rest
+        const std::span<const std::byte> arguments = table.arguments(slot_);
+        settled.bytes.assign(result.begin(), result.end());
+        settled.arguments.assign(arguments.begin(), arguments.end());
+        settled.function = {.module = table.slot(slot_).function_module, .offset = table.slot(slot_).function_offset};
+      }
       break;
   }
   settled_ = std::move(settled);
 }
 
-std::unique_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
+const Ticket::Settled& Ticket::settle() const {
   const std::scoped_lock lock(mutex_);
-  if (settled_) return std::make_unique<Ticket>(absl::InternalError("the chunk's arguments are gone"));
-  TaskTable& table = client_->impl_->table();
-  const std::span<const std::byte> arguments = table.arguments(slot_);
-  const layout::TaskSlot& slot = table.slot(slot_);
-  return client_->submit({.function = FunctionId{.module = slot.function_module, .offset = slot.function_offset},
+  if (settled_) return *settled_;
+  settle_locked();
+  PoolClient::Impl& impl = *client_->impl_;
+  impl.table().free({.slot = slot_, .generation = generation_});
+  impl.forget(*this, true);
+  return *settled_;
+}
+
+std::unique_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
+  if (foreign()) return std::make_unique<Ticket>(client_->impl_->refusal());
+  const Settled& settled = settle();  // changes no more
+  const std::span<const std::byte> arguments = settled.arguments;
+  return client_->submit({.function = settled.function,
                           .options = TaskOptions{},
                           .encode =
                               [&](Writer& w) {

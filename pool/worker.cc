@@ -30,13 +30,18 @@ class SlotSink final : public ResultSink {
     start_over();
   }
 
-  Writer& writer() noexcept override { return *writer_; }
+  Writer& writer() noexcept override {
+    leave_if_forked();
+    return *writer_;
+  }
   void commit() noexcept override {
+    leave_if_forked();
     if (!writer_->ok()) return;
     slot_.result_bytes.store(writer_->size(), std::memory_order_release);  // [T16] after the bytes; pairs with T17
     WARREN_CRASH_POINT(chunk_committed);  // what was committed is delivered, the rest is run again or lost
   }
   void fail(const absl::Status& status) override {
+    leave_if_forked();
     failed_ = true;
     start_over();
     put_status(*writer_, status);
@@ -44,6 +49,7 @@ class SlotSink final : public ResultSink {
   }
   [[nodiscard]] std::uint32_t attempt() const noexcept override { return attempt_; }
   void set_attempt(std::uint32_t attempt) noexcept override {
+    leave_if_forked();
     attempt_ = attempt;
     CurrentTaskScope::set_attempt(attempt);
   }
@@ -51,12 +57,17 @@ class SlotSink final : public ResultSink {
   [[nodiscard]] bool failed() const noexcept { return failed_; }
   // After the invoker: what it wrote is the result.
   void finish() {
+    leave_if_forked();
     if (failed_) return;
     if (writer_->ok()) return commit();
-    fail(writer_->status());
+    fail(absl::Status(writer_->status()));  // a copy: the writer starts over
   }
 
  private:
+  // A task may fork, and its child come out of the function too. It is no second worker.
+  void leave_if_forked() const noexcept {
+    if (process_epoch() != epoch_) [[unlikely]] ::_exit(kWorkerDone);
+  }
   static std::span<std::byte> grow(void* context, std::size_t used, std::size_t needed) {
     const auto& sink = *static_cast<SlotSink*>(context);
     return sink.table_.grow_result(sink.claim_, used, needed);
@@ -70,6 +81,7 @@ class SlotSink final : public ResultSink {
   TaskTable& table_;
   const TaskTable::Claim& claim_;
   layout::TaskSlot& slot_;
+  const std::uint64_t epoch_ = process_epoch();
   std::uint32_t attempt_;
   std::optional<Writer> writer_;
   bool failed_ = false;
@@ -95,7 +107,7 @@ class Worker {
   absl::Status initialise() {
     record_.lane.store(layout::WorkerLane{.index = seat_.lane_index, .generation = seat_.generation}.word(),
                        std::memory_order_relaxed);
-    if (seat_.lane == nullptr) return absl::ResourceExhaustedError("no memory for the worker's lane");
+    if (seat_.lane == nullptr) return absl::ResourceExhaustedError("no lane for the worker: no memory, or no descriptor to read /proc by");
     if (!start_.initializer) return absl::OkStatus();
     try {
       start_.initializer();
@@ -107,10 +119,11 @@ class Worker {
 
   void diagnose(const absl::Status& status) {
     layout::PoolHeader& header = table_.header();
-    if (header.diagnosed.load(std::memory_order_acquire) != 0) return;  // [P2] pairs with P1
+    std::uint32_t nobody = 0;
+    if (!header.diagnosed.compare_exchange_strong(nobody, 2, std::memory_order_acquire)) return;  // [P2] one writes; pairs with P1
     const std::string text = "a worker's initializer failed: " + std::string(status.message());
     std::memcpy(header.diagnosis, text.data(), std::min(text.size(), sizeof header.diagnosis - 1));
-    header.diagnosed.store(1, std::memory_order_release);  // [P1] the text is whole; pairs with P2
+    header.diagnosed.store(1, std::memory_order_release);  // [P1] the text is whole; pairs with P7, P9
   }
 
   [[nodiscard]] bool stopped() const {
@@ -145,7 +158,7 @@ class Worker {
                        }
                        return progress;
                      },
-                     [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { (void)attachment.sweep(); });
+                     [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
     return claim;
   }
 
@@ -197,6 +210,12 @@ class Worker {
     }
   }
 
+  // The kernel kills a worker whose supervisor dies, but not one that has changed its user.
+  void look_around() const noexcept {
+    if (::getppid() != start_.supervisor) ::_exit(kWorkerDone);
+    (void)table_.attachment().sweep();
+  }
+
   // Before sleeping, so that a task's output is seen and a kill does not lose it; nothing while there is work.
   static void show_output() noexcept {
     std::cout.flush();
@@ -217,8 +236,9 @@ void ring(int control) noexcept {
   }
 }
 
-void run_worker(TaskTable& table, const WorkerStart& start) {
+void run_worker(TaskTable& table, const WorkerStart& start) noexcept {
   reset_signals();
+  for (const int ends : {SIGTERM, SIGHUP}) ::signal(ends, SIG_DFL);  // its supervisor ignores them
   name_process("warren-worker-" + std::to_string(start.index));
   // Follows the parent thread: the supervisor has one. It may be gone already.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

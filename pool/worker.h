@@ -17,8 +17,8 @@ struct WorkerStart {
   const std::function<void()>& initializer;  // empty: none
 };
 
-// In the forked child; ends it.
-[[noreturn]] void run_worker(TaskTable& table, const WorkerStart& start);
+// In the forked child; ends it. Nothing is thrown, and no thread's exit unwinds, into the program that made the pool.
+[[noreturn]] void run_worker(TaskTable& table, const WorkerStart& start) noexcept;
 
 // Writes to a pool's eventfd.
 void ring(int control) noexcept;

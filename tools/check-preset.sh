@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configures, builds and tests one preset: tools/check-preset.sh asan-ubsan|tsan|clang|dev|release
+# Configures, builds and tests one preset (clang: builds the libraries, programs and headers alone): tools/check-preset.sh asan-ubsan|tsan|clang|dev|release
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:?name a preset}
@@ -7,7 +7,7 @@ preset=${1:?name a preset}
 cmake --preset "$preset"
 cmake --build --preset "$preset" --parallel "$(nproc)"
 if [[ $preset == clang ]]; then
-  cmake --build --preset clang --parallel "$(nproc)" --target all_verify_interface_header_sets
+  exec cmake --build --preset clang --parallel "$(nproc)" --target all_verify_interface_header_sets
 fi
 # ThreadSanitizer of g++ 12 cannot place its shadow where the kernel randomises addresses by more than 28 bits.
 fixed_addresses=()

@@ -76,13 +76,29 @@ class QueueTrial : public SharedTrial<N> {
 
   // Consumers that find a claim standing come back often enough to bury it, if they could.
   void interfere() override {
-    exact_ = false;
+    loosen();
     for (int i = 0; i < 3; ++i) {
       (void)pop_one(0ms);
       ::usleep(300);
     }
     (void)push_one(0ms);
   }
+
+  void rescue() override {
+    set_waits(200us);
+    this->self_ = Base::kRescuer;
+    drain();
+    (void)attachment().sweep();
+    for (int i = 0; i < 2; ++i) (void)push_one(0ms);
+    (void)pop_one(0ms);
+    std::array<T, kMostAtOnce> out;
+    this->log(this->self_).pop_begins(out.size());
+    const std::size_t got = queue_.try_pop_n(out);
+    for (const T& item : std::span(out).first(got)) this->log(this->self_).popped(id_of(item));
+    this->log(this->self_).pop_ends();
+  }
+
+  void loosen() override { exact_ = false; }
 
   std::string window(pid_t victim) override {
     const std::uint64_t announced = announcement_of(attachment(), victim);
@@ -152,9 +168,9 @@ class QueueTrial : public SharedTrial<N> {
   // Pushes (pops) what it waits for where the victim did not get that far.
   void serve_bystander() {
     if (!this->bystander_) return;
-    const bool done = this->outcome_->done;
-    if (state_.asleep == Asleep::kConsumer && committed_ == 0 && !done) (void)push_one();
-    if (state_.asleep == Asleep::kProducer && taken_ == 0 && !done) (void)pop_one();
+    const bool served = exact_ && (this->outcome_->done || committed_ + taken_ != 0);  // else somebody else may have it
+    if (state_.asleep == Asleep::kConsumer && !served) (void)push_one();
+    if (state_.asleep == Asleep::kProducer && !served) (void)pop_one();
     this->see_bystander_off();
   }
 

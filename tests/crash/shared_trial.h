@@ -16,6 +16,7 @@
 #include "support/child.h"
 #include "support/history.h"
 #include "support/kill_sweep.h"
+#include "support/resources.h"
 #include "support/watch.h"
 
 namespace warren::test {
@@ -76,7 +77,7 @@ template <std::size_t N>
 class SharedTrial : public Trial {
  protected:
   using T = Item<N>;
-  enum Who : std::size_t { kSurvivor, kVictim, kEarlier, kBystander, kActors };
+  enum Who : std::size_t { kSurvivor, kVictim, kEarlier, kBystander, kRescuer, kActors };
   enum class Side { kPushes, kPops };
 
   History::Actor& log(Who who) { return history_.actor(who); }
@@ -108,17 +109,17 @@ class SharedTrial : public Trial {
 
   template <class Queue>
   bool push_one(Queue& queue, std::chrono::nanoseconds patience) {
-    const ItemId id = log(kSurvivor).push_begins();
+    const ItemId id = log(self_).push_begins();
     const bool pushed = queue.try_push_for(make_item<N>(id), patience);
-    log(kSurvivor).push_ends(pushed);
+    log(self_).push_ends(pushed);
     return pushed;
   }
   template <class Queue>
   bool pop_one(Queue& queue, std::chrono::nanoseconds patience) {
-    log(kSurvivor).pop_begins();
+    log(self_).pop_begins();
     const std::optional<T> item = queue.try_pop_for(patience);
-    if (item) log(kSurvivor).popped(id_of(*item));
-    log(kSurvivor).pop_ends();
+    if (item) log(self_).popped(id_of(*item));
+    log(self_).pop_ends();
     return item.has_value();
   }
 
@@ -166,6 +167,7 @@ class SharedTrial : public Trial {
   Shared<Outcome<T>> outcome_;
   std::array<T, kMostAtOnce> items_{};
   std::size_t pushing_ = 0, popping_ = 0;
+  Who self_ = kSurvivor;  // who this process is
   std::chrono::nanoseconds patience_ = kPatience;
   std::unique_ptr<Child> bystander_;
   Verdict verdict_;

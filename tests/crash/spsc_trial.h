@@ -70,7 +70,7 @@ class SpscTrial : public SharedTrial<N> {
 
   // The other side works on, and nobody gets the side of one who lives.
   void interfere() override {
-    exact_ = false;
+    loosen();
     const auto owner = layout::SideOwner::from((operation_.pushes != 0 ? header().producer : header().consumer).load());
     const bool mine = owner.owned && owner.lane < attachment().lanes_high() &&
                       attachment().holds_lane(owner.lane, owner.generation);
@@ -82,6 +82,17 @@ class SpscTrial : public SharedTrial<N> {
       if (mine && queue_.claim_consumer().ok()) this->fault(Fault::Kind::kOther, "two own the consumer's side");
     }
   }
+
+  void rescue() override {
+    set_waits(200us);
+    this->self_ = Base::kRescuer;
+    drain();
+    (void)attachment().sweep();
+    for (int i = 0; i < 2; ++i) (void)Base::push_one(queue_, 0ms);
+    (void)Base::pop_one(queue_, 0ms);
+  }
+
+  void loosen() override { exact_ = false; }
 
   std::string window(pid_t victim) override {
     committed_ = tail() - tail_before_;
@@ -153,9 +164,9 @@ class SpscTrial : public SharedTrial<N> {
 
   void serve_bystander() {
     if (!this->bystander_) return;
-    const bool done = this->outcome_->done;
-    if (state_.asleep == Asleep::kConsumer && committed_ == 0 && !done) (void)push_one();
-    if (state_.asleep == Asleep::kProducer && taken_ == 0 && !done) (void)pop_one();
+    const bool served = exact_ && (this->outcome_->done || committed_ + taken_ != 0);  // else somebody else may have it
+    if (state_.asleep == Asleep::kConsumer && !served) (void)push_one();
+    if (state_.asleep == Asleep::kProducer && !served) (void)pop_one();
     this->see_bystander_off();
   }
 

@@ -1,6 +1,6 @@
-// The bytes in shared memory, compared with files that say what they must be. Every field is filled with bytes that count
-// on from the one before, so that a field that moved, grew or changed places shows. A difference is a change of the ABI:
-// raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
+// The bytes in shared memory, compared with files that say what they must be. Every field is filled with bytes that
+// count on from the one before, so that a field that moved, grew or changed places shows. A difference is a change of
+// the ABI: raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
 #include <gtest/gtest.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
@@ -68,7 +68,8 @@ class Image {
   Image& operator()(const char* name, F S::*member) {
     F& field = reinterpret_cast<S*>(memory_.get())->*member;
     fill(field);
-    fields_.push_back({static_cast<std::size_t>(reinterpret_cast<std::byte*>(&field) - memory_.get()), sizeof(F), name});
+    fields_.push_back(
+        {static_cast<std::size_t>(reinterpret_cast<std::byte*>(&field) - memory_.get()), sizeof(F), name});
     return *this;
   }
   // In the order of their offsets; what no field covers is named too, and must be zeros.
@@ -222,8 +223,13 @@ TEST(Layout, PackedWords) {
   EXPECT_EQ(committed(9), 20u);
   EXPECT_EQ(kClosedBit, 0x8000'0000'0000'0000u);
   EXPECT_EQ(kMaxPosition, 0x4000'0000'0000'0000u);
-  EXPECT_EQ((TaskState{.generation = 1, .attempt = 2, .lane_generation = 3, .lane = 4, .abandoned = true,
-                       .phase = TaskState::Phase::kRunning}.word()),
+  EXPECT_EQ((TaskState{.generation = 1,
+                       .attempt = 2,
+                       .lane_generation = 3,
+                       .lane = 4,
+                       .abandoned = true,
+                       .phase = TaskState::Phase::kRunning}
+                 .word()),
             0x0000'0100'2030'004bu);
   EXPECT_EQ((BlockOwner{.role = BlockOwner::Role::kResult, .attempt = 1, .generation = 2, .slot = 3}.word()),
             0x8004'0000'0800'0003u);

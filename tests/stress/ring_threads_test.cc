@@ -1,6 +1,6 @@
-// The rings and the wait word with threads only, so that ThreadSanitizer sees every access. Plain memory beside the rings
-// shows what their orders promise: whoever is handed an item sees what was written before it was pushed. The negative
-// controls (weakened.cmake) run these tests on rings with one order or store weakened, and must be caught.
+// The rings and the wait word with threads only, so that ThreadSanitizer sees every access. Plain memory beside the
+// rings shows what their orders promise: whoever is handed an item sees what was written before it was pushed. The
+// negative controls (weakened.cmake) run these tests on rings with one order or store weakened, and must be caught.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <warren/ipc/queue.h>
@@ -11,6 +11,8 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <ostream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -77,6 +79,11 @@ class Ledger {
 struct Shape {
   std::size_t producers, consumers, capacity;
 };
+std::string name_of(const Shape& shape) {
+  return std::to_string(shape.producers) + "to" + std::to_string(shape.consumers) + "by" +
+         std::to_string(shape.capacity);
+}
+void PrintTo(const Shape& shape, std::ostream* out) { *out << name_of(shape); }
 
 class MpmcThreads : public ::testing::TestWithParam<Shape> {
  protected:
@@ -87,10 +94,7 @@ class MpmcThreads : public ::testing::TestWithParam<Shape> {
 INSTANTIATE_TEST_SUITE_P(Of, MpmcThreads,
                          ::testing::Values(Shape{1, 1, 1}, Shape{2, 2, 3}, Shape{3, 3, 64}, Shape{6, 2, 8},
                                            Shape{2, 6, 5}),
-                         [](const auto& shape) {
-                           return std::to_string(shape.param.producers) + "to" + std::to_string(shape.param.consumers) +
-                                  "by" + std::to_string(shape.param.capacity);
-                         });
+                         [](const auto& shape) { return name_of(shape.param); });
 
 TEST_P(MpmcThreads, AnItemComesAfterWhatWasWrittenForIt) {
   const auto [producers, consumers, capacity] = GetParam();
@@ -239,9 +243,9 @@ TEST(MpmcThread, ThreadsThatComeAndGoHandTheirLanesOn) {
 TEST(MpmcThread, ThreadsWithoutLanesTakeTurnsInOneSeat) {
   const std::string name = test::unique_name();
   auto queue = Queue<Item>::create(name, {.capacity = 16}).value();
-  auto raw = detail::Attachment::open(
-                 name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<Item>()})
-                 .value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<Item>()})
+          .value();
   auto& header = *reinterpret_cast<layout::SegmentHeader*>(raw->object() - layout::kObjectOffset);
   header.lanes_committed = header.lanes_high = layout::kMaxLanes;
   const detail::ProcessIdentity& self = detail::this_process();
@@ -393,7 +397,10 @@ class WaitThreads : public ::testing::TestWithParam<layout::WaitMode> {
   void SetUp() override { ASSERT_TRUE(detail::join_membarrier()); }
 };
 INSTANTIATE_TEST_SUITE_P(Modes, WaitThreads,
-                         ::testing::Values(layout::WaitMode::kMembarrier, layout::WaitMode::kFenced));
+                         ::testing::Values(layout::WaitMode::kMembarrier, layout::WaitMode::kFenced),
+                         [](const auto& mode) {
+                           return mode.param == layout::WaitMode::kMembarrier ? "Membarrier" : "Fenced";
+                         });
 
 TEST_P(WaitThreads, TurnsAreNeverMissed) {
   constexpr std::uint32_t kTurns = 20'000;

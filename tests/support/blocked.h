@@ -12,7 +12,8 @@ namespace warren::test {
 
 class Blocked {
  public:
-  // Returns when the call sleeps. One that returns at once would keep this waiting for ever, and the test's timeout tells.
+  // Returns when the call sleeps. One that returns at once would keep this waiting for ever, and the test's timeout
+  // tells.
   template <class Call>
   explicit Blocked(Call call)
       : thread_([this, call] {

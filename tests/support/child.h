@@ -43,10 +43,10 @@ class Child {
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   void signal(int number) const noexcept { (void)::kill(pid_, number); }
-  Ended join();                      // waits for its end
-  Ended kill();                      // SIGKILL, and reaps
-  void kill_but_not_reap() const;    // SIGKILL; returns when it is a zombie
-  void stop() const;                 // SIGSTOP; returns when it stands
+  Ended join();                    // waits for its end
+  Ended kill();                    // SIGKILL, and reaps
+  void kill_but_not_reap() const;  // SIGKILL; returns when it is a zombie
+  void stop() const;               // SIGSTOP; returns when it stands
   void go_on() const noexcept { signal(SIGCONT); }
 
  private:

@@ -29,10 +29,10 @@ IsolatedEnd as_another_user(const std::function<void()>& run);
 }  // namespace warren::test
 
 // Runs `end` (an IsolatedEnd), skips where it was not permitted, and expects it to have gone well.
-#define WARREN_EXPECT_ISOLATED(end)                                          \
-  do {                                                                       \
-    const ::warren::test::IsolatedEnd isolated_end = (end);                  \
-    if (!isolated_end) GTEST_SKIP() << "namespaces are not permitted here";  \
-    EXPECT_EQ(isolated_end->code, 0);                                        \
-    EXPECT_EQ(isolated_end->signal, 0);                                      \
+#define WARREN_EXPECT_ISOLATED(end)                                         \
+  do {                                                                      \
+    const ::warren::test::IsolatedEnd isolated_end = (end);                 \
+    if (!isolated_end) GTEST_SKIP() << "namespaces are not permitted here"; \
+    EXPECT_EQ(isolated_end->code, 0);                                       \
+    EXPECT_EQ(isolated_end->signal, 0);                                     \
   } while (false)

@@ -38,6 +38,11 @@ Path first_run(const MakeTrial& make, Coverage& coverage) {
   return path;
 }
 
+// How far it is from the k-th instruction to the next that is looked at.
+std::size_t stride_at(std::size_t k, const Path& path, const SweepOptions& options) {
+  return k + options.stride + options.all_of_last >= path.size() ? 1 : options.stride;
+}
+
 enum class Death { kBetweenInstructions, kAsleep };
 
 void kill_after(const MakeTrial& make, const Path& path, std::size_t count, Death death, Coverage& coverage) {
@@ -73,7 +78,7 @@ Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& 
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t k = 0; k < path.size(); k += options.stride) {
+  for (std::size_t k = 0; k < path.size(); k += stride_at(k, path, options)) {
     kill_after(make, path, k, Death::kBetweenInstructions, coverage);
   }
   kill_after(make, path, path.size(), Death::kBetweenInstructions, coverage);
@@ -81,11 +86,33 @@ Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& 
   return coverage;
 }
 
+Coverage kill_around_every_system_call(const std::string& name, const MakeTrial& make) {
+  Coverage coverage{.name = name};
+  for (bool finished = false; !finished; ++coverage.instructions) {
+    const std::unique_ptr<Trial> trial = make();
+    const auto victim = start(*trial);
+    for (std::size_t call = 0; call < coverage.instructions; ++call) (void)victim->next_call();
+    finished = victim->state() == Stepped::State::kFinished;
+    victim->kill();
+    ++coverage.kills;
+    const std::string window = trial->window(victim->pid());
+    ++coverage.windows[window];
+    Verdict verdict = trial->survive(finished);
+    if (!victim->what().empty()) {
+      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
+      finished = true;
+    }
+    coverage.recovery.push_back(verdict.recovery);
+    coverage.note(verdict, "killed after " + std::to_string(coverage.instructions) + " system calls (" + window + ")");
+  }
+  return coverage;
+}
+
 Coverage pause_after_every_instruction(const std::string& name, const MakeTrial& make, const SweepOptions& options) {
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t k = 0; k <= path.size(); k += options.stride) {
+  for (std::size_t k = 0; k <= path.size(); k += stride_at(k, path, options)) {
     const std::unique_ptr<Trial> trial = make();
     const auto victim = start(*trial);
     const auto wake = [&] { trial->wake_victim(); };
@@ -104,7 +131,7 @@ Coverage pause_then_kill(const std::string& name, const MakeTrial& make, const S
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t i = 0; i < path.size(); i += options.stride) {
+  for (std::size_t i = 0; i < path.size(); i += stride_at(i, path, options)) {
     bool finished = false;
     for (std::size_t j = 1; !finished; ++j) {
       const std::unique_ptr<Trial> trial = make();

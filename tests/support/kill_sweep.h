@@ -36,6 +36,10 @@ class Trial {
   virtual void interfere() {}
   // In the midst of what the victim died, by what it left in shared memory.
   virtual std::string window(pid_t victim) = 0;
+  // In a second victim, who meets what the first one left: works on and puts it right.
+  virtual void rescue() {}
+  // In the tracer. Others than the victim have worked since, so that only what holds of any history can be checked.
+  virtual void loosen() {}
   // The survivors drain, refill and check. `finished`: the operation came to its end.
   virtual Verdict survive(bool finished) = 0;
 };
@@ -44,12 +48,13 @@ using MakeTrial = std::function<std::unique_ptr<Trial>()>;
 
 // Where the kills go.
 struct SweepOptions {
-  std::size_t stride = 1;  // every stride-th instruction, where an operation has too many for all
+  std::size_t stride = 1;      // every stride-th instruction, where an operation has too many for all,
+  std::size_t all_of_last = 0;  // but each one of the last so many
 };
 
 struct Coverage {
   std::string name;
-  std::size_t instructions = 0;  // of the operation
+  std::size_t instructions = 0;  // of the operation, or system calls
   std::size_t distinct = 0;      // different ones
   std::size_t kills = 0;
   std::size_t asleep = 0;     // of these, in a system call
@@ -70,6 +75,9 @@ std::ostream& operator<<(std::ostream& out, const Coverage& coverage);
 
 // Kills after every instruction, also in every system call that sleeps. Every other victim stays a zombie meanwhile.
 Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& make, const SweepOptions& options = {});
+
+// Kills before and after every system call. Where processes meet in the file system only, that is everywhere.
+Coverage kill_around_every_system_call(const std::string& name, const MakeTrial& make);
 
 // Holds the victim after every instruction while the others interfere(), and lets it finish: the living must lose
 // nothing, however slow they are.

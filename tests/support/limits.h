@@ -4,6 +4,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+// UndefinedBehaviorSanitizer makes a pipe to look at the memory of an object, and takes EMFILE for a bad object.
+#if defined(__SANITIZE_ADDRESS__)
+#define WARREN_NEEDS_NO_DESCRIPTORS() GTEST_SKIP() << "the sanitizer needs descriptors"
+#else
+#define WARREN_NEEDS_NO_DESCRIPTORS() static_cast<void>(0)
+#endif
+
 namespace warren::test {
 
 class ResourceLimit {

@@ -85,7 +85,9 @@ class LeakCheck : public ::testing::EmptyTestEventListener {
 }  // namespace
 
 Census Census::now() {
-  return {.descriptors = test::descriptors(), .names = test::names(), .threads = count_threads(),
+  return {.descriptors = test::descriptors(),
+          .names = test::names(),
+          .threads = count_threads(),
           .children = count_children()};
 }
 

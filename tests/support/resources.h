@@ -1,5 +1,5 @@
-// What a test must leave as it found it: descriptors, threads, children, names in /dev/shm. Whoever includes this has it
-// checked after every test of the program.
+// What a test must leave as it found it: descriptors, threads, children, names in /dev/shm. Whoever includes this has
+// it checked after every test of the program.
 #pragma once
 #include <cstddef>
 #include <set>

@@ -30,12 +30,14 @@ class SegmentFile {
   template <class T>
   [[nodiscard]] T read(std::size_t offset) const {
     T value{};
-    if (::pread(fd_, &value, sizeof value, static_cast<off_t>(offset)) != sizeof value) throw std::runtime_error("pread");
+    if (::pread(fd_, &value, sizeof value, static_cast<off_t>(offset)) != sizeof value)
+      throw std::runtime_error("pread");
     return value;
   }
   template <class T>
   void write(std::size_t offset, const T& value) const {
-    if (::pwrite(fd_, &value, sizeof value, static_cast<off_t>(offset)) != sizeof value) throw std::runtime_error("pwrite");
+    if (::pwrite(fd_, &value, sizeof value, static_cast<off_t>(offset)) != sizeof value)
+      throw std::runtime_error("pwrite");
   }
   void resize(std::size_t size) const {
     if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) throw std::runtime_error("ftruncate");

@@ -20,6 +20,7 @@ namespace warren::test {
 namespace {
 
 constexpr unsigned char kBreakpoint = 0xcc;  // int3
+constexpr int kSystemCallStop = 0x80;        // beside SIGTRAP
 constexpr std::size_t kWorthABreakpoint = 8;  // instructions; below, stepping costs less
 
 // Both ends of the operation.
@@ -79,7 +80,7 @@ Stepped::Stepped(const std::function<void()>& warm, const std::function<void()>&
   }
   reaped_ = false;
   if (await_stop(/*may_sleep=*/false) != State::kReady) return;
-  ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL);
+  ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
 }
 
 Stepped::~Stepped() {
@@ -183,6 +184,21 @@ Stepped::State Stepped::step() {
   return await_stop(may_sleep);
 }
 
+Stepped::State Stepped::next_call() {
+  for (int side = 0; side < 2 && state_ == State::kReady; ++side) {  // into it, out of it
+    if (::ptrace(PTRACE_SYSCALL, pid_, nullptr, nullptr) != 0) fail("PTRACE_SYSCALL");
+    const std::optional<int> status = next_stop(/*may_sleep=*/false);
+    if (WIFSTOPPED(*status) && WSTOPSIG(*status) == (SIGTRAP | kSystemCallStop)) {
+      address_ = next_address(pid_);
+      continue;
+    }
+    if (!WIFSTOPPED(*status) || WSTOPSIG(*status) != SIGTRAP) return stopped(*status);
+    address_ = next_address(pid_) - 1;
+    state_ = State::kFinished;
+  }
+  return state_;
+}
+
 Stepped::State Stepped::run_to(std::uintptr_t address, const std::function<void()>& asleep) {
   if (state_ != State::kReady || address_ == address) return state_;
   const std::uintptr_t text = peek(pid_, address);
@@ -248,6 +264,7 @@ void Stepped::kill() {}
 void Stepped::kill_zombie() {}
 bool Stepped::release() { return false; }
 Stepped::State Stepped::step() { return state_; }
+Stepped::State Stepped::next_call() { return state_; }
 Stepped::State Stepped::await_call() { return state_; }
 Stepped::State Stepped::run_to(std::uintptr_t, const std::function<void()>&) { return state_; }
 Stepped::State Stepped::run(const std::function<void()>&) { return state_; }

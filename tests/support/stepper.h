@@ -51,6 +51,7 @@ class Stepped {
 
   State step();  // one instruction; a system call is one
   State await_call();  // from kAsleep: waits until the system call is over
+  State next_call();   // runs until it has returned from its next system call
   // Runs at full speed until `address` is next; asleep() is called whenever it sleeps.
   State run_to(std::uintptr_t address, const std::function<void()>& asleep);
   // Runs at full speed to the end of the operation, likewise.

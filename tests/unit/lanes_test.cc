@@ -85,11 +85,13 @@ class Lanes : public ::testing::Test {
   }
   static LaneIdentity living(Phase phase = Phase::kLive) {
     const ProcessIdentity& self = this_process();
-    return {.pid = static_cast<std::uint32_t>(self.pid), .start_low = self.start_low(), .generation = 7, .phase = phase};
+    return {
+        .pid = static_cast<std::uint32_t>(self.pid), .start_low = self.start_low(), .generation = 7, .phase = phase};
   }
   static LaneIdentity reaped(Phase phase = Phase::kLive) {
     Child child([] {});
-    LaneIdentity identity{.pid = static_cast<std::uint32_t>(child.pid()), .start_low = 1, .generation = 7, .phase = phase};
+    LaneIdentity identity{
+        .pid = static_cast<std::uint32_t>(child.pid()), .start_low = 1, .generation = 7, .phase = phase};
     child.join();
     return identity;
   }
@@ -379,6 +381,7 @@ TEST_F(Lanes, OnceAForeignerCameUnfinishedClaimsCountAsAlive) {
 }
 
 TEST_F(Lanes, WithoutDescriptorsTheDoubtfulLive) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   Child child = lane_holder();
   child.kill_but_not_reap();
   {
@@ -506,6 +509,7 @@ TEST(LaneShortage, ThreadsWithoutMemoryForALaneShareTheSpareOne) {
 }
 
 TEST(LaneShortage, AThreadBornWithoutDescriptorsIsNotTakenForDead) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   Attachment::Pointer at = Attachment::create({}, plan(), {}).value();
   const test::NoDescriptors none;
   std::thread([&] {
@@ -517,6 +521,7 @@ TEST(LaneShortage, AThreadBornWithoutDescriptorsIsNotTakenForDead) {
 
 // Its identity would be wrong, and the others would find it dead while it lives.
 TEST(LaneShortage, AProcessBornWithoutDescriptorsIsRefusedUntilItHasSome) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   auto queue = Queue<int>::create({.capacity = 4}).value();
   Gate pushed;
   std::optional<Child> child;

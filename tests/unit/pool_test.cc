@@ -45,10 +45,11 @@ TEST_F(PoolTest, RefusesWhatCannotBe) {
   EXPECT_EQ(code_of_create({.workers = 1, .max_pending = 0}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code_of_create({.workers = 1, .max_pending = (std::size_t{1} << 20) + 1}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code_of_create({.workers = 1, .max_pending = SIZE_MAX}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_of_create({.workers = 1, .name = std::string(64, 'n')}), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(PoolTest, TakesTheLargestTableAndAnyName) {
-  Pool pool = Pool::create({.workers = 1, .max_pending = std::size_t{1} << 20, .name = std::string(500, 'n')}).value();
+TEST_F(PoolTest, TakesTheLargestTableAndTheLongestName) {
+  Pool pool = Pool::create({.workers = 1, .max_pending = std::size_t{1} << 20, .name = std::string(63, 'n')}).value();
   EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
 }
 

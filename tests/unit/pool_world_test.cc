@@ -31,7 +31,9 @@ class SupervisorKilled : public WithMarks {
   }
   void kill_supervisor() {
     workers = workers_of(pool);
-    ::kill(supervisor_of(pool), SIGKILL);
+    const pid_t supervisor = supervisor_of(pool);
+    ::kill(supervisor, SIGKILL);
+    EXPECT_TRUE(all_gone({supervisor}) && all_gone(workers));
   }
   ~SupervisorKilled() override { EXPECT_TRUE(all_gone(workers)); }
 
@@ -107,10 +109,10 @@ TEST_F(SupervisorKilled, TheDestructorReturns) {
 }
 
 TEST_F(PoolWorld, ASupervisorKilledAtOnceLeavesNoWorkers) {
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 12; ++i) {
     Pool pool = make_pool(3);
     const pid_t supervisor = children_of(::getpid()).at(0);
-    std::this_thread::sleep_for(std::chrono::microseconds(100 * i));
+    std::this_thread::sleep_for(std::chrono::microseconds(200 * i));
     const std::vector<pid_t> workers = children_of(supervisor);
     ::kill(supervisor, SIGKILL);
     EXPECT_EQ(pool.submit([] { marks->pass(0); }).get_for(kPromptly).code(), absl::StatusCode::kUnavailable);
@@ -240,30 +242,57 @@ TEST_F(PoolWorld, StoppedAndKilledLaterIsADeathThen) {
 
 // --- what workers print ----------------------------------------------------------------------------------------------
 
-TEST_F(PoolWorld, WhatIsPrintedAppearsOnce) {
+// What a program prints to a file, whatever processes it has.
+std::string printed_by(const std::function<void()>& program) {
   const std::string path = std::filesystem::temp_directory_path() / unique_name("out");
   Child child([&] {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     ::dup2(fd, STDOUT_FILENO);
+    program();
+  });
+  EXPECT_TRUE(child.join().well());
+  std::ifstream in(path);
+  std::filesystem::remove(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::size_t times(const std::string& word, const std::string& text) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++count;
+  return count;
+}
+
+void print_task(int n) {
+  std::printf("task %d;", n);
+  std::cout << "c++ " << n << ';';
+}
+
+TEST_F(PoolWorld, WhatIsPrintedAppearsOnce) {
+  const std::string text = printed_by([] {
     std::printf("before;");
     std::cout << "stream;";
     Pool pool = make_pool(2);
-    for (int i = 0; i < 3; ++i) (void)pool.apply([](int n) { std::printf("task %d;", n), std::cout << "c++ " << n << ';'; }, i);
-    (void)pool.apply([] { die(Death::kKilled); });
-    (void)pool.apply([] { die(Death::kExitZero); });
+    for (int i = 0; i < 3; ++i) (void)pool.apply(print_task, i);
+    (void)pool.apply([] { std::printf("last words;"), die(Death::kExitZero); });
     pool.close();
     (void)pool.join();
     std::printf("after;");
   });
-  EXPECT_TRUE(child.join().well());
-  std::ifstream in(path);
-  const std::string text((std::istreambuf_iterator<char>(in)), {});
-  std::filesystem::remove(path);
-  for (const char* word : {"before;", "stream;", "task 0;", "task 1;", "task 2;", "c++ 0;", "c++ 2;", "after;"}) {
-    const std::size_t at = text.find(word);
-    EXPECT_NE(at, std::string::npos) << word << " is not in: " << text;
-    EXPECT_EQ(text.find(word, at + 1), std::string::npos) << word << " is there twice: " << text;
+  for (const char* word : {"before;", "stream;", "task 0;", "task 1;", "task 2;", "c++ 0;", "c++ 2;", "last words;", "after;"}) {
+    EXPECT_EQ(times(word, text), 1u) << word << " in: " << text;
   }
+}
+
+// A kill may take along what a worker has not written out yet; it writes before it sleeps.
+TEST_F(PoolWorld, WhatIsPrintedBeforeAKillAppearsAtMostOnce) {
+  const std::string text = printed_by([] {
+    std::printf("before;");
+    Pool pool = make_pool(2);
+    for (int i = 0; i < 3; ++i) (void)pool.apply(print_task, i);
+    for (int i = 0; i < 3; ++i) (void)pool.apply([] { die(Death::kKilled); });
+  });
+  EXPECT_EQ(times("before;", text), 1u);
+  for (const char* word : {"task 0;", "task 1;", "c++ 2;"}) EXPECT_LE(times(word, text), 1u) << word << " in: " << text;
 }
 
 // --- limits ----------------------------------------------------------------------------------------------------------
@@ -291,8 +320,9 @@ TEST_F(PoolWorld, WithFewDescriptorsItWorksOrSaysSo) {
       EXPECT_EQ(dies.get().code(), absl::StatusCode::kFailedPrecondition) << left << ": " << dies.get();
       continue;
     }
-    EXPECT_EQ(pool->apply([] { return 1; }).value(), 1) << left;
-    ++worked;
+    const absl::StatusOr<int> next = pool->apply([] { return 1; });
+    if (next.ok()) ++worked;
+    EXPECT_TRUE(next.ok() || absl::IsFailedPrecondition(next.status())) << left << ": " << next.status();
   }
   EXPECT_GE(worked, 1);
 }
@@ -309,8 +339,8 @@ TEST_F(PoolWorld, UnderALimitedAddressSpaceItWorksOrSaysSo) {
       }
       const std::string text(1 << 20, 'x');
       EXPECT_EQ(pool->apply([](std::string s) { return s; }, text).value(), text) << gib;
-      const auto too_large = pool->apply([] { return std::string(std::size_t{3} << 30, 'x').size(); });
-      EXPECT_TRUE(gib > 3 || !too_large.ok());
+      if (gib > 2) return;
+      EXPECT_FALSE(pool->apply([] { return std::string(std::size_t{3} << 30, 'x').size(); }).ok()) << "a worker has the limit too";
     });
     EXPECT_TRUE(child.join().well()) << gib;
   }

@@ -38,8 +38,8 @@ std::uint64_t start_of(pid_t pid) {
 // --- /proc/PID/stat --------------------------------------------------------------------------------------------------
 
 TEST(ProcessStat, NamesWithSpacesAndParenthesesAreRead) {
-  for (const char* name : {")", "(", ") R 1 (", "a) Z 1 1 1 1", "x y z", " ", "))))", "((((", ") ) ) ) ) ) )", "\n", "a\tb)",
-                           "0123456789abcde", ""}) {
+  for (const char* name : {")", "(", ") R 1 (", "a) Z 1 1 1 1", "x y z", " ", "))))", "((((", ") ) ) ) ) ) )", "\n",
+                           "a\tb)", "0123456789abcde", ""}) {
     Gate named;
     Child child([&] {
       ::prctl(PR_SET_NAME, name);
@@ -75,6 +75,7 @@ TEST(ProcessStat, NoSuchProcessIsGone) {
 }
 
 TEST(ProcessStat, WithoutDescriptorsItIsUnknown) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   const test::NoDescriptors none;
   const StatResult result = read_process_stat(::getpid());
   EXPECT_FALSE(result.stat.has_value());
@@ -146,6 +147,7 @@ TEST(ConfirmedDeath, PidsThatAreNoneAreDeadAndNothingIsSignalled) {
 }
 
 TEST(ConfirmedDeath, WithoutDescriptorsTheDoubtfulLive) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   Child zombie = idle();
   const std::uint64_t start = start_of(zombie.pid());
   zombie.kill_but_not_reap();
@@ -232,6 +234,7 @@ TEST(ThisProcess, ThreadsAreOneProcess) {
 }
 
 TEST(ThisProcess, AThreadBornWithoutDescriptorsKnowsItself) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   (void)this_process();
   const test::NoDescriptors none;
   std::thread([] {
@@ -241,6 +244,7 @@ TEST(ThisProcess, AThreadBornWithoutDescriptorsKnowsItself) {
 }
 
 TEST(ThisProcess, AProcessBornWithoutDescriptorsKnowsThatItDoesNot) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   (void)this_process();
   Child child([&] {
     {

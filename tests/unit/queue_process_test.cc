@@ -111,7 +111,8 @@ TEST_P(QueueCrowd, LikewiseInBatchesOfLargeItems) {
         std::vector<Stamped<30>> batch;
         for (std::uint32_t n = 0; n < items;) {
           batch.clear();
-          for (std::uint32_t i = 0; i < 1 + n % 7 && n < items; ++i, ++n) batch.push_back(Stamped<30>::make(producer, n));
+          for (std::uint32_t i = 0; i < 1 + n % 7 && n < items; ++i, ++n)
+            batch.push_back(Stamped<30>::make(producer, n));
           ASSERT_EQ(queue.push_n(batch), batch.size());
         }
       },
@@ -295,8 +296,9 @@ TEST(QueueDeath, ABuriedClaimFreesItsPlaceForAWaitingProducer) {
   const std::string name = test::unique_name();
   auto queue = Queue<int>::create(name, {.capacity = 1}).value();
   // The claim of a producer that died: the tail moved, and no lane announces it.
-  auto raw = detail::Attachment::open(
-      name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()}).value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()})
+          .value();
   reinterpret_cast<layout::MpmcRingHeader*>(raw->object())->tail.fetch_add(1);
   Gate pushing;
   std::atomic<pid_t> tid{0};
@@ -315,8 +317,9 @@ TEST(QueueDeath, ClosedWithADeadClaimDrains) {
   const std::string name = test::unique_name();
   auto queue = Queue<int>::create(name, {.capacity = 4}).value();
   EXPECT_TRUE(queue.push(1));
-  auto raw = detail::Attachment::open(
-      name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()}).value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()})
+          .value();
   reinterpret_cast<layout::MpmcRingHeader*>(raw->object())->tail.fetch_add(1);
   queue.close();
   EXPECT_EQ(queue.pop(), 1);
@@ -332,8 +335,9 @@ TEST(QueueDeath, AStoppedProducerIsWaitedFor) {
   auto named = Queue<int>::create(name, {.capacity = 4}).value();
   // Stands between its claim and its commit.
   Child producer([&] {
-    auto raw = detail::Attachment::open(
-        name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()}).value();
+    auto raw =
+        detail::Attachment::open(name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()})
+            .value();
     raw->seat().lane->announcement = 1;
     reinterpret_cast<layout::MpmcRingHeader*>(raw->object())->tail.fetch_add(1);
     announced.open();

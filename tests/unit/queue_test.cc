@@ -130,9 +130,7 @@ void carries_whole() {
 }
 
 TEST(Queue, CarriesAnySize) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (carries_whole<I + 1>(), ...);
-  }(std::make_index_sequence<40>());
+  [&]<std::size_t... I>(std::index_sequence<I...>) { (carries_whole<I + 1>(), ...); }(std::make_index_sequence<40>());
   carries_whole<63>();
   carries_whole<64>();
   carries_whole<65>();
@@ -341,8 +339,8 @@ TEST(QueueBlocking, ZeroNegativeAndNanMeanNow) {
 
 TEST(QueueBlocking, TheLargestTimeoutsAreForEver) {
   auto queue = queue_of(1);
-  for (const Timeout timeout : {Timeout(kForever), Timeout(std::chrono::seconds::max()), Timeout(std::chrono::hours::max()),
-                                Timeout(std::chrono::duration<double>(1e300))}) {
+  for (const Timeout timeout : {Timeout(kForever), Timeout(std::chrono::seconds::max()),
+                                Timeout(std::chrono::hours::max()), Timeout(std::chrono::duration<double>(1e300))}) {
     Blocked popper([&] { EXPECT_EQ(queue.try_pop_for(timeout), 3); });
     EXPECT_FALSE(popper.returned());
     EXPECT_TRUE(queue.try_push(3));
@@ -385,8 +383,9 @@ TEST(QueueClose, EndsAllWaits) {
   auto full = queue_of(1);
   EXPECT_TRUE(full.push(1));
   {
-    Blocked a([&] { EXPECT_EQ(empty.pop(), std::nullopt); }), b([&] { EXPECT_EQ(empty.try_pop_for(1h), std::nullopt); }),
-        c([&] { EXPECT_FALSE(full.push(2)); }), d([&] { EXPECT_FALSE(full.try_push_for(2, 1h)); });
+    Blocked a([&] { EXPECT_EQ(empty.pop(), std::nullopt); }),
+        b([&] { EXPECT_EQ(empty.try_pop_for(1h), std::nullopt); }), c([&] { EXPECT_FALSE(full.push(2)); }),
+        d([&] { EXPECT_FALSE(full.try_push_for(2, 1h)); });
     empty.close();
     full.close();
   }

@@ -66,7 +66,8 @@ TEST_F(SpoiltSegment, AnotherVersionIsNamed) {
 }
 
 TEST_F(SpoiltSegment, AnotherKindIsNamed) {
-  EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), layout::ObjectKind::kQueue).message(), HasSubstr("is a queue"));
+  EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), layout::ObjectKind::kQueue).message(),
+              HasSubstr("is a queue"));
   EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), 77u).message(), HasSubstr("is a unknown"));
 }
 
@@ -239,8 +240,8 @@ TEST(SpoiltMpmcRing, GeometryThatCannotBeIsDataLoss) {
   for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{9}, UINT64_MAX}) {
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, capacity), value))) << value;
   }
-  for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{4}, std::uint64_t{16},
-                                    std::uint64_t{1} << 63, UINT64_MAX}) {
+  for (const std::uint64_t value :
+       {std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{4}, std::uint64_t{16}, std::uint64_t{1} << 63, UINT64_MAX}) {
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, slot_count), value))) << value;
   }
   for (const std::uint32_t value : {0u, 8u, 24u, 0xffff'ffffu}) {
@@ -257,8 +258,8 @@ TEST(SpoiltMpmcRing, PositionsNearTheirEndAreRefused) {
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, tail), position & ~layout::kClosedBit)));
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, head), position)));
   }
-  EXPECT_TRUE(absl::IsDataLoss(
-      ring.opened_with(offsetof(MpmcRingHeader, tail), layout::kMaxPosition | layout::kClosedBit)));
+  EXPECT_TRUE(
+      absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, tail), layout::kMaxPosition | layout::kClosedBit)));
 }
 
 TEST(SpoiltMpmcRing, PositionsJustBelowTheirEndWork) {

@@ -38,10 +38,10 @@ std::atomic<int>& counter_in(Segment& segment) { return *reinterpret_cast<std::a
 
 TEST(SegmentName, NamesThatCannotBeAreInvalidEverywhere) {
   const std::string too_long(201, 'a');
-  for (const std::string& name : {std::string(), std::string("/"), std::string("."), std::string(".."),
-                                  std::string(".hidden"), std::string("/.hidden"), std::string("a/b"),
-                                  std::string("//a"), std::string("a b"), std::string("a\nb"), std::string("a\0b", 3),
-                                  std::string("\xc3\xa4"), std::string("a*"), too_long, "/" + too_long}) {
+  for (const std::string& name :
+       {std::string(), std::string("/"), std::string("."), std::string(".."), std::string(".hidden"),
+        std::string("/.hidden"), std::string("a/b"), std::string("//a"), std::string("a b"), std::string("a\nb"),
+        std::string("a\0b", 3), std::string("\xc3\xa4"), std::string("a*"), too_long, "/" + too_long}) {
     EXPECT_TRUE(absl::IsInvalidArgument(Segment::create(name, 64).status())) << name;
     EXPECT_TRUE(absl::IsInvalidArgument(Segment::open(name).status())) << name;
     EXPECT_TRUE(absl::IsInvalidArgument(Segment::open_read_only(name).status())) << name;
@@ -293,7 +293,10 @@ TEST(SegmentLifetime, UntilUnlinkedStays) {
   const std::string name = unique_name();
   { auto segment = Segment::create(name, 64, {.lifetime = Lifetime::kUntilUnlinked}); }
   EXPECT_TRUE(name_exists(name));
-  { auto again = Segment::open(name); EXPECT_TRUE(again.ok()) << again.status(); }
+  {
+    auto again = Segment::open(name);
+    EXPECT_TRUE(again.ok()) << again.status();
+  }
   EXPECT_TRUE(absl::IsAlreadyExists(Segment::create(name, 64).status()));
   EXPECT_TRUE(name_exists(name));
   EXPECT_EQ(Segment::unlink(name), absl::OkStatus());
@@ -425,6 +428,7 @@ TEST(SegmentLifetime, AGrandchildKeepsTheNameAliveToo) {
 
 // Without a descriptor for it the child has no hold of its own, and must not take its parent's for one.
 TEST(SegmentLifetime, AChildForkedWithoutDescriptorsLeavesTheNameToItsParent) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   const std::string name = unique_name();
   std::optional<Segment> segment(Segment::create(name, 64).value());
   std::optional<Child> child;

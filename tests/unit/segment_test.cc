@@ -303,6 +303,7 @@ TEST(Segment, CommittedMemoryNeedsNoMoreWhenTouched) {
 }
 
 TEST(Segment, NoDescriptorLeftIsAnErrorThatNamesTheLimit) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   const std::string name = unique_name();
   auto held = Segment::create(name, 64);
   ASSERT_TRUE(held.ok());

@@ -211,6 +211,7 @@ TEST(SpscOwner, AForkedChildDoesNotInheritASide) {
 }
 
 TEST(SpscOwner, WithoutALaneNoSideIsClaimed) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   auto queue = queue_of(4);
   Child child([&] {
     {
@@ -228,8 +229,9 @@ TEST(SpscOwner, WithoutALaneNoSideIsClaimed) {
 TEST(SpscClose, ADeadProducersCommitUnderWayIsNotWaitedFor) {
   const std::string name = unique_name();
   auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
-  auto raw = detail::Attachment::open(
-      name, {.kind = layout::ObjectKind::kSpscQueue, .element = detail::element_type<int>()}).value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kSpscQueue, .element = detail::element_type<int>()})
+          .value();
   auto& header = *reinterpret_cast<layout::SpscRingHeader*>(raw->object());
   Gate owned;
   Child producer([&] {
@@ -250,8 +252,9 @@ TEST(SpscClose, ADeadProducersCommitUnderWayIsNotWaitedFor) {
 TEST(SpscClose, AProducersSuccessorEndsItsCommit) {
   const std::string name = unique_name();
   auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
-  auto raw = detail::Attachment::open(
-      name, {.kind = layout::ObjectKind::kSpscQueue, .element = detail::element_type<int>()}).value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kSpscQueue, .element = detail::element_type<int>()})
+          .value();
   auto& header = *reinterpret_cast<layout::SpscRingHeader*>(raw->object());
   Child([&] {
     ASSERT_TRUE(queue.try_push(1));

@@ -43,7 +43,8 @@ TEST(SpscQueue, CapacitiesThatCannotBeAreInvalid) {
   for (const std::size_t capacity : {std::size_t{0}, SIZE_MAX, SIZE_MAX / 4}) {
     EXPECT_TRUE(absl::IsInvalidArgument(SpscQueue<int>::create({.capacity = capacity}).status()));
     EXPECT_TRUE(absl::IsInvalidArgument(SpscQueue<int>::create(unique_name(), {.capacity = capacity}).status()));
-    EXPECT_TRUE(absl::IsInvalidArgument(SpscQueue<int>::open_or_create(unique_name(), {.capacity = capacity}).status()));
+    EXPECT_TRUE(
+        absl::IsInvalidArgument(SpscQueue<int>::open_or_create(unique_name(), {.capacity = capacity}).status()));
   }
 }
 
@@ -112,9 +113,7 @@ void carries_whole() {
 }
 
 TEST(SpscQueue, CarriesAnySize) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (carries_whole<I + 1>(), ...);
-  }(std::make_index_sequence<20>());
+  [&]<std::size_t... I>(std::index_sequence<I...>) { (carries_whole<I + 1>(), ...); }(std::make_index_sequence<20>());
   carries_whole<63>();
   carries_whole<64>();
   carries_whole<65>();

@@ -38,13 +38,16 @@ class WaitWord : public ::testing::TestWithParam<WaitMode> {
   template <class Test>
   bool await_word(Word& word, Deadline deadline, Test test) {
     Spinner spinner;
-    return await(word, GetParam(), spinner, deadline, test, [] { return kNoSlice; }, [] {});
+    return await(
+        word, GetParam(), spinner, deadline, test, [] { return kNoSlice; }, [] {});
   }
   const WaitMode mode_ = GetParam();
 };
 
 INSTANTIATE_TEST_SUITE_P(Modes, WaitWord, ::testing::Values(WaitMode::kMembarrier, WaitMode::kFenced),
-                         [](const auto& mode) { return mode.param == WaitMode::kMembarrier ? "Membarrier" : "Fenced"; });
+                         [](const auto& mode) {
+                           return mode.param == WaitMode::kMembarrier ? "Membarrier" : "Fenced";
+                         });
 
 // A thread that sleeps on the word until somebody wakes it.
 class Sleeper {
@@ -201,12 +204,12 @@ TEST_P(WaitWord, TheLastLookComesAfterTheDeadline) {
 TEST_P(WaitWord, WhatComesAtTheDeadlineIsTaken) {
   Word word{0};
   const Deadline deadline = Deadline::after(20ms);
-  EXPECT_TRUE(
-      await_word(word, deadline, [&] { return deadline.expired() ? Progress::kDone : Progress::kBlocked; }));
+  EXPECT_TRUE(await_word(word, deadline, [&] { return deadline.expired() ? Progress::kDone : Progress::kBlocked; }));
 }
 
 TEST_P(WaitWord, SignalsDoNotEndAWait) {
-  struct sigaction ignore {}, before {};
+  struct sigaction ignore {
+  }, before{};
   ignore.sa_handler = [](int) {};
   ::sigaction(SIGUSR1, &ignore, &before);
   Word word{0};
@@ -235,8 +238,8 @@ TEST_P(WaitWord, EverySliceLooksForTheDead) {
   Spinner spinner;
   int slices = 0;
   EXPECT_TRUE(await(
-      word, mode_, spinner, Deadline::never(),
-      [&] { return slices == 3 ? Progress::kDone : Progress::kBlocked; }, [] { return 1ms; }, [&] { ++slices; }));
+      word, mode_, spinner, Deadline::never(), [&] { return slices == 3 ? Progress::kDone : Progress::kBlocked; },
+      [] { return 1ms; }, [&] { ++slices; }));
 }
 
 TEST_P(WaitWord, TheStalledLookAgainWithoutANotice) {
@@ -246,8 +249,8 @@ TEST_P(WaitWord, TheStalledLookAgainWithoutANotice) {
   constexpr int kEnough = 6;
   int looks = 0;
   EXPECT_TRUE(await(
-      word, mode_, spinner, Deadline::never(),
-      [&] { return ++looks < kEnough ? Progress::kStalled : Progress::kDone; }, [] { return kNoSlice; }, [] {}));
+      word, mode_, spinner, Deadline::never(), [&] { return ++looks < kEnough ? Progress::kStalled : Progress::kDone; },
+      [] { return kNoSlice; }, [] {}));
 }
 
 // --- between processes -----------------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ struct PoolHeader {
   char name[64];
   alignas(kLine) std::atomic<Phase> phase;
   std::atomic<std::uint32_t> supervisor_pid;
-  std::atomic<std::uint32_t> diagnosed;      // 1: diagnosis is complete
+  std::atomic<std::uint32_t> diagnosed;      // 2: a worker writes the diagnosis, 1: it is complete
   std::atomic<std::uint32_t> worker_deaths;
   std::atomic<std::uint64_t> slots_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;  // wait word of who waits for any of several tasks

@@ -60,7 +60,7 @@ class Future {
   bool wait_until(Deadline t) const { return !valid() || ticket_->wait(t); }
 
   [[nodiscard]] bool valid() const noexcept { return ticket_ != nullptr; }
-  [[nodiscard]] bool ready() const { return valid() && ticket_->ended(); }
+  [[nodiscard]] bool ready() const { return valid() && ticket_->poll(); }
   [[nodiscard]] bool running() const { return valid() && ticket_->running(); }
   [[nodiscard]] bool successful() const { return valid() && ticket_->successful(); }  // false while not ready
   // Why it failed; nullopt while not ready, and when it did not.

@@ -184,6 +184,7 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
       out(count, item);
       ++count;
     }
+    WARREN_CRASH_POINT(run_copied);  // nothing taken
     if (count == 0) {
       const SeatUse use(seat);
       if (front = settle(seat, h); front != Front::kItem) return 0;
@@ -191,6 +192,7 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
     }
     if (header_->head.compare_exchange_weak(h, h + count, std::memory_order_acq_rel,  // [Q10] as Q7; pairs with Q1
                                             std::memory_order_relaxed)) {
+      WARREN_CRASH_POINT(run_taken);  // the items were this consumer's
       front = Front::kItem;
       return count;
     }

@@ -128,6 +128,7 @@ inline bool SpscRing::commit(std::size_t count) noexcept {
   if (open) {
     mine.own += count;
     header_->tail.store(mine.own, std::memory_order_release);  // [S2] COMMIT; pairs with S3
+    WARREN_CRASH_POINT(spsc_committed);  // delivered; `committing` stands by the dead, which drained() sees
   }
   header_->committing.store(0, std::memory_order_release);  // [S10] not before tail; pairs with S9
   return open;
@@ -137,6 +138,7 @@ inline void SpscRing::consume(std::size_t count) noexcept {
   SpscSide& mine = sides_->consumer;
   mine.own += count;
   header_->head.store(mine.own, std::memory_order_release);  // [S4] COMMIT, frees the slots; pairs with S1
+  WARREN_CRASH_POINT(spsc_taken);  // the items were this consumer's
 }
 
 }  // namespace warren::detail

@@ -57,12 +57,11 @@ Chunk submit_chunk(PoolClient& client, const TaskOptions& options, const F& f, s
   return chunk;
 }
 
-// Reads the next item's result as a worker wrote it.
+// Reads what a worker wrote behind an item's tag.
 template <class R>
-Result<R> get_item(Reader& in) {
-  const absl::StatusOr<bool> good = in.get<bool>();
-  if (!good.ok()) return good.status();
-  if (!*good) return get_status(in);
+Result<R> get_item(Reader& in, const absl::StatusOr<ItemTag>& tag) {
+  if (!tag.ok()) return tag.status();
+  if (*tag == ItemTag::kFailed) return get_status(in);
   if constexpr (std::is_void_v<R>) {
     return absl::OkStatus();
   } else {
@@ -75,8 +74,18 @@ Result<R> get_item(Reader& in) {
 template <class R, class Take>
 std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&& take) {
   std::uint64_t done = 0;
+  std::uint32_t attempt = chunk.attempt;  // of the item that is next
   const absl::Status status = chunk.ticket->read([&](Reader& in) {
-    for (; done < chunk.count && in.remaining() != 0; ++done) take(chunk.begin + chunk.first + done, get_item<R>(in));
+    while (done < chunk.count && in.remaining() != 0) {
+      const absl::StatusOr<ItemTag> tag = in.get<ItemTag>();
+      if (tag.ok() && *tag == ItemTag::kTriedAgain) {
+        ++attempt;
+        continue;
+      }
+      take(chunk.begin + chunk.first + done, get_item<R>(in, tag));
+      attempt = 1;
+      ++done;
+    }
   });
   std::vector<Chunk> rest;
   if (done == chunk.count) return rest;
@@ -87,7 +96,6 @@ std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&
     return rest;
   }
   const std::uint64_t victim = chunk.first + done;
-  const std::uint32_t attempt = done == 0 ? chunk.attempt : 1;
   if (attempt <= options.retries) {
     rest.push_back(again(chunk, options, victim, 1, attempt + 1));
   } else {

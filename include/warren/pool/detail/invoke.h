@@ -82,8 +82,15 @@ struct ChunkHead {
   std::uint32_t reserved = 0;
 };
 
+// What stands before an item's result.
+enum class ItemTag : std::uint8_t {
+  kFailed = 0,      // a status follows
+  kValue = 1,       // a value follows
+  kTriedAgain = 2,  // an attempt of the next item has failed: it counts, should the worker die in a later one
+};
+
 // Many calls of one function. Bytes: ChunkHead, the callable, the items, each with its arguments. Result: for each item
-// a flag and a value or a status, committed one by one: if the worker dies, what it finished stands.
+// a tag and a value or a status, committed one by one: if the worker dies, what it finished stands.
 template <class F, class... T>
 struct ChunkTask {
   static void invoke(Reader& in, ResultSink& sink) {
@@ -109,15 +116,18 @@ struct ChunkTask {
       for (; head.retry_on_any_failure != 0 && attempt <= head.retries; ++attempt) {
         std::tuple<T...> copies = *arguments;
         const std::size_t before = sink.writer().size();
-        if (run_once(function, copies, attempt, sink).ok()) return sink.writer().status();
-        if (sink.writer().size() != before) break;
+        const absl::Status status = run_once(function, copies, attempt, sink);
+        if (status.ok()) return sink.writer().status();
+        if (sink.writer().size() != before) return status;  // a codec threw in the middle of a value
+        sink.writer().put(ItemTag::kTriedAgain);
+        sink.commit();
       }
     }
     const std::size_t before = sink.writer().size();
     const absl::Status status = run_once(function, *arguments, attempt, sink);
     if (status.ok()) return sink.writer().status();
-    if (sink.writer().size() != before) return status;  // a codec threw in the middle of a value
-    sink.writer().put(false);
+    if (sink.writer().size() != before) return status;  // as above
+    sink.writer().put(ItemTag::kFailed);
     put_status(sink.writer(), status);
     return sink.writer().status();
   }
@@ -125,9 +135,9 @@ struct ChunkTask {
   // Plain closures start afresh for every item, however the items were cut into chunks.
   static absl::Status run_once(F& function, std::tuple<T...>& arguments, std::uint32_t attempt, ResultSink& sink) {
     sink.set_attempt(attempt);
-    Writer& out = sink.writer();
-    const auto put = [&](const auto& value) {
-      out.put(true);
+    const auto put = [&sink](const auto& value) {
+      Writer& out = sink.writer();  // asked for now: the task may have forked
+      out.put(ItemTag::kValue);
       out.put(value);
     };
     absl::Status status;
@@ -137,7 +147,7 @@ struct ChunkTask {
     } else {
       status = run_task(function, arguments, attempt, put);
     }
-    if (std::is_void_v<Value> && status.ok()) out.put(true);
+    if (std::is_void_v<Value> && status.ok()) sink.writer().put(ItemTag::kValue);
     return status;
   }
 };

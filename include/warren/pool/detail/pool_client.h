@@ -47,6 +47,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
  private:
   friend class Ticket;
   class Impl;
+  class NewTask;
 
   std::unique_ptr<Ticket> submit_if(const Submission& submission, bool wait);
 

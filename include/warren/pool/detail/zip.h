@@ -35,11 +35,18 @@ class Zip {
     }
   }
 
-  // Up to `most` further items.
+  // Up to `most` further items. Reads none beyond them: the next line of a terminal may be long in coming.
   [[nodiscard]] std::vector<Item> take(std::size_t most) {
-    if (!cursors_) cursors_.emplace(std::apply([](auto&... view) { return Cursors(std::ranges::begin(view)...); }, views_));
     std::vector<Item> items;
-    for (; items.size() < most && !ended(kIndices); advance(kIndices)) items.push_back(item(kIndices));
+    while (items.size() < most && !ended_) {
+      if (cursors_) {
+        advance(kIndices);
+      } else {
+        cursors_.emplace(std::apply([](auto&... view) { return Cursors(std::ranges::begin(view)...); }, views_));
+      }
+      ended_ = ended(kIndices);
+      if (!ended_) items.push_back(item(kIndices));
+    }
     return items;
   }
 
@@ -61,7 +68,8 @@ class Zip {
   }
 
   std::tuple<std::views::all_t<Rg>...> views_;
-  std::optional<Cursors> cursors_;
+  std::optional<Cursors> cursors_;  // at the last item that was taken
+  bool ended_ = false;
 };
 
 // A range of tuples, pairs or arrays, each the arguments of one call.
