@@ -64,7 +64,13 @@ void MapOfAMillion(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kItems);
 }
-BENCHMARK(MapOfAMillion)->Name("pool/map_1M")->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(MapOfAMillion)
+    ->Name("pool/map_1M")
+    ->ArgName("workers")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void StartAndStop(benchmark::State& state) {
   for (auto _ : state) make_pool(state);

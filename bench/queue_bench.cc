@@ -88,9 +88,12 @@ template <template <class> class QueueOf, std::size_t Bytes>
 void add(const std::string& queue) {
   const std::string size = "/" + std::to_string(Bytes);
   benchmark::RegisterBenchmark((queue + "/round_trip" + size).c_str(), RoundTrip<QueueOf, Bytes>)
-      ->ArgName("core")->Arg(kThere)->UseRealTime();
+      ->ArgName("core")
+      ->Arg(kThere)
+      ->UseRealTime();
   benchmark::RegisterBenchmark((queue + "/one_way" + size).c_str(), OneWay<QueueOf, Bytes>)->UseRealTime();
-  benchmark::RegisterBenchmark((queue + "/one_way_batches" + size).c_str(), OneWayInBatches<QueueOf, Bytes>)->UseRealTime();
+  benchmark::RegisterBenchmark((queue + "/one_way_batches" + size).c_str(), OneWayInBatches<QueueOf, Bytes>)
+      ->UseRealTime();
 }
 
 template <template <class> class QueueOf>
@@ -100,7 +103,9 @@ bool add_all(const std::string& queue) {
   add<QueueOf, 1024>(queue);
   // Both on one core: every message costs two switches, as it does with a bare futex.
   benchmark::RegisterBenchmark((queue + "/round_trip_one_core/8").c_str(), RoundTrip<QueueOf, 8>)
-      ->ArgName("core")->Arg(kHere)->UseRealTime();
+      ->ArgName("core")
+      ->Arg(kHere)
+      ->UseRealTime();
   return true;
 }
 const bool added = add_all<SpscQueue>("spsc_queue") && add_all<Queue>("queue");

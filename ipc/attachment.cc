@@ -42,8 +42,8 @@ std::uint64_t realtime_ns() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-void write_header(layout::SegmentHeader& header, const std::string& name, const SegmentPlan& plan,
-                  std::size_t max_size, bool keep_name) {
+void write_header(layout::SegmentHeader& header, const std::string& name, const SegmentPlan& plan, std::size_t max_size,
+                  bool keep_name) {
   const ProcessIdentity& self = this_process();
   header.abi_version = layout::kAbiVersion;
   header.kind = plan.kind;
@@ -67,7 +67,8 @@ void write_header(layout::SegmentHeader& header, const std::string& name, const 
   header.magic = layout::kMagic;
 }
 
-absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found, const SegmentExpectation& expected) {
+absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found,
+                        const SegmentExpectation& expected) {
   const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
     return element.empty() ? std::string(layout::kind_name(kind))
                            : absl::StrCat(layout::kind_name(kind), " of ", element, " (", size, " bytes)");
@@ -141,11 +142,13 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
     return absl::InvalidArgumentError(absl::StrCat(max_size, " bytes do not fit into the address space"));
   }
   const std::size_t file_size = layout::kObjectOffset + round_to_page(max_size);
-  absl::StatusOr<UniqueFd> fd =
-      name.empty() ? make_memfd(absl::StrCat("warren:", layout::kind_name(plan.kind)), file_size) : make_unnamed(file_size);
+  absl::StatusOr<UniqueFd> fd = name.empty()
+                                    ? make_memfd(absl::StrCat("warren:", layout::kind_name(plan.kind)), file_size)
+                                    : make_unnamed(file_size);
   if (!fd.ok()) return fd.status();
   const int descriptor = fd->get();
-  if (absl::Status status = commit_range(descriptor, 0, layout::kLanesOffset + layout::kPage); !status.ok()) return status;
+  if (absl::Status status = commit_range(descriptor, 0, layout::kLanesOffset + layout::kPage); !status.ok())
+    return status;
   if (absl::Status status = commit_range(descriptor, layout::kObjectOffset, plan.size); !status.ok()) return status;
   if (name.empty() && options.seal) {
     if (absl::Status status = seal(descriptor); !status.ok()) return status;
@@ -202,8 +205,8 @@ absl::StatusOr<Attachment::Pointer> Attachment::open_or_create(std::string_view 
     if (created.ok() || !absl::IsAlreadyExists(created.status())) return created;
     status = created.status();
   }
-  return absl::UnavailableError(absl::StrCat("'", std::string(name), "' is made and removed again all the time: ",
-                                             std::string(status.message())));
+  return absl::UnavailableError(absl::StrCat(
+      "'", std::string(name), "' is made and removed again all the time: ", std::string(status.message())));
 }
 
 absl::Status Attachment::unlink(std::string_view name) {
@@ -233,7 +236,8 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
     return wrong_type(name_, copy, expected);
   }
   const std::uint64_t size = copy.size.load(std::memory_order_relaxed);
-  if (copy.max_size == 0 || copy.max_size > file_size - layout::kObjectOffset) return corrupt("it is larger than its file");
+  if (copy.max_size == 0 || copy.max_size > file_size - layout::kObjectOffset)
+    return corrupt("it is larger than its file");
   if (size == 0 || size > copy.max_size) return corrupt("its size");
   if (copy.wait_mode != layout::WaitMode::kMembarrier && copy.wait_mode != layout::WaitMode::kFenced) {
     return corrupt("its wait mode");
@@ -258,7 +262,8 @@ absl::Status Attachment::join() {
   }
   if (!this_process().known()) {
     return absl::ResourceExhaustedError(
-        "cannot read /proc/self/stat, so others could not tell whether this process lives: are descriptors left, and is "
+        "cannot read /proc/self/stat, so others could not tell whether this process lives: are descriptors left, and "
+        "is "
         "/proc mounted?");
   }
   const std::scoped_lock lock(AttachmentList::instance().mutex());

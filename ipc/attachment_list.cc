@@ -9,9 +9,7 @@
 
 namespace warren::detail {
 
-AttachmentList::AttachmentList() {
-  ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
-}
+AttachmentList::AttachmentList() { ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child); }
 
 AttachmentList& AttachmentList::instance() {
   static auto* const list = new AttachmentList;

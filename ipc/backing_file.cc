@@ -43,8 +43,7 @@ auto retried(Call call) {
 // process may hold it.
 class NamesLock {
  public:
-  explicit NamesLock(std::chrono::milliseconds patience)
-      : fd_(::open(kDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  explicit NamesLock(std::chrono::milliseconds patience) : fd_(::open(kDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     const auto give_up = std::chrono::steady_clock::now() + patience;
     while (fd_ && ::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK && errno != EINTR) return;
@@ -71,7 +70,8 @@ constexpr std::chrono::milliseconds kPatience{2000};
 constexpr std::chrono::milliseconds kPatienceAtExit{200};
 
 bool still_named(const NamesLock& lock, int fd, const std::string& name) {
-  struct stat by_fd {}, by_name {};
+  struct stat by_fd {
+  }, by_name{};
   return ::fstat(fd, &by_fd) == 0 && ::fstatat(lock.directory(), name.c_str(), &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
          by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev;
 }
@@ -109,15 +109,13 @@ absl::StatusOr<UniqueFd> open_path(const std::string& name, bool read_only) {
   UniqueFd fd(retried([&] { return ::open(path.c_str(), flags); }));
   if (fd) return fd;
   switch (errno) {
-    case ENOENT:
-      return absl::NotFoundError(absl::StrCat("no segment is named '", name, "'"));
+    case ENOENT: return absl::NotFoundError(absl::StrCat("no segment is named '", name, "'"));
     case ELOOP:
       return absl::FailedPreconditionError(absl::StrCat("'", name, "' is a symbolic link, which is never followed"));
     case EACCES:
       return absl::PermissionDeniedError(
           absl::StrCat("the segment '", name, "' belongs to another user; segments are private to their owner"));
-    default:
-      return errno_status(errno, absl::StrCat("cannot open the segment '", name, "'"));
+    default: return errno_status(errno, absl::StrCat("cannot open the segment '", name, "'"));
   }
 }
 
@@ -128,8 +126,8 @@ absl::Status check_file(int fd, const std::string& name, std::size_t& size) {
     return absl::FailedPreconditionError(absl::StrCat("'", name, "' is not a regular file, so it is not a segment"));
   }
   if (st.st_uid != ::geteuid()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the segment '", name, "' belongs to user ", st.st_uid, ", and this process is user ", ::geteuid()));
+    return absl::PermissionDeniedError(absl::StrCat("the segment '", name, "' belongs to user ", st.st_uid,
+                                                    ", and this process is user ", ::geteuid()));
   }
   if ((st.st_mode & 0777) != 0600) {
     const auto digit = [&](unsigned shift) { return st.st_mode >> shift & 7u; };
@@ -137,7 +135,8 @@ absl::Status check_file(int fd, const std::string& name, std::size_t& size) {
                                                     "; it must be 0600, so that it is open to its owner alone"));
   }
   if (st.st_nlink > 1) {
-    return absl::FailedPreconditionError(absl::StrCat("'", name, "' has ", st.st_nlink, " names (hard links), and a segment has one"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", name, "' has ", st.st_nlink, " names (hard links), and a segment has one"));
   }
   size = static_cast<std::size_t>(st.st_size);
   return absl::OkStatus();
@@ -155,14 +154,10 @@ absl::Status errno_status(int error, const std::string& what) {
     case ENOSPC:
     case ENOMEM:
     case EDQUOT:
-    case EFBIG:
-      return absl::ResourceExhaustedError(text);
-    case EMFILE:
-      return absl::ResourceExhaustedError(absl::StrCat(text, "; raise the limit with ulimit -n"));
-    case ENFILE:
-      return absl::ResourceExhaustedError(text);
-    default:
-      return absl::ErrnoToStatus(error, what);
+    case EFBIG: return absl::ResourceExhaustedError(text);
+    case EMFILE: return absl::ResourceExhaustedError(absl::StrCat(text, "; raise the limit with ulimit -n"));
+    case ENFILE: return absl::ResourceExhaustedError(text);
+    default: return absl::ErrnoToStatus(error, what);
   }
 }
 
@@ -171,12 +166,12 @@ absl::StatusOr<std::string> checked_name(std::string_view name) {
   if (!name.empty() && name.front() == '/') name.remove_prefix(1);
   const bool fits = !name.empty() && name.size() <= layout::kMaxNameLength && name.front() != '.';
   const bool clean = std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
   });
   if (fits && clean) return std::string(name);
-  return absl::InvalidArgumentError(absl::StrCat("'", std::string(given.substr(0, 80)),
-                                                 "' cannot be a name: use 1 to ", layout::kMaxNameLength,
-                                                 " of A-Z a-z 0-9 . _ - and no dot in front"));
+  return absl::InvalidArgumentError(absl::StrCat("'", std::string(given.substr(0, 80)), "' cannot be a name: use 1 to ",
+                                                 layout::kMaxNameLength, " of A-Z a-z 0-9 . _ - and no dot in front"));
 }
 
 namespace {
@@ -307,10 +302,10 @@ absl::Status commit_range(int fd, std::size_t offset, std::size_t length) {
       const int error = errno;
       struct statvfs fs {};
       const bool named = ::fstatvfs(fd, &fs) == 0 && fs.f_blocks != 0;
-      return errno_status(error, absl::StrCat("no memory for ", length, " bytes of shared memory",
-                                              named ? absl::StrCat(" (", kDirectory, " has ", fs.f_bavail * fs.f_bsize,
-                                                                   " bytes left)")
-                                                    : std::string()));
+      return errno_status(
+          error, absl::StrCat("no memory for ", length, " bytes of shared memory",
+                              named ? absl::StrCat(" (", kDirectory, " has ", fs.f_bavail * fs.f_bsize, " bytes left)")
+                                    : std::string()));
     }
   }
   return absl::OkStatus();

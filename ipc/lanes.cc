@@ -91,7 +91,8 @@ bool Attachment::claim_lane(Seat& seat) noexcept {
                               .start_low = self.start_low(),
                               .generation = found.generation,
                               .phase = Phase::kLive};
-      if (!lane.identity.compare_exchange_strong(word, mine.word(), std::memory_order_acq_rel)) continue;  // [L3] pairs with L4
+      if (!lane.identity.compare_exchange_strong(word, mine.word(), std::memory_order_acq_rel))
+        continue;                        // [L3] pairs with L4
       WARREN_CRASH_POINT(lane_claimed);  // the identity is complete: a sweep finds it dead and frees it
       lane.start_time.store(self.start_time, std::memory_order_relaxed);
       lane.pid_namespace.store(self.pid_namespace, std::memory_order_relaxed);
@@ -104,8 +105,9 @@ bool Attachment::claim_lane(Seat& seat) noexcept {
     }
     const std::uint32_t committed = header().lanes_committed.load(std::memory_order_acquire);  // [L8] pairs with L7
     if (end >= layout::kMaxLanes || (end >= committed && !commit_more_lanes(end))) return false;
-    (void)high.compare_exchange_strong(end, end + 1, std::memory_order_acq_rel);  // [L1] a lane counts before it is claimed; pairs with L2
-    WARREN_CRASH_POINT(lane_counted);  // it is free: the next one claims it
+    (void)high.compare_exchange_strong(
+        end, end + 1, std::memory_order_acq_rel);  // [L1] a lane counts before it is claimed; pairs with L2
+    WARREN_CRASH_POINT(lane_counted);              // it is free: the next one claims it
   }
 }
 
@@ -116,7 +118,8 @@ bool Attachment::commit_more_lanes(std::uint32_t committed) noexcept {
   WARREN_CRASH_POINT(lanes_grown);  // memory that no count says: the next one commits it again
   std::atomic<std::uint32_t>& word = header().lanes_committed;
   std::uint32_t old = word.load(std::memory_order_relaxed);
-  while (old < more && !word.compare_exchange_weak(old, more, std::memory_order_release)) {  // [L7] memory before the count; pairs with L8
+  while (old < more && !word.compare_exchange_weak(
+                           old, more, std::memory_order_release)) {  // [L7] memory before the count; pairs with L8
   }
   return true;
 }
@@ -135,7 +138,8 @@ void Attachment::release(Seat& seat) noexcept {
   lane.time_namespace.store(0, std::memory_order_relaxed);
   WARREN_CRASH_POINT(lane_emptied);  // as lane_claimed
   const LaneIdentity free{.generation = static_cast<std::uint16_t>(seat.generation + 1)};
-  (void)lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L4] emptied before it is free; pairs with L3
+  (void)lane.identity.compare_exchange_strong(
+      word, free.word(), std::memory_order_acq_rel);  // [L4] emptied before it is free; pairs with L3
   seat.lane = nullptr;
 }
 
@@ -188,7 +192,8 @@ bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
   for (std::uint32_t index = 0; index < end; ++index) {
     const layout::Lane& lane = this->lane(index);
     if (lane.announcement.load(std::memory_order_acquire) != position + 1) continue;  // [Q8] pairs with Q4, Q6
-    const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L10] pairs with L4
+    const LaneIdentity found =
+        LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L10] pairs with L4
     if (found.phase == Phase::kLive && !dead(lane, found)) return true;
   }
   return false;
@@ -205,7 +210,8 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
                              .start_low = self.start_low(),
                              .generation = found.generation,
                              .phase = Phase::kSweeping};
-  if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel)) return false;  // [L12] pairs with L4
+  if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
+    return false;                     // [L12] pairs with L4
   WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
   lane.announcement.store(0, std::memory_order_relaxed);
   lane.take.store(0, std::memory_order_relaxed);
@@ -215,7 +221,8 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
   WARREN_CRASH_POINT(sweep_emptied);  // likewise
   word = sweeper.word();
   const LaneIdentity free{.generation = static_cast<std::uint16_t>(found.generation + 1)};
-  const bool freed = lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L13] pairs with L3
+  const bool freed =
+      lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L13] pairs with L3
   WARREN_CRASH_POINT(sweep_freed);  // before the wakes: slices bound the wait
   return freed;
 }

@@ -17,8 +17,8 @@ absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 45;
   if (capacity == 0) return absl::InvalidArgumentError("a capacity of 0: say how many items fit, {.capacity = 1024}");
   if (capacity > kMostBytes / slot_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a capacity of ", capacity, " items of ", slot_bytes, " bytes does not fit into the address space"));
+    return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", slot_bytes,
+                                                   " bytes does not fit into the address space"));
   }
   return absl::OkStatus();
 }
@@ -76,8 +76,9 @@ bool MpmcRingBase::closed() const noexcept {
 }
 
 void MpmcRingBase::close() noexcept {
-  header_->tail.fetch_or(layout::kClosedBit, std::memory_order_acq_rel);  // [Q11] in the word that pushes claim by; pairs with Q12
-  WARREN_CRASH_POINT(queue_closed);  // before the wakes: slices bound the wait
+  header_->tail.fetch_or(layout::kClosedBit,
+                         std::memory_order_acq_rel);  // [Q11] in the word that pushes claim by; pairs with Q12
+  WARREN_CRASH_POINT(queue_closed);                   // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }
@@ -102,12 +103,13 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
     if (found == layout::buried(head)) {
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
         ++head;
-        WARREN_CRASH_POINT(burial_passed);  // before the wake: slices bound the wait
+        WARREN_CRASH_POINT(burial_passed);                       // before the wake: slices bound the wait
         notify(header_->not_full, attachment_->wait_mode(), 1);  // a place is free, and no item goes with it
       }
       continue;
     }
-    const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [Q3] the announcement of a claim is seen; pairs with Q2
+    const std::uint64_t tail =
+        header_->tail.load(std::memory_order_acquire);  // [Q3] the announcement of a claim is seen; pairs with Q2
     if (const std::uint64_t now = header_->head.load(std::memory_order_acquire); now != head) {  // [Q15] pairs with Q7
       head = now;
       continue;
@@ -135,8 +137,9 @@ Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::uin
   seat.stalled_since = now;
   if (attachment_->announced_by_living(position)) return Front::kStalled;
   WARREN_CRASH_POINT(bury_decided);  // the verdict is lost; the next consumer comes to the same
-  if (sequence(position).compare_exchange_strong(found, layout::buried(position), std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
-    WARREN_CRASH_POINT(bury_done);  // counted too low by one
+  if (sequence(position).compare_exchange_strong(found, layout::buried(position),
+                                                 std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
+    WARREN_CRASH_POINT(bury_done);                                              // counted too low by one
     header_->buried.fetch_add(1, std::memory_order_relaxed);
   }
   return Front::kItem;

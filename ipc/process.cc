@@ -59,8 +59,8 @@ ProcessIdentity read_identity() {
   return self;
 }
 
-// What the first thread of this process read, for the others: one that starts when no descriptor is left must still know
-// who it is. `epoch` is stored last. Two threads may write at once: the same values.
+// What the first thread of this process read, for the others: one that starts when no descriptor is left must still
+// know who it is. `epoch` is stored last. Two threads may write at once: the same values.
 struct SharedIdentity {
   std::atomic<std::uint64_t> epoch{0};
   std::atomic<pid_t> pid{0};
@@ -122,8 +122,10 @@ StatResult read_process_stat(pid_t pid) noexcept {
   const std::string_view state = stat_field(stat, 3);
   const std::string_view start = stat_field(stat, 22);
   if (state.empty() || start.empty()) return {};
-  return {.stat = ProcessStat{.state = state[0], .start_time = to_number(start), .threads = to_number(stat_field(stat, 20))},
-          .error = {}};
+  return {
+      .stat =
+          ProcessStat{.state = state[0], .start_time = to_number(start), .threads = to_number(stat_field(stat, 20))},
+      .error = {}};
 }
 
 bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept {

@@ -31,7 +31,8 @@ absl::StatusOr<Segment> Segment::open(std::string_view name) {
   return Segment(*std::move(attachment));
 }
 
-absl::StatusOr<Segment> Segment::open_or_create(std::string_view name, std::size_t size, const SegmentOptions& options) {
+absl::StatusOr<Segment> Segment::open_or_create(std::string_view name, std::size_t size,
+                                                const SegmentOptions& options) {
   auto attachment = detail::Attachment::open_or_create(name, raw(size), options);
   if (!attachment.ok()) return attachment.status();
   return Segment(*std::move(attachment));

@@ -58,10 +58,10 @@ absl::Status SpscRing::claim(Side which) noexcept {
     if (owner.owned && !me_already && attachment_->holds_lane(owner.lane, owner.generation)) {
       const auto identity =
           layout::LaneIdentity::from(attachment_->lane(owner.lane).identity.load(std::memory_order_relaxed));
-      return absl::AlreadyExistsError(absl::StrCat("the ", producer ? "producer" : "consumer",
-                                                   "'s side belongs to thread ",
-                                                   attachment_->lane(owner.lane).thread_id.load(std::memory_order_relaxed),
-                                                   " of process ", identity.pid, ", which is alive"));
+      return absl::AlreadyExistsError(
+          absl::StrCat("the ", producer ? "producer" : "consumer", "'s side belongs to thread ",
+                       attachment_->lane(owner.lane).thread_id.load(std::memory_order_relaxed), " of process ",
+                       identity.pid, ", which is alive"));
     }
     const SideOwner me{.lane = seat.lane_index, .generation = seat.generation, .owned = true};
     if (word.compare_exchange_strong(found, me.word(), std::memory_order_acq_rel)) break;  // [S11] pairs with S12
@@ -73,7 +73,8 @@ absl::Status SpscRing::claim(Side which) noexcept {
 // Goes on where the words in shared memory say, never where a private copy did.
 absl::Status SpscRing::adopt_index(Side which) noexcept {
   SpscSide& mine = side(which);
-  const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [S13] what the last owner committed; pairs with S2
+  const std::uint64_t tail =
+      header_->tail.load(std::memory_order_acquire);  // [S13] what the last owner committed; pairs with S2
   const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S14] pairs with S4
   if (tail - head > capacity_) return absl::DataLossError("the ring's indices are corrupt");
   mine.own = which == Side::kProducer ? tail : head;
@@ -98,7 +99,7 @@ std::size_t SpscRing::approx_size() const noexcept {
 
 void SpscRing::close() noexcept {
   header_->closed.store(1, std::memory_order_seq_cst);  // [S7] pairs with S8
-  WARREN_CRASH_POINT(spsc_closed);  // before the wakes: slices bound the wait
+  WARREN_CRASH_POINT(spsc_closed);                      // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }

@@ -63,7 +63,8 @@ bool join_membarrier() noexcept {
 }
 
 std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept {
-  const std::uint32_t before = word.fetch_or(kW, std::memory_order_seq_cst);  // [W3] W before the test's loads; pairs with W2
+  const std::uint32_t before =
+      word.fetch_or(kW, std::memory_order_seq_cst);  // [W3] W before the test's loads; pairs with W2
   if (mode == layout::WaitMode::kMembarrier) {
     (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);  // pairs with W1
   }
@@ -83,9 +84,9 @@ Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline d
 }
 
 // Waking all changes the word first, by CAS: storing {sequence + 1, 0} would let a late notifier turn the sequence back
-// and put to sleep who has not slept yet. Waking some leaves W to those who sleep on. A wake that finds fewer sleepers than
-// it was for does not prove that nobody sleeps: somebody may have fallen asleep just after. So it clears W, again by CAS,
-// and then wakes all; after the CAS nobody falls asleep on the old word.
+// and put to sleep who has not slept yet. Waking some leaves W to those who sleep on. A wake that finds fewer sleepers
+// than it was for does not prove that nobody sleeps: somebody may have fallen asleep just after. So it clears W, again
+// by CAS, and then wakes all; after the CAS nobody falls asleep on the old word.
 void wake(std::atomic<std::uint32_t>& word, int count) noexcept {
   std::uint32_t seen = word.load(std::memory_order_relaxed);
   if ((seen & kW) == 0) return;

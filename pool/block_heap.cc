@@ -14,9 +14,9 @@ using layout::BlockRef;
 constexpr std::uint64_t kSmallClassSpan = std::uint64_t{64} << 30;  // address space of a class of small blocks,
 constexpr std::uint64_t kLargeClassSpan = std::uint64_t{16} << 30;  // and of one of large
 constexpr std::uint64_t kMostBlocks = 2 * layout::kMaxTasks;
-constexpr std::uint64_t kCommitStep = std::uint64_t{256} << 10;     // small blocks get memory this much at a time,
+constexpr std::uint64_t kCommitStep = std::uint64_t{256} << 10;  // small blocks get memory this much at a time,
 constexpr std::uint64_t kOwnersStep = layout::kPage / sizeof(std::uint64_t);
-constexpr std::uint64_t kDiscardFrom = std::uint64_t{1} << 20;      // and large ones lose it when they are freed
+constexpr std::uint64_t kDiscardFrom = std::uint64_t{1} << 20;  // and large ones lose it when they are freed
 
 constexpr std::uint64_t size_of(std::uint32_t size_class) {
   return std::uint64_t{1} << (layout::kSmallestBlockShift + size_class);
@@ -99,15 +99,19 @@ bool BlockHeap::commit_more(std::uint32_t size_class, std::uint64_t committed) n
   if (committed >= c.count) return false;
   const std::uint64_t step = small(size_class) ? kCommitStep / size_of(size_class) : kOwnersStep;
   const std::uint64_t more = std::min(committed + step, c.count);
-  if (!attachment_->commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t)).ok()) {
+  if (!attachment_
+           ->commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t))
+           .ok()) {
     return false;
   }
   if (small(size_class) &&
-      !attachment_->commit(c.blocks_offset + committed * size_of(size_class), (more - committed) * size_of(size_class)).ok()) {
+      !attachment_->commit(c.blocks_offset + committed * size_of(size_class), (more - committed) * size_of(size_class))
+           .ok()) {
     return false;
   }
   std::uint64_t old = committed;
-  while (old < more && !c.committed->compare_exchange_weak(old, more, std::memory_order_release)) {  // [B1] memory before the count; pairs with B2
+  while (old < more && !c.committed->compare_exchange_weak(
+                           old, more, std::memory_order_release)) {  // [B1] memory before the count; pairs with B2
   }
   return true;
 }
@@ -136,13 +140,15 @@ void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint
   std::atomic<std::uint64_t>& word = owner_of(c, index);
   if (size_of(size_class) >= kDiscardFrom) {
     const Seat& seat = attachment_->seat();
-    const BlockOwner releaser{.role = BlockOwner::Role::kReleasing, .generation = seat.generation, .slot = seat.lane_index};
+    const BlockOwner releaser{
+        .role = BlockOwner::Role::kReleasing, .generation = seat.generation, .slot = seat.lane_index};
     if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel)) return;  // [B6] pairs with B3
     WARREN_CRASH_POINT(block_releasing);  // by a dead lane: reclaim() goes on
     attachment_->discard(c.blocks_offset + index * size_of(size_class), size_of(size_class));
     owner = releaser.word();
   }
-  (void)word.compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3
+  (void)word.compare_exchange_strong(owner, 0,
+                                     std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3
 }
 
 std::size_t BlockHeap::reclaim(absl::FunctionRef<bool(BlockOwner, std::uint64_t)> in_use) noexcept {

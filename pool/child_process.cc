@@ -11,7 +11,8 @@ namespace warren::detail {
 void reset_signals() noexcept {
   struct sigaction action {};
   for (int signal = 1; signal < NSIG; ++signal) {
-    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL) continue;
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL)
+      continue;
     action = {};
     action.sa_handler = SIG_DFL;
     ::sigaction(signal, &action, nullptr);

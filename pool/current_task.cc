@@ -19,7 +19,9 @@ TaskId CurrentTask::id() const noexcept { return current.id; }
 
 namespace detail {
 
-CurrentTaskScope::CurrentTaskScope(TaskId id, std::uint32_t attempt) noexcept { current = {.id = id, .attempt = attempt}; }
+CurrentTaskScope::CurrentTaskScope(TaskId id, std::uint32_t attempt) noexcept {
+  current = {.id = id, .attempt = attempt};
+}
 
 CurrentTaskScope::~CurrentTaskScope() { current = {}; }
 

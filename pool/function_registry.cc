@@ -14,7 +14,9 @@ class FunctionRegistry {
   static void add(InvokerEntry& entry) noexcept;
   static void freeze();
   // Null before freeze().
-  static const FunctionRegistry* frozen() noexcept { return frozen_.load(std::memory_order_acquire); }  // [F2] pairs with F1
+  static const FunctionRegistry* frozen() noexcept {
+    return frozen_.load(std::memory_order_acquire);  // [F2] pairs with F1
+  }
 
   [[nodiscard]] std::optional<FunctionId> locate(std::uintptr_t address) const noexcept;
   [[nodiscard]] std::optional<FunctionId> id_of(Invoker invoker) const noexcept;
@@ -45,14 +47,17 @@ constinit std::atomic<const FunctionRegistry*> FunctionRegistry::frozen_ = nullp
 void FunctionRegistry::add(InvokerEntry& entry) noexcept {
   entry.next_ = entries_.load(std::memory_order_relaxed);
   // A plain CAS loop: dlopen() in two threads may register at once.
-  while (!entries_.compare_exchange_weak(entry.next_, &entry, std::memory_order_release,  // [F3] the entry is whole; pairs with F4
+  while (!entries_.compare_exchange_weak(entry.next_, &entry,
+                                         std::memory_order_release,  // [F3] the entry is whole; pairs with F4
                                          std::memory_order_relaxed)) {
   }
 }
 
 void FunctionRegistry::freeze() {
   static std::once_flag once;
-  std::call_once(once, [] { frozen_.store(new FunctionRegistry, std::memory_order_release); });  // [F1] the tables are whole; pairs with F2
+  std::call_once(once, [] {
+    frozen_.store(new FunctionRegistry, std::memory_order_release);  // [F1] the tables are whole; pairs with F2
+  });
 }
 
 FunctionRegistry::FunctionRegistry() : modules_(loaded_modules()) {

@@ -104,7 +104,8 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
 
 absl::Status PoolClient::Impl::join(Deadline deadline) {
   look_after_supervisor();
-  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !supervisor_dead_) {  // [P13] pairs with P10
+  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen &&
+      !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
   while (!readable(supervisor_pidfd_, deadline.forever() ? -1 : 0)) {
@@ -123,7 +124,8 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
     }
   }
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
-  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken) return refusal();  // [P14] pairs with P10
+  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken)
+    return refusal();  // [P14] pairs with P10
   return absl::OkStatus();
 }
 
@@ -159,7 +161,8 @@ void PoolClient::Impl::supervisor_died() {
     const auto pid = static_cast<pid_t>(table_.worker(i).pid.load(std::memory_order_relaxed));
     const auto lane = layout::WorkerLane::from(table_.worker(i).lane.load(std::memory_order_relaxed));
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    while (pid != 0 && attachment_->holds_lane(lane.index, lane.generation) && std::chrono::steady_clock::now() < give_up) {
+    while (pid != 0 && attachment_->holds_lane(lane.index, lane.generation) &&
+           std::chrono::steady_clock::now() < give_up) {
       ::usleep(1000);
     }
   }
@@ -174,7 +177,8 @@ void PoolClient::Impl::supervisor_died() {
 
 std::string PoolClient::Impl::diagnosis() {
   const layout::PoolHeader& header = table_.header();
-  if (header.diagnosed.load(std::memory_order_acquire) != 1) return "its workers cannot be started";  // [P9] pairs with P1, P8
+  if (header.diagnosed.load(std::memory_order_acquire) != 1)
+    return "its workers cannot be started";  // [P9] pairs with P1, P8
   std::array<char, sizeof header.diagnosis> text{};
   std::memcpy(text.data(), header.diagnosis, text.size() - 1);
   return text.data();
@@ -182,14 +186,13 @@ std::string PoolClient::Impl::diagnosis() {
 
 absl::Status PoolClient::Impl::refusal() {
   if (!mine()) return refused("the pool belongs to the process that made it, not to a child that it forked");
-  switch (table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
-    case PoolPhase::kOpen:
-      return absl::OkStatus();
+  switch (
+      table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
+    case PoolPhase::kOpen: return absl::OkStatus();
     case PoolPhase::kBroken:
       if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed");
       return refused(absl::StrCat("the pool is broken: ", diagnosis()));
-    default:
-      return refused("the pool is closed");
+    default: return refused("the pool is closed");
   }
 }
 
@@ -213,8 +216,7 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) 
       error.kind = TaskError::Kind::kRefused;
       error.what = "the pool's supervisor was killed";
       return make_task_status(absl::StatusCode::kUnavailable, error);
-    case layout::Loss::kBroken:
-      return refused(absl::StrCat("the pool is broken: ", diagnosis()));
+    case layout::Loss::kBroken: return refused(absl::StrCat("the pool is broken: ", diagnosis()));
   }
   return absl::DataLossError("the task's record is corrupt");
 }
@@ -371,11 +373,13 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
   }
   constexpr std::size_t kMostName = sizeof(layout::PoolHeader::name) - 1;
   if (options.name.size() > kMostName) {
-    return absl::InvalidArgumentError(absl::StrCat("a name of ", options.name.size(), " characters: a pool's has at most ", kMostName));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a name of ", options.name.size(), " characters: a pool's has at most ", kMostName));
   }
   freeze();
   absl::StatusOr<Attachment::Pointer> attachment = absl::ResourceExhaustedError("");
-  // Where the address space or a file's size is limited (ulimit -v, -f), less of it is reserved for large arguments and results.
+  // Where the address space or a file's size is limited (ulimit -v, -f), less of it is reserved for large arguments and
+  // results.
   for (std::uint64_t scale = 1; scale <= 4096 && absl::IsResourceExhausted(attachment.status()); scale *= 16) {
     const SegmentPlan plan = TaskTable::plan(workers, options.max_pending, options.name, scale);
     attachment = Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(options.max_pending, scale)});
@@ -394,20 +398,22 @@ std::unique_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { r
 
 std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
   if (!submission.function) {
-    return std::make_unique<Ticket>(
-        refused("the task's function came from a library that was loaded after the pool was made: workers do not know it"));
+    return std::make_unique<Ticket>(refused(
+        "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
   absl::Status refusal;
   const std::optional<TaskRef> task = impl_->acquire(wait, refusal);
   if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
 
   NewTask draft(*impl_, *task);
-  if (absl::Status status = draft.write(submission.encode); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+  if (absl::Status status = draft.write(submission.encode); !status.ok())
+    return std::make_unique<Ticket>(std::move(status));
   if (absl::Status status = impl_->refusal(); !status.ok()) return std::make_unique<Ticket>(std::move(status));
   layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;
   slot.function_offset = submission.function->offset;
-  slot.retries = std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
+  slot.retries =
+      std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
   slot.retry_on = static_cast<std::uint32_t>(submission.options.retry_on);
   auto ticket = std::make_unique<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);

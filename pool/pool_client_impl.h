@@ -38,8 +38,9 @@ class PoolClient::Impl {
   bool wait(std::atomic<std::uint32_t>& word, Deadline deadline, Test&& test) {
     const auto progress = [&test] { return test() ? Progress::kDone : Progress::kBlocked; };
     thread_local Spinner spinner;
-    if (await(word, table_.attachment().wait_mode(), spinner, deadline, progress,
-              [] { return kLookAfterSupervisor; }, [this] { look_after_supervisor(); })) {
+    if (await(
+            word, table_.attachment().wait_mode(), spinner, deadline, progress, [] { return kLookAfterSupervisor; },
+            [this] { look_after_supervisor(); })) {
       return true;
     }
     return look_now_and_then() && test();  // who waits in short turns never sleeps for a slice

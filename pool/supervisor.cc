@@ -55,7 +55,8 @@ class Supervisor {
   // --- phases
 
   [[nodiscard]] PoolPhase phase() const {
-    return table_.header().phase.load(std::memory_order_seq_cst);  // [P6] before the states are read; pairs with P3, P10, P11
+    return table_.header().phase.load(
+        std::memory_order_seq_cst);  // [P6] before the states are read; pairs with P3, P10, P11
   }
   void set_phase(PoolPhase next) {
     table_.header().phase.store(next, std::memory_order_seq_cst);  // [P3] tasks are settled; pairs with P4, P5, P6
@@ -65,18 +66,14 @@ class Supervisor {
   // True when every process is gone and every task has ended.
   bool finished() {
     switch (phase()) {
-      case PoolPhase::kOpen:
-        return false;
+      case PoolPhase::kOpen: return false;
       case PoolPhase::kClosing:
         if (table_.unfinished()) return false;
         set_phase(PoolPhase::kStopped);
         return nobody_left();
-      case PoolPhase::kStopped:
-        return nobody_left();
-      case PoolPhase::kTerminating:
-        return given_up(layout::Loss::kTerminated);
-      case PoolPhase::kBroken:
-        return given_up(layout::Loss::kBroken);
+      case PoolPhase::kStopped: return nobody_left();
+      case PoolPhase::kTerminating: return given_up(layout::Loss::kTerminated);
+      case PoolPhase::kBroken: return given_up(layout::Loss::kBroken);
     }
     return true;
   }
@@ -101,7 +98,8 @@ class Supervisor {
     }
     PoolPhase current = phase();
     while (current == PoolPhase::kOpen || current == PoolPhase::kClosing) {
-      if (header.phase.compare_exchange_weak(current, PoolPhase::kBroken, std::memory_order_seq_cst)) break;  // [P10] pairs with P6
+      if (header.phase.compare_exchange_weak(current, PoolPhase::kBroken, std::memory_order_seq_cst))
+        break;  // [P10] pairs with P6
     }
   }
 
@@ -139,7 +137,8 @@ class Supervisor {
     record.started_ns.store(monotonic_ns(), std::memory_order_relaxed);
     const pid_t pid = ::fork();
     if (pid == 0) {
-      run_worker(table_, {.index = index, .control = start_.control, .supervisor = self_, .initializer = start_.initializer});
+      run_worker(table_,
+                 {.index = index, .control = start_.control, .supervisor = self_, .initializer = start_.initializer});
     }
     if (pid < 0) {
       record.state.store(Record::State::kNone, std::memory_order_relaxed);
@@ -185,8 +184,8 @@ class Supervisor {
     const bool left = phase() == PoolPhase::kStopped && end.signal == 0 && end.exit_code == kWorkerDone;
     if (!left) {
       table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
-      logger().info("worker {} of pool '{}' died: {} {}", end.pid, start_.name, end.signal != 0 ? "signal" : "exit code",
-                    end.signal != 0 ? end.signal : end.exit_code);
+      logger().info("worker {} of pool '{}' died: {} {}", end.pid, start_.name,
+                    end.signal != 0 ? "signal" : "exit code", end.signal != 0 ? end.signal : end.exit_code);
     }
     if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
     (void)table_.attachment().sweep();
@@ -194,7 +193,8 @@ class Supervisor {
 
     if (was_ready) early_deaths_ = early_kills_ = 0;
     if (!was_ready) ++(end.signal == SIGKILL ? early_kills_ : early_deaths_);
-    if (end.exit_code == kInitializerFailed && end.signal == 0 && !was_ready) return break_pool("a worker's initializer failed");
+    if (end.exit_code == kInitializerFailed && end.signal == 0 && !was_ready)
+      return break_pool("a worker's initializer failed");
     if (early_deaths_ >= kMostEarlyDeaths || early_kills_ >= kMostEarlyKills) return break_pool(died_early(end));
     record.restarts.fetch_add(1, std::memory_order_relaxed);
   }
@@ -206,8 +206,9 @@ class Supervisor {
   }
 
   [[nodiscard]] std::string died_early(const WorkerEnd& end) const {
-    return absl::StrCat(early_deaths_ + early_kills_, " workers in a row died before they were ready, the last ",
-                        end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
+    return absl::StrCat(
+        early_deaths_ + early_kills_, " workers in a row died before they were ready, the last ",
+        end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
   }
 
   void kill_workers() {

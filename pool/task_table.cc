@@ -91,7 +91,8 @@ absl::Status TaskTable::commit_more() noexcept {
   if (more == old) return absl::OkStatus();
   const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(slots_ + old) - attachment_->object());
   if (absl::Status status = attachment_->commit(offset, (more - old) * sizeof(TaskSlot)); !status.ok()) return status;
-  while (old < more && !header_->slots_committed.compare_exchange_weak(old, more, std::memory_order_release)) {  // [T3] memory before the count; pairs with T4
+  while (old < more && !header_->slots_committed.compare_exchange_weak(
+                           old, more, std::memory_order_release)) {  // [T3] memory before the count; pairs with T4
   }
   return absl::OkStatus();
 }
@@ -108,7 +109,8 @@ std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
                    .lane_generation = static_cast<std::uint8_t>(seat.generation),
                    .lane = static_cast<std::uint16_t>(seat.lane_index),
                    .phase = Phase::kAlloc};
-  if (!slot.state.compare_exchange_strong(word, mine.word(), std::memory_order_seq_cst)) return std::nullopt;  // [T5] before the pool's phase is read; pairs with T6
+  if (!slot.state.compare_exchange_strong(word, mine.word(), std::memory_order_seq_cst))
+    return std::nullopt;               // [T5] before the pool's phase is read; pairs with T6
   WARREN_CRASH_POINT(task_allocated);  // the application died: so does the pool
   slot.arguments_block = 0;
   slot.result_block.store(0, std::memory_order_relaxed);
@@ -147,7 +149,8 @@ void TaskTable::push_hint(TaskRef task, int wake) noexcept {
 void TaskTable::withdraw(TaskRef task) noexcept {
   TaskSlot& slot = slots_[task.slot];
   const std::uint64_t block = slot.arguments_block;
-  slot.state.store(freed({.generation = task.generation}).word(), std::memory_order_release);  // [T10] as T1; pairs with T2
+  slot.state.store(freed({.generation = task.generation}).word(),
+                   std::memory_order_release);  // [T10] as T1; pairs with T2
   if (block != 0) heap_.free(block, arguments_owner(task));
 }
 
@@ -162,7 +165,8 @@ bool TaskTable::abandon(TaskRef task) noexcept {
       return true;
     }
     state.abandoned = true;
-    if (slot.state.compare_exchange_weak(word, state.word(), std::memory_order_acq_rel)) return false;  // [T13] pairs with T12
+    if (slot.state.compare_exchange_weak(word, state.word(), std::memory_order_acq_rel))
+      return false;  // [T13] pairs with T12
   }
 }
 
@@ -173,7 +177,8 @@ void TaskTable::free(TaskRef task) noexcept {
   if (state.generation != task.generation || !state.ended()) return;
   const std::uint64_t arguments = slot.arguments_block;
   const std::uint64_t result = slot.result_block.load(std::memory_order_relaxed);
-  if (!slot.state.compare_exchange_strong(word, freed(state).word(), std::memory_order_acq_rel)) return;  // [T15] pairs with T5
+  if (!slot.state.compare_exchange_strong(word, freed(state).word(), std::memory_order_acq_rel))
+    return;                        // [T15] pairs with T5
   WARREN_CRASH_POINT(task_freed);  // its blocks name a generation that is over: reclaim() frees them
   free_blocks(task.slot, state, arguments, result);
 }
@@ -212,7 +217,8 @@ std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front) 
       return claim_by_scan(seat);
     }
     WARREN_CRASH_POINT(hint_taken);  // still pending: settle_dead_worker() gives another hint
-    const TaskRef task{.slot = static_cast<std::uint32_t>(hint[0]), .generation = static_cast<std::uint32_t>(hint[0] >> 32)};
+    const TaskRef task{.slot = static_cast<std::uint32_t>(hint[0]),
+                       .generation = static_cast<std::uint32_t>(hint[0] >> 32)};
     if (const std::optional<Claim> claimed = claim(task, seat)) return claimed;
   }
 }
@@ -258,8 +264,9 @@ std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used
   if (!block) return {};
   const std::uint64_t old = slot.result_block.load(std::memory_order_relaxed);
   std::memcpy(block->memory.data(), old == 0 ? slot.result : heap_.memory(old).data(), used);
-  slot.result_block.store(block->ref.word(), std::memory_order_release);  // [T19] it holds what was committed; pairs with T18
-  WARREN_CRASH_POINT(result_grown);  // the old block is nobody's: reclaim() frees it
+  slot.result_block.store(block->ref.word(),
+                          std::memory_order_release);  // [T19] it holds what was committed; pairs with T18
+  WARREN_CRASH_POINT(result_grown);                    // the old block is nobody's: reclaim() frees it
   if (old != 0) heap_.free(old, owner);
   return block->memory;
 }
@@ -281,7 +288,8 @@ bool TaskTable::end(const Claim& claim, Phase phase) noexcept {
     State next = state;
     next.phase = phase;
     if (abandoned) next = freed(state);
-    if (!slot.state.compare_exchange_weak(word, next.word(), std::memory_order_acq_rel)) continue;  // [T12] COMMIT: the result is whole; pairs with T2, T11, T13, T14
+    if (!slot.state.compare_exchange_weak(word, next.word(), std::memory_order_acq_rel))
+      continue;                      // [T12] COMMIT: the result is whole; pairs with T2, T11, T13, T14
     WARREN_CRASH_POINT(task_ended);  // the future's slice sees it
     if (abandoned) {
       free_blocks(claim.slot, state, arguments, result);
@@ -304,8 +312,10 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
     if (state.word() != claim.state.word()) return false;
     slot.result_block.store(0, std::memory_order_relaxed);
     slot.result_bytes.store(0, std::memory_order_relaxed);
-    const State pending{.generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
-    if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel)) continue;  // [T21] as T1; pairs with T7
+    const State pending{
+        .generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
+    if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel))
+      continue;  // [T21] as T1; pairs with T7
     if (result != 0) heap_.free(result, result_owner(claim.slot, claim.state));
     push_hint({.slot = claim.slot, .generation = state.generation}, 1);
     return true;
@@ -327,7 +337,9 @@ void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
-    if (state.phase != Phase::kRunning || state.lane != lane.index || state.lane_generation != static_cast<std::uint8_t>(lane.generation)) continue;
+    if (state.phase != Phase::kRunning || state.lane != lane.index ||
+        state.lane_generation != static_cast<std::uint8_t>(lane.generation))
+      continue;
     if (state.attempt <= slots_[index].retries) {
       (void)try_again({.slot = index, .state = state});
     } else {
@@ -366,7 +378,8 @@ void TaskTable::lose_all(layout::Loss loss) noexcept {
 bool TaskTable::unfinished() const noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
-    const Phase phase = State::from(slots_[index].state.load(std::memory_order_seq_cst)).phase;  // [T6] after the phase was set; pairs with T5
+    const Phase phase = State::from(slots_[index].state.load(std::memory_order_seq_cst))
+                            .phase;  // [T6] after the phase was set; pairs with T5
     if (phase == Phase::kAlloc || phase == Phase::kPending || phase == Phase::kRunning) return true;
   }
   return false;

@@ -45,7 +45,8 @@ class TaskTable {
   absl::Status commit_more() noexcept;
   [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
   [[nodiscard]] State state(std::uint32_t slot) const noexcept {
-    return State::from(slots_[slot].state.load(std::memory_order_acquire));  // [T2] what was written before the step; pairs with T1
+    return State::from(
+        slots_[slot].state.load(std::memory_order_acquire));  // [T2] what was written before the step; pairs with T1
   }
 
   // --- submitters
@@ -79,8 +80,8 @@ class TaskTable {
   bool try_again(const Claim& claim) noexcept;
 
   // --- the supervisor
-  // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one along),
-  // blocks that nobody uses are freed.
+  // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one
+  // along), blocks that nobody uses are freed.
   void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& end) noexcept;
   // Every task that has not ended is lost. No worker may be alive.
   void lose_all(layout::Loss loss) noexcept;

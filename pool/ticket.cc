@@ -69,16 +69,12 @@ absl::Status Ticket::read(absl::FunctionRef<void(Reader&)> decode) const {
   const layout::TaskState state = table.state(slot_);
   Reader reader(table.result(slot_));
   switch (state.phase) {
-    case Phase::kDone:
-      decode(reader);
-      return absl::OkStatus();
-    case Phase::kFailed:
-      return get_status(reader);
+    case Phase::kDone: decode(reader); return absl::OkStatus();
+    case Phase::kFailed: return get_status(reader);
     case Phase::kLost:
       if (chunk_) decode(reader);
       return client_->impl_->loss(slot_, state.attempt);
-    default:
-      return absl::InternalError("a result was asked for before its task ended");
+    default: return absl::InternalError("a result was asked for before its task ended");
   }
 }
 
@@ -88,9 +84,7 @@ void Ticket::settle_locked() const {
   const std::span<const std::byte> result = table.result(slot_);
   Settled settled;
   switch (state.phase) {
-    case Phase::kDone:
-      settled.bytes.assign(result.begin(), result.end());
-      break;
+    case Phase::kDone: settled.bytes.assign(result.begin(), result.end()); break;
     case Phase::kFailed: {
       Reader reader(result);
       settled.status = get_status(reader);

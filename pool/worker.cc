@@ -66,7 +66,8 @@ class SlotSink final : public ResultSink {
  private:
   // A task may fork, and its child come out of the function too. It is no second worker.
   void leave_if_forked() const noexcept {
-    if (process_epoch() != epoch_) [[unlikely]] ::_exit(kWorkerDone);
+    if (process_epoch() != epoch_) [[unlikely]]
+      ::_exit(kWorkerDone);
   }
   static std::span<std::byte> grow(void* context, std::size_t used, std::size_t needed) {
     const auto& sink = *static_cast<SlotSink*>(context);
@@ -107,7 +108,8 @@ class Worker {
   absl::Status initialise() {
     record_.lane.store(layout::WorkerLane{.index = seat_.lane_index, .generation = seat_.generation}.word(),
                        std::memory_order_relaxed);
-    if (seat_.lane == nullptr) return absl::ResourceExhaustedError("no lane for the worker: no memory, or no descriptor to read /proc by");
+    if (seat_.lane == nullptr)
+      return absl::ResourceExhaustedError("no lane for the worker: no memory, or no descriptor to read /proc by");
     if (!start_.initializer) return absl::OkStatus();
     try {
       start_.initializer();
@@ -120,17 +122,20 @@ class Worker {
   void diagnose(const absl::Status& status) {
     layout::PoolHeader& header = table_.header();
     std::uint32_t nobody = 0;
-    if (!header.diagnosed.compare_exchange_strong(nobody, 2, std::memory_order_acquire)) return;  // [P2] one writes; pairs with P1
+    if (!header.diagnosed.compare_exchange_strong(nobody, 2, std::memory_order_acquire))
+      return;  // [P2] one writes; pairs with P1
     const std::string text = "a worker's initializer failed: " + std::string(status.message());
     std::memcpy(header.diagnosis, text.data(), std::min(text.size(), sizeof header.diagnosis - 1));
     header.diagnosed.store(1, std::memory_order_release);  // [P1] the text is whole; pairs with P7, P9
   }
 
   [[nodiscard]] bool stopped() const {
-    return table_.header().phase.load(std::memory_order_acquire) == layout::PoolHeader::Phase::kStopped;  // [P4] pairs with P3
+    return table_.header().phase.load(std::memory_order_acquire) ==
+           layout::PoolHeader::Phase::kStopped;  // [P4] pairs with P3
   }
   [[nodiscard]] bool closing() const {
-    return table_.header().phase.load(std::memory_order_acquire) == layout::PoolHeader::Phase::kClosing;  // [P5] pairs with P3
+    return table_.header().phase.load(std::memory_order_acquire) ==
+           layout::PoolHeader::Phase::kClosing;  // [P5] pairs with P3
   }
 
   // nullopt: the pool has stopped. One idle worker of the pool spins, the others sleep at once.
@@ -149,16 +154,17 @@ class Worker {
     Attachment& attachment = table_.attachment();
     if (closing()) ring(start_.control);
     bool told = closing();
-    (void)sleep_until_done(table_.ready(), attachment.wait_mode(), Deadline::never(),
-                     [&] {
-                       const Progress progress = test();
-                       if (progress != Progress::kDone && closing() && !told) {
-                         told = true;
-                         ring(start_.control);
-                       }
-                       return progress;
-                     },
-                     [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
+    (void)sleep_until_done(
+        table_.ready(), attachment.wait_mode(), Deadline::never(),
+        [&] {
+          const Progress progress = test();
+          if (progress != Progress::kDone && closing() && !told) {
+            told = true;
+            ring(start_.control);
+          }
+          return progress;
+        },
+        [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
     return claim;
   }
 
@@ -177,7 +183,8 @@ class Worker {
     record_.state.store(Record::State::kBusy, std::memory_order_relaxed);
     SlotSink sink(table_, claim);
     {
-      const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot}, claim.state.attempt);
+      const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot},
+                                   claim.state.attempt);
       invoke(claim, sink);
     }
     sink.finish();
@@ -199,7 +206,8 @@ class Worker {
     if (invoker == nullptr) {
       TaskError error;
       error.kind = TaskError::Kind::kUndecodable;
-      error.what = "the worker does not know the task's function: it came from a library loaded after the pool was made";
+      error.what =
+          "the worker does not know the task's function: it came from a library loaded after the pool was made";
       return sink.fail(make_task_status(absl::StatusCode::kDataLoss, error));
     }
     Reader reader(table_.arguments(claim.slot));

@@ -12,7 +12,7 @@ inline constexpr int kInitializerFailed = 120;
 
 struct WorkerStart {
   std::uint32_t index = 0;
-  int control = -1;           // eventfd: the supervisor looks at the pool when it is written to
+  int control = -1;  // eventfd: the supervisor looks at the pool when it is written to
   pid_t supervisor = 0;
   const std::function<void()>& initializer;  // empty: none
 };

@@ -1,5 +1,5 @@
-// A first victim dies at every crash point of every operation of the substrate, a second one, its rescuer, at every point
-// of the rescue, and a third process finds everything in order.
+// A first victim dies at every crash point of every operation of the substrate, a second one, its rescuer, at every
+// point of the rescue, and a third process finds everything in order.
 #include <gtest/gtest.h>
 
 #include "crash/lane_trial.h"
@@ -33,14 +33,13 @@ constexpr QueueState kDeadFirst{.name = "dead_first", .lead = 2, .dead_first = t
 constexpr QueueState kConsumerAsleep{.name = "consumer_asleep", .asleep = QueueState::Asleep::kConsumer};
 
 void sweep_queue(const QueueState& state, const QueueOperation<Q>& operation) {
-  sweep(std::string(operation.name) + " " + state.name, [&] { return std::make_unique<QueueTrial<8>>(state, operation); });
+  sweep(std::string(operation.name) + " " + state.name,
+        [&] { return std::make_unique<QueueTrial<8>>(state, operation); });
 }
 
 TEST(QueueAtEveryPoint, PushKilled) {
-  const QueueOperation<Q> push{.name = "push_n",
-                               .pushes = 2,
-                               .run = [](Q& q, Items items, Out) { return q.push_n(items); },
-                               .cold = true};
+  const QueueOperation<Q> push{
+      .name = "push_n", .pushes = 2, .run = [](Q& q, Items items, Out) { return q.push_n(items); }, .cold = true};
   sweep_queue(kMiddle, push);
   sweep_queue(kConsumerAsleep, push);
 }
@@ -59,10 +58,8 @@ TEST(QueueAtEveryPoint, PopKilled) {
 }
 
 TEST(QueueAtEveryPoint, BatchPopKilled) {
-  const QueueOperation<Q> pop_n{.name = "pop_n",
-                                .pops = 3,
-                                .run = [](Q& q, Items, Out out) { return q.pop_n(out.first(3)); },
-                                .cold = true};
+  const QueueOperation<Q> pop_n{
+      .name = "pop_n", .pops = 3, .run = [](Q& q, Items, Out out) { return q.pop_n(out.first(3)); }, .cold = true};
   sweep_queue(kMiddle, pop_n);
   sweep_queue(kDeadFirst, pop_n);
 }
@@ -77,7 +74,8 @@ TEST(QueueAtEveryPoint, CloseKilled) {
 }
 
 void sweep_spsc(const SpscState& state, const SpscOperation<T>& operation) {
-  sweep(std::string(operation.name) + " " + state.name, [&] { return std::make_unique<SpscTrial<8>>(state, operation); });
+  sweep(std::string(operation.name) + " " + state.name,
+        [&] { return std::make_unique<SpscTrial<8>>(state, operation); });
 }
 
 constexpr SpscState kWrapped{.name = "wrapped", .lead = 3, .items = 1};
@@ -85,27 +83,25 @@ constexpr SpscState kMidCommit{.name = "died_mid_commit", .lead = 2, .items = 2,
 constexpr SpscState kAsleep{.name = "consumer_asleep", .asleep = SpscState::Asleep::kConsumer};
 
 TEST(SpscAtEveryPoint, PushKilled) {
-  const SpscOperation<T> push{.name = "push_n",
-                              .pushes = 2,
-                              .run = [](S& q, Items items, Out) { return q.push_n(items); },
-                              .cold = true};
+  const SpscOperation<T> push{
+      .name = "push_n", .pushes = 2, .run = [](S& q, Items items, Out) { return q.push_n(items); }, .cold = true};
   sweep_spsc(kWrapped, push);
   sweep_spsc(kMidCommit, push);
   sweep_spsc(kAsleep, push);
 }
 
 TEST(SpscAtEveryPoint, PopKilled) {
-  const SpscOperation<T> pop{.name = "pop_n",
-                             .pops = 2,
-                             .run = [](S& q, Items, Out out) { return q.pop_n(out.first(2)); },
-                             .cold = true};
+  const SpscOperation<T> pop{
+      .name = "pop_n", .pops = 2, .run = [](S& q, Items, Out out) { return q.pop_n(out.first(2)); }, .cold = true};
   sweep_spsc(kWrapped, pop);
   sweep_spsc(kMidCommit, pop);
 }
 
 TEST(SpscAtEveryPoint, CloseKilled) {
-  const SpscOperation<T> close{
-      .name = "close", .run = [](S& q, Items, Out) -> std::size_t { return q.close(), 0; }, .closes = true, .cold = true};
+  const SpscOperation<T> close{.name = "close",
+                               .run = [](S& q, Items, Out) -> std::size_t { return q.close(), 0; },
+                               .closes = true,
+                               .cold = true};
   sweep_spsc(kWrapped, close);
   sweep_spsc(kMidCommit, close);
 }

@@ -18,8 +18,9 @@ class LaneTrial : public Trial {
     const std::uint32_t begin = attachment().lanes_high();
     header().lanes_high.store(layout::kLanesPerPage);
     const detail::ProcessIdentity& self = detail::this_process();
-    const layout::LaneIdentity mine{
-        .pid = static_cast<std::uint32_t>(self.pid), .start_low = self.start_low(), .phase = layout::LaneIdentity::Phase::kLive};
+    const layout::LaneIdentity mine{.pid = static_cast<std::uint32_t>(self.pid),
+                                    .start_low = self.start_low(),
+                                    .phase = layout::LaneIdentity::Phase::kLive};
     for (std::uint32_t i = begin; i < layout::kLanesPerPage; ++i) {
       attachment().lane(i).identity.store(mine.word());
       forged_.push_back(i);
@@ -96,7 +97,8 @@ class GrowTrial : public Trial {
     if (!segment_.grow(40 * kSize).ok() || segment_.size() != 40 * kSize) complain("it does not grow any more");
     const auto bytes = segment_.bytes();
     if (!std::ranges::all_of(bytes.first(kSize), [](std::byte b) { return b == kMark; })) complain("old bytes changed");
-    if (std::ranges::any_of(bytes.subspan(kSize), [](std::byte b) { return b != std::byte{0}; })) complain("new bytes are not 0");
+    if (std::ranges::any_of(bytes.subspan(kSize), [](std::byte b) { return b != std::byte{0}; }))
+      complain("new bytes are not 0");
     fill(0, 40 * kSize);
     return verdict_;
   }
@@ -104,7 +106,9 @@ class GrowTrial : public Trial {
  private:
   static constexpr std::size_t kSize = 10'000;
   static constexpr std::byte kMark{0x5a};
-  void fill(std::size_t begin, std::size_t end) { std::ranges::fill(segment_.bytes().subspan(begin, end - begin), kMark); }
+  void fill(std::size_t begin, std::size_t end) {
+    std::ranges::fill(segment_.bytes().subspan(begin, end - begin), kMark);
+  }
   void complain(std::string text) { verdict_.faults.push_back({.kind = Fault::Kind::kOther, .text = std::move(text)}); }
 
   Segment segment_;

@@ -1,5 +1,5 @@
-// One operation on a name in /dev/shm, its victim, and what must be left of it: nothing but what somebody living holds, or
-// a stale name that the next one reclaims.
+// One operation on a name in /dev/shm, its victim, and what must be left of it: nothing but what somebody living holds,
+// or a stale name that the next one reclaims.
 #pragma once
 #include <sys/stat.h>
 #include <warren/ipc/segment.h>
@@ -65,7 +65,8 @@ class NameTrial : public Trial {
       if (!again.ok()) return complain("a new segment of that name: " + std::string(again.status().message()));
       verdict_.recovery = std::chrono::steady_clock::now() - begin;
       const auto bytes = again->bytes();
-      if (std::ranges::any_of(bytes, [](std::byte b) { return b != std::byte{0}; })) complain("a new segment with old bytes");
+      if (std::ranges::any_of(bytes, [](std::byte b) { return b != std::byte{0}; }))
+        complain("a new segment with old bytes");
       if (!Segment::open(name_).ok()) complain("the new segment cannot be opened");
     }
     if (inode() != 0) complain("the last one out left the name");
@@ -95,7 +96,8 @@ class NameTrial : public Trial {
   // Whatever the victim was about to do, who lives keeps name and memory, or is told by an unlink that succeeded.
   void check_held() {
     const auto bytes = std::as_const(*held_).bytes();
-    if (!std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0x5a}; })) complain("a holder's memory changed");
+    if (!std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0x5a}; }))
+      complain("a holder's memory changed");
     if (operation_.removes && inode() == 0) return;
     if (inode() != inode_) return (void)complain("the name of a living holder is gone");
     if (const auto opened = Segment::open(name_); !opened.ok()) complain("a living holder's segment cannot be opened");
@@ -114,7 +116,8 @@ constexpr NameState kStaleName{.name = "stale_name", .stale = true};
 constexpr NameState kHeldName{.name = "held_name", .held = true};
 
 constexpr NameOperation kCreateName{.name = "create", .run = [](const std::string& name, std::optional<Segment>& kept) {
-                                      if (auto made = Segment::create(name, kNamedBytes); made.ok()) kept = *std::move(made);
+                                      if (auto made = Segment::create(name, kNamedBytes); made.ok())
+                                        kept = *std::move(made);
                                     }};
 constexpr NameOperation kOpenName{.name = "open", .run = [](const std::string& name, std::optional<Segment>& kept) {
                                     if (auto opened = Segment::open(name); opened.ok()) kept = *std::move(opened);
@@ -127,10 +130,9 @@ constexpr NameOperation kOpenOrCreateName{.name = "open_or_create",
 constexpr NameOperation kComeAndGo{.name = "come_and_go", .run = [](const std::string& name, std::optional<Segment>&) {
                                      (void)Segment::open_or_create(name, kNamedBytes);
                                    }};
-constexpr NameOperation kUnlinkName{.name = "unlink",
-                                    .run = [](const std::string& name, std::optional<Segment>&) {
-                                      (void)Segment::unlink(name);
-                                    },
-                                    .removes = true};
+constexpr NameOperation kUnlinkName{
+    .name = "unlink",
+    .run = [](const std::string& name, std::optional<Segment>&) { (void)Segment::unlink(name); },
+    .removes = true};
 
 }  // namespace warren::test

@@ -17,7 +17,7 @@ struct NameCase {
   friend void PrintTo(const NameCase& c, std::ostream* out) { *out << c.name(); }
 };
 
-const NameCase kCases[] = {
+const std::vector<NameCase> kCases = {
     {kCreateName, kNoName, {"no name", "stale name"}},
     {kCreateName, kStaleName, {"no name", "stale name"}},
     {kCreateName, kHeldName, {"held name"}},
@@ -33,22 +33,25 @@ const NameCase kCases[] = {
     {kUnlinkName, kHeldName, {"no name", "held name"}},
 };
 
-class NameKilled : public testing::TestWithParam<NameCase> {
- protected:
-  static MakeTrial maker() {
-    return [] { return std::make_unique<NameTrial>(GetParam().state, GetParam().operation); };
-  }
-};
-INSTANTIATE_TEST_SUITE_P(, NameKilled, testing::ValuesIn(kCases), [](const auto& c) { return c.param.name(); });
+MakeTrial maker(const NameCase& c) {
+  return [&c] { return std::make_unique<NameTrial>(c.state, c.operation); };
+}
 
+class NameKilled : public SweepTest<NameCase> {};
 TEST_P(NameKilled, AroundEverySystemCallLeavesNothing) {
-  expect_survived(kill_around_every_system_call(GetParam().name(), maker()), GetParam().windows);
+  const NameCase& c = GetParam();
+  expect_survived(kill_around_every_system_call(c.name(), maker(c)), c.windows);
 }
+INSTANTIATE_TEST_SUITE_P(, NameKilled, testing::ValuesIn(kCases), kCaseName);
 
-TEST_P(NameKilled, AfterEveryInstructionLeavesNothing) {
-  if (!whole_product()) GTEST_SKIP() << "under tools/soak.sh";
-  expect_survived(kill_after_every_instruction(GetParam().name(), maker()), GetParam().windows);
+class NameStepped : public SweepTest<NameCase> {};
+TEST_P(NameStepped, AfterEveryInstructionLeavesNothing) {
+  const NameCase& c = GetParam();
+  expect_survived(kill_after_every_instruction(c.name(), maker(c)), c.windows);
 }
+INSTANTIATE_TEST_SUITE_P(, NameStepped, testing::ValuesIn(whole_product() ? kCases : std::vector<NameCase>()),
+                         kCaseName);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(NameStepped);
 
 }  // namespace
 }  // namespace warren::test

@@ -35,7 +35,8 @@ inline void expect_survived(PointTotal& total, const PointCoverage& coverage) {
   total.add(coverage);
   testing::Test::RecordProperty("kills", static_cast<int>(coverage.kills));
   testing::Test::RecordProperty("double_faults", static_cast<int>(coverage.double_faults));
-  std::cout << coverage.kills << " kills, " << coverage.double_faults << " double faults, " << coverage.missed << " missed\n";
+  std::cout << coverage.kills << " kills, " << coverage.double_faults << " double faults, " << coverage.missed
+            << " missed\n";
   EXPECT_TRUE(coverage.faults.empty()) << coverage.complaints();
   EXPECT_GT(coverage.kills, 0u);
 }

@@ -65,10 +65,12 @@ std::vector<QueueCase<N>> queue_cases() {
                   return q.push(items[0]);
                 }};
   const Op push_n{.name = "push_n", .pushes = 3, .run = [](Queue<T>& q, Items items, Out) { return q.push_n(items); }};
-  const Op try_pop{.name = "try_pop", .pops = 1, .run = [](Queue<T>& q, Items, Out out) { return give(q.try_pop(), out); }};
+  const Op try_pop{
+      .name = "try_pop", .pops = 1, .run = [](Queue<T>& q, Items, Out out) { return give(q.try_pop(), out); }};
   const Op pop{.name = "pop", .pops = 1, .run = [](Queue<T>& q, Items, Out out) { return give(q.pop(), out); }};
   const Op pop_n{.name = "pop_n", .pops = 3, .run = [](Queue<T>& q, Items, Out out) { return q.pop_n(out.first(3)); }};
-  const Op close{.name = "close", .closes = true, .run = [](Queue<T>& q, Items, Out) -> std::size_t { return q.close(), 0; }};
+  const Op close{
+      .name = "close", .closes = true, .run = [](Queue<T>& q, Items, Out) -> std::size_t { return q.close(), 0; }};
   Op first_push = try_push, first_pop = try_pop;
   first_push.name = "first_push";
   first_pop.name = "first_pop";
@@ -76,7 +78,8 @@ std::vector<QueueCase<N>> queue_cases() {
 
   std::vector<QueueCase<N>> cases;
   const auto add = [&](const Op& operation, const Windows& windows, std::initializer_list<QueueState> states) {
-    for (const QueueState& state : states) cases.push_back({.operation = operation, .state = state, .windows = windows});
+    for (const QueueState& state : states)
+      cases.push_back({.operation = operation, .state = state, .windows = windows});
   };
   add(try_push, kPushed, {kEmpty, kMiddle, kWrapped, kDeadFirst, kDeadAlone, kDeadLast, kConsumerAsleep});
   add(try_push, kRefused, {kFull, kWrappedFull, kFullOfDead});
@@ -101,9 +104,11 @@ enum class Dimension { kKilled, kKilledWide, kHeld, kHeldThenKilled };
 
 template <std::size_t N>
 std::vector<QueueCase<N>> chosen(Dimension dimension) {
-  static const std::set<std::string> wide{"try_push_wrapped", "try_push_dead_first", "try_pop_wrapped", "try_pop_dead_first", "push_n_wrapped", "pop_n_full"};
-  static const std::set<std::string> held{"try_push_empty", "try_push_wrapped_full", "try_push_dead_first", "push_n_wrapped", "try_pop_full",
-                                          "try_pop_dead_first", "close_middle"};
+  static const std::set<std::string> wide{"try_push_wrapped",   "try_push_dead_first", "try_pop_wrapped",
+                                          "try_pop_dead_first", "push_n_wrapped",      "pop_n_full"};
+  static const std::set<std::string> held{"try_push_empty", "try_push_wrapped_full", "try_push_dead_first",
+                                          "push_n_wrapped", "try_pop_full",          "try_pop_dead_first",
+                                          "close_middle"};
   static const std::set<std::string> both{"try_push_empty", "try_push_full", "try_push_dead_first", "try_pop_middle"};
   std::vector<QueueCase<N>> cases = queue_cases<N>();
   std::erase_if(cases, [&](const QueueCase<N>& c) {
@@ -127,36 +132,34 @@ MakeTrial maker(const QueueCase<N>& c) {
   return [&c] { return std::make_unique<QueueTrial<N>>(c.state, c.operation); };
 }
 
-const auto case_name = [](const auto& info) { return info.param.name(); };
-
-class QueueKilled8 : public testing::TestWithParam<QueueCase<1>> {};
+class QueueKilled8 : public SweepTest<QueueCase<1>> {};
 TEST_P(QueueKilled8, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(kill_after_every_instruction(c.name(), maker(c), options_for(c)), c.windows);
 }
-INSTANTIATE_TEST_SUITE_P(, QueueKilled8, testing::ValuesIn(chosen<1>(Dimension::kKilled)), case_name);
+INSTANTIATE_TEST_SUITE_P(, QueueKilled8, testing::ValuesIn(chosen<1>(Dimension::kKilled)), kCaseName);
 
-class QueueKilled64 : public testing::TestWithParam<QueueCase<8>> {};
+class QueueKilled64 : public SweepTest<QueueCase<8>> {};
 TEST_P(QueueKilled64, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(kill_after_every_instruction(c.name() + "_64", maker(c), options_for(c)), c.windows);
 }
-INSTANTIATE_TEST_SUITE_P(, QueueKilled64, testing::ValuesIn(chosen<8>(Dimension::kKilledWide)), case_name);
+INSTANTIATE_TEST_SUITE_P(, QueueKilled64, testing::ValuesIn(chosen<8>(Dimension::kKilledWide)), kCaseName);
 
 // Held, not dead: however slow it is, nobody may undo what it is doing.
-class QueueHeld8 : public testing::TestWithParam<QueueCase<1>> {};
+class QueueHeld8 : public SweepTest<QueueCase<1>> {};
 TEST_P(QueueHeld8, NothingOfItsOwnIsLost) {
   const auto& c = GetParam();
   expect_survived(pause_after_every_instruction(c.name() + "_held", maker(c), options_for(c)), {});
 }
-INSTANTIATE_TEST_SUITE_P(, QueueHeld8, testing::ValuesIn(chosen<1>(Dimension::kHeld)), case_name);
+INSTANTIATE_TEST_SUITE_P(, QueueHeld8, testing::ValuesIn(chosen<1>(Dimension::kHeld)), kCaseName);
 
-class QueueHeldThenKilled8 : public testing::TestWithParam<QueueCase<1>> {};
+class QueueHeldThenKilled8 : public SweepTest<QueueCase<1>> {};
 TEST_P(QueueHeldThenKilled8, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(pause_then_kill(c.name() + "_held_then_killed", maker(c)), {});
 }
-INSTANTIATE_TEST_SUITE_P(, QueueHeldThenKilled8, testing::ValuesIn(chosen<1>(Dimension::kHeldThenKilled)), case_name);
+INSTANTIATE_TEST_SUITE_P(, QueueHeldThenKilled8, testing::ValuesIn(chosen<1>(Dimension::kHeldThenKilled)), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(QueueHeldThenKilled8);
 
 }  // namespace

@@ -138,9 +138,7 @@ class QueueTrial : public SharedTrial<N> {
   bool pop_one() { return Base::pop_one(queue_, this->patience_); }
   bool pop_one(std::chrono::nanoseconds patience) { return Base::pop_one(queue_, patience); }
   detail::Attachment& attachment() const { return Reach::attachment(queue_); }
-  layout::MpmcRingHeader& header() const {
-    return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object());
-  }
+  layout::MpmcRingHeader& header() const { return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object()); }
   std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
   std::uint64_t head() const { return header().head.load(); }
   std::byte* slot(std::uint64_t position) const {
@@ -211,12 +209,14 @@ class QueueTrial : public SharedTrial<N> {
   void expect_exactly(const Account& account) {
     const bool done = this->outcome_->done;
     if (operation_.pushes != 0 && !done && account.maybe_popped != committed_) {
-      this->fault(account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
-                  std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
+      this->fault(
+          account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
+          std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
     }
     const std::size_t taken_along = operation_.pops != 0 && !done ? taken_ : 0;
     if (account.lost != taken_along) {
-      this->fault(Fault::Kind::kLost, std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
+      this->fault(Fault::Kind::kLost,
+                  std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
     }
   }
 

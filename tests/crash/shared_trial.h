@@ -48,7 +48,8 @@ inline std::size_t lanes_of_others(const detail::Attachment& attachment) {
   std::size_t count = 0;
   for (std::uint32_t i = 0; i < attachment.lanes_high(); ++i) {
     const auto identity = layout::LaneIdentity::from(attachment.lane(i).identity.load());
-    count += identity.phase != layout::LaneIdentity::Phase::kFree && identity.pid != static_cast<std::uint32_t>(::getpid());
+    count +=
+        identity.phase != layout::LaneIdentity::Phase::kFree && identity.pid != static_cast<std::uint32_t>(::getpid());
   }
   return count;
 }
@@ -81,9 +82,7 @@ class SharedTrial : public Trial {
   enum class Side { kPushes, kPops };
 
   History::Actor& log(Who who) { return history_.actor(who); }
-  void fault(Fault::Kind kind, std::string text) {
-    verdict_.faults.push_back({.kind = kind, .text = std::move(text)});
-  }
+  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
 
   // The victim's items are numbered before it starts, its results logged after it ended: neither is stepped.
   void victim_pushes(std::size_t count) {

@@ -1,5 +1,6 @@
-// Random kills: producers and consumers die at crash points with some chance, and of SIGKILL from outside at any moment,
-// are stopped for a while, and replaced. The histories of all of them must add up. For WARREN_SOAK_SECONDS, 5 ordinarily.
+// Random kills: producers and consumers die at crash points with some chance, and of SIGKILL from outside at any
+// moment, are stopped for a while, and replaced. The histories of all of them must add up. For WARREN_SOAK_SECONDS, 5
+// ordinarily.
 #include <gtest/gtest.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
@@ -30,7 +31,7 @@ std::chrono::duration<double> soak_time() {
 
 struct Totals {
   std::size_t rounds = 0, from_outside = 0, in_claim = 0, at_points = 0, stops = 0;
-  std::size_t pushed = 0, popped = 0, taken_along = 0, half_pushed = 0;
+  std::size_t pushed = 0, popped = 0, taken_along = 0, half_pushed = 0, lost = 0, doubled = 0, torn = 0;
   std::uint64_t buried = 0;
   std::vector<std::chrono::nanoseconds> recovery;
 };
@@ -43,7 +44,11 @@ template <class Q>
 class Round {
  public:
   Round(Q queue, std::size_t producers, std::size_t consumers, std::uint64_t seed, Totals& totals)
-      : queue_(std::move(queue)), random_(seed), totals_(totals), places_(producers + consumers), producers_(producers) {}
+      : queue_(std::move(queue)),
+        random_(seed),
+        totals_(totals),
+        places_(producers + consumers),
+        producers_(producers) {}
 
   void run(Clock::time_point end) {
     for (std::size_t i = 0; i < places_.size(); ++i) spawn(i);
@@ -158,7 +163,10 @@ class Round {
     ++totals_.rounds;
     totals_.pushed += account.pushed;
     totals_.popped += account.popped;
-    totals_.taken_along += account.lost;
+    totals_.taken_along += account.lost - account.unexplained;
+    totals_.lost += account.unexplained;
+    totals_.doubled += account.doubled;
+    totals_.torn += account.torn;
     totals_.half_pushed += account.maybe_popped;
     totals_.buried += buried_in(queue_);
   }
@@ -176,9 +184,10 @@ class Round {
 void print(const char* name, const Totals& t, std::chrono::duration<double> time) {
   std::cout << name << ": " << std::fixed << std::setprecision(1) << time.count() << " s, " << t.rounds << " rounds, "
             << t.from_outside + t.at_points << " kills: " << t.at_points << " at crash points, " << t.from_outside
-            << " from outside (" << t.in_claim << " of them with a claim announced), " << t.stops << " stops, " << t.buried
-            << " claims buried\n  " << t.pushed << " items pushed, " << t.half_pushed << " more by the dying, " << t.popped
-            << " popped, " << t.taken_along << " taken along by the dying; lost 0, doubled 0, torn 0 unless said otherwise\n"
+            << " from outside (" << t.in_claim << " of them with a claim announced), " << t.stops << " stops, "
+            << t.buried << " claims buried\n  " << t.pushed << " items pushed, " << t.half_pushed
+            << " more by the dying, " << t.popped << " popped, " << t.taken_along << " taken along by the dying; lost "
+            << t.lost << ", doubled " << t.doubled << ", torn " << t.torn << "\n"
             << "  from a kill to the next item: " << quantiles(t.recovery) << "\n";
 }
 
@@ -187,7 +196,8 @@ class DeathsAtPoints : public testing::Environment {
  public:
   void TearDown() override {
     for (const PointCount& count : crash_point_counts()) {
-      if (count.died != 0) std::cout << "  " << std::left << std::setw(24) << count.point << std::right << count.died << "\n";
+      if (count.died != 0)
+        std::cout << "  " << std::left << std::setw(24) << count.point << std::right << count.died << "\n";
     }
   }
 };
@@ -208,11 +218,13 @@ void soak(const char* name, const Make& make, std::size_t producers, std::size_t
 }
 
 TEST(Soak, QueueUnderRandomKills) {
-  soak("Queue, 3 producers, 3 consumers", [] { return *Queue<T>::create({.capacity = 16}); }, 3, 3);
+  soak(
+      "Queue, 3 producers, 3 consumers", [] { return *Queue<T>::create({.capacity = 16}); }, 3, 3);
 }
 
 TEST(Soak, SpscQueueUnderRandomKills) {
-  soak("SpscQueue", [] { return *SpscQueue<T>::create({.capacity = 16}); }, 1, 1);
+  soak(
+      "SpscQueue", [] { return *SpscQueue<T>::create({.capacity = 16}); }, 1, 1);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// A process is killed after every single instruction of every operation of SpscQueue<T>, in the library as it is released.
+// A process is killed after every single instruction of every operation of SpscQueue<T>, in the library as it is
+// released.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -58,7 +59,8 @@ std::vector<SpscCase<N>> spsc_cases() {
   const Op try_push{.name = "try_push", .pushes = 1, .run = [](Q& q, Items items, Out) -> std::size_t {
                       return q.try_push(items[0]);
                     }};
-  const Op push{.name = "push", .pushes = 1, .run = [](Q& q, Items items, Out) -> std::size_t { return q.push(items[0]); }};
+  const Op push{
+      .name = "push", .pushes = 1, .run = [](Q& q, Items items, Out) -> std::size_t { return q.push(items[0]); }};
   const Op push_n{.name = "push_n", .pushes = 3, .run = [](Q& q, Items items, Out) { return q.push_n(items); }};
   const Op commit{.name = "prepare_commit", .pushes = 2, .run = [](Q& q, Items items, Out) -> std::size_t {
                     const std::span<T> place = q.prepare(items.size());
@@ -106,9 +108,10 @@ enum class Dimension { kKilled, kKilledWide, kHeld, kHeldThenKilled };
 
 template <std::size_t N>
 std::vector<SpscCase<N>> chosen(Dimension dimension) {
-  static const std::set<std::string> wide{"try_push_wrapped", "try_push_died_mid_commit", "try_pop_wrapped", "push_n_wrapped_two", "pop_n_wrapped_two"};
-  static const std::set<std::string> held{"try_push_middle", "try_push_wrapped_full", "push_n_wrapped", "try_pop_full", "pop_n_wrapped_two",
-                                          "close_middle"};
+  static const std::set<std::string> wide{"try_push_wrapped", "try_push_died_mid_commit", "try_pop_wrapped",
+                                          "push_n_wrapped_two", "pop_n_wrapped_two"};
+  static const std::set<std::string> held{"try_push_middle", "try_push_wrapped_full", "push_n_wrapped",
+                                          "try_pop_full",    "pop_n_wrapped_two",     "close_middle"};
   static const std::set<std::string> both{"try_push_empty", "try_push_full", "try_pop_middle"};
   std::vector<SpscCase<N>> cases = spsc_cases<N>();
   std::erase_if(cases, [&](const SpscCase<N>& c) {
@@ -132,36 +135,34 @@ MakeTrial maker(const SpscCase<N>& c) {
   return [&c] { return std::make_unique<SpscTrial<N>>(c.state, c.operation); };
 }
 
-const auto case_name = [](const auto& info) { return info.param.name(); };
-
-class SpscKilled8 : public testing::TestWithParam<SpscCase<1>> {};
+class SpscKilled8 : public SweepTest<SpscCase<1>> {};
 TEST_P(SpscKilled8, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(kill_after_every_instruction(c.name(), maker(c), options_for(c)), c.windows);
 }
-INSTANTIATE_TEST_SUITE_P(, SpscKilled8, testing::ValuesIn(chosen<1>(Dimension::kKilled)), case_name);
+INSTANTIATE_TEST_SUITE_P(, SpscKilled8, testing::ValuesIn(chosen<1>(Dimension::kKilled)), kCaseName);
 
-class SpscKilled64 : public testing::TestWithParam<SpscCase<8>> {};
+class SpscKilled64 : public SweepTest<SpscCase<8>> {};
 TEST_P(SpscKilled64, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(kill_after_every_instruction(c.name() + "_64", maker(c), options_for(c)), c.windows);
 }
-INSTANTIATE_TEST_SUITE_P(, SpscKilled64, testing::ValuesIn(chosen<8>(Dimension::kKilledWide)), case_name);
+INSTANTIATE_TEST_SUITE_P(, SpscKilled64, testing::ValuesIn(chosen<8>(Dimension::kKilledWide)), kCaseName);
 
 // Held, not dead: however slow it is, nobody may undo what it is doing.
-class SpscHeld8 : public testing::TestWithParam<SpscCase<1>> {};
+class SpscHeld8 : public SweepTest<SpscCase<1>> {};
 TEST_P(SpscHeld8, NothingOfItsOwnIsLost) {
   const auto& c = GetParam();
   expect_survived(pause_after_every_instruction(c.name() + "_held", maker(c), options_for(c)), {});
 }
-INSTANTIATE_TEST_SUITE_P(, SpscHeld8, testing::ValuesIn(chosen<1>(Dimension::kHeld)), case_name);
+INSTANTIATE_TEST_SUITE_P(, SpscHeld8, testing::ValuesIn(chosen<1>(Dimension::kHeld)), kCaseName);
 
-class SpscHeldThenKilled8 : public testing::TestWithParam<SpscCase<1>> {};
+class SpscHeldThenKilled8 : public SweepTest<SpscCase<1>> {};
 TEST_P(SpscHeldThenKilled8, SurvivorsLoseNothing) {
   const auto& c = GetParam();
   expect_survived(pause_then_kill(c.name() + "_held_then_killed", maker(c)), {});
 }
-INSTANTIATE_TEST_SUITE_P(, SpscHeldThenKilled8, testing::ValuesIn(chosen<1>(Dimension::kHeldThenKilled)), case_name);
+INSTANTIATE_TEST_SUITE_P(, SpscHeldThenKilled8, testing::ValuesIn(chosen<1>(Dimension::kHeldThenKilled)), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SpscHeldThenKilled8);
 
 }  // namespace

@@ -72,8 +72,8 @@ class SpscTrial : public SharedTrial<N> {
   void interfere() override {
     loosen();
     const auto owner = layout::SideOwner::from((operation_.pushes != 0 ? header().producer : header().consumer).load());
-    const bool mine = owner.owned && owner.lane < attachment().lanes_high() &&
-                      attachment().holds_lane(owner.lane, owner.generation);
+    const bool mine =
+        owner.owned && owner.lane < attachment().lanes_high() && attachment().holds_lane(owner.lane, owner.generation);
     if (operation_.pushes != 0) {
       for (int i = 0; i < 2; ++i) (void)Base::pop_one(queue_, 0ms);
       if (mine && queue_.claim_producer().ok()) this->fault(Fault::Kind::kOther, "two own the producer's side");
@@ -124,9 +124,7 @@ class SpscTrial : public SharedTrial<N> {
 
  private:
   detail::Attachment& attachment() const { return Reach::attachment(queue_); }
-  layout::SpscRingHeader& header() const {
-    return *reinterpret_cast<layout::SpscRingHeader*>(attachment().object());
-  }
+  layout::SpscRingHeader& header() const { return *reinterpret_cast<layout::SpscRingHeader*>(attachment().object()); }
   std::uint64_t tail() const { return header().tail.load(); }
   std::uint64_t head() const { return header().head.load(); }
   bool push_one() { return Base::push_one(queue_, this->patience_); }
@@ -202,12 +200,14 @@ class SpscTrial : public SharedTrial<N> {
   void expect_exactly(const Account& account) {
     const bool done = this->outcome_->done;
     if (operation_.pushes != 0 && !done && account.maybe_popped != committed_) {
-      this->fault(account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
-                  std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
+      this->fault(
+          account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
+          std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
     }
     const std::size_t taken_along = operation_.pops != 0 && !done ? taken_ : 0;
     if (account.lost != taken_along) {
-      this->fault(Fault::Kind::kLost, std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
+      this->fault(Fault::Kind::kLost,
+                  std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
     }
   }
 

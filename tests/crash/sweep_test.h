@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/kill_sweep.h"
+#include "support/stepper.h"
 
 namespace warren::test {
 
@@ -34,6 +35,16 @@ class Total : public testing::Environment {
   std::size_t sweeps_ = 0;
 };
 [[maybe_unused]] inline Total& total = Total::instance();
+
+// A suite of sweeps, over cases that have a name().
+template <class Case>
+class SweepTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (!Stepped::supported()) GTEST_SKIP() << "single-stepping is not permitted here";
+  }
+};
+inline constexpr auto kCaseName = [](const auto& c) { return c.param.name(); };
 
 // No fault, and every window was hit: a sweep that never kills where it hurts shows nothing.
 inline void expect_survived(const Coverage& coverage, const std::vector<std::string>& windows) {

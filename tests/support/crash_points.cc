@@ -57,7 +57,8 @@ Plan plan;
 std::size_t index_of(std::string_view point) {
   const auto* const found = std::ranges::find(kNames, point, &Name::point);
   if (found != std::end(kNames)) return static_cast<std::size_t>(found - std::begin(kNames));
-  std::fprintf(stderr, "crash point %.*s is not in the list of the build\n", static_cast<int>(point.size()), point.data());
+  std::fprintf(stderr, "crash point %.*s is not in the list of the build\n", static_cast<int>(point.size()),
+               point.data());
   std::abort();
 }
 
@@ -132,7 +133,7 @@ namespace warren::detail {
 void crash_point(const char* name) noexcept {
   using namespace test;
   const std::size_t point = index_of(name);
-  board().passed[point].fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t passed = board().passed[point].fetch_add(1, std::memory_order_relaxed);
   switch (plan.mode.load(std::memory_order_relaxed)) {
     case Mode::kLive: return;
     case Mode::kNote: {
@@ -144,7 +145,7 @@ void crash_point(const char* name) noexcept {
       if (point == plan.point && plan.left.fetch_sub(1) == 1) die(point);
       return;
     case Mode::kDieNowAndThen:
-      if (next_random() % plan.one_in == 0) die(point);
+      if (next_random() % std::min<std::uint64_t>(plan.one_in, 8 + passed / 8) == 0) die(point);
       return;
   }
 }

@@ -1,5 +1,5 @@
-// What a process does at the crash points of the libraries: nothing, note them, or die. For programs that are linked with
-// warren_ipc_crash or warren_pool_crash.
+// What a process does at the crash points of the libraries: nothing, note them, or die. For programs that are linked
+// with warren_ipc_crash or warren_pool_crash.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,8 +22,9 @@ struct Passing {
 
 // From now on in this process, and in what it forks until those say otherwise. Each call counts passings anew.
 void live();
-void die_at(Passing passing);            // by SIGKILL
-void die_now_and_then(std::uint32_t one_in, std::uint64_t seed);  // at any point, with that chance
+void die_at(Passing passing);  // by SIGKILL
+// At any point, with that chance, and a larger one at points that few have passed: all are to have their dead.
+void die_now_and_then(std::uint32_t one_in, std::uint64_t seed);
 
 // Forks a child that does `before`, then `run`, and notes what `run` passes, in order. At most 4,096 of them.
 std::vector<Passing> passings_of(const std::function<void()>& before, const std::function<void()>& run);

@@ -111,7 +111,9 @@ Account History::account() const {
       if (pushed[i].popped[n] != 0 || pushed[i].outcomes[n] != Pushed::Outcome::kAccepted) continue;
       ++account.lost;
       if (account.lost > account.taken_along) {
-        complain(account, Fault::Kind::kLost, describe(std::uint64_t{i} << kActorShift | n) + " was pushed and never came out");
+        ++account.unexplained;
+        complain(account, Fault::Kind::kLost,
+                 describe(std::uint64_t{i} << kActorShift | n) + " was pushed and never came out");
       }
     }
   }
@@ -126,7 +128,10 @@ void History::read(const Actor& actor, std::vector<Pushed>& pushed, Account& acc
     const std::uint64_t value = actor.events_[e] & kValueMask;
     if (kind == Actor::Kind::kPopBegins) open = value;
     if (kind == Actor::Kind::kPopEnds) open = 0;
-    if (kind == Actor::Kind::kTorn) complain(account, Fault::Kind::kTorn, "an item that nobody pushed like that");
+    if (kind == Actor::Kind::kTorn) {
+      ++account.torn;
+      complain(account, Fault::Kind::kTorn, "an item that nobody pushed like that");
+    }
     if (kind != Actor::Kind::kPopped) continue;
     if (open != 0) --open;
     ++account.popped;
@@ -134,6 +139,7 @@ void History::read(const Actor& actor, std::vector<Pushed>& pushed, Account& acc
     const std::size_t from = actor_of(id);
     const std::uint64_t number = number_of(id);
     if (from >= count_ || number >= pushed[from].outcomes.size()) {
+      ++account.torn;
       complain(account, Fault::Kind::kTorn, describe(id) + " was never begun");
       continue;
     }
@@ -142,7 +148,10 @@ void History::read(const Actor& actor, std::vector<Pushed>& pushed, Account& acc
     if (outcome == Pushed::Outcome::kRefused) {
       complain(account, Fault::Kind::kOther, describe(id) + " was refused, and came out");
     }
-    if (pushed[from].popped[number]++ != 0) complain(account, Fault::Kind::kDoubled, describe(id) + " came out twice");
+    if (pushed[from].popped[number]++ != 0) {
+      ++account.doubled;
+      complain(account, Fault::Kind::kDoubled, describe(id) + " came out twice");
+    }
     if (number < last[from]) complain(account, Fault::Kind::kDisordered, describe(id) + " came out after a later one");
     last[from] = number + 1;
   }

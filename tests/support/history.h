@@ -1,8 +1,8 @@
 // History: what each process of a test began and what came back to it, in memory that outlives their deaths, and the
 // account of it: was everything that was committed delivered exactly once, whole and in order?
 #pragma once
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -56,13 +56,15 @@ struct Fault {
 [[nodiscard]] const char* kind_name(Fault::Kind kind) noexcept;
 
 struct Account {
-  std::size_t pushed = 0;      // pushes that returned true
-  std::size_t maybe = 0;       // begun, and their process died
+  std::size_t pushed = 0;        // pushes that returned true
+  std::size_t maybe = 0;         // begun, and their process died
   std::size_t maybe_popped = 0;  // of these, delivered
   std::size_t popped = 0;
-  std::size_t lost = 0;        // pushed and never popped
+  std::size_t lost = 0;         // pushed and never popped
   std::size_t taken_along = 0;  // what pops that never returned may have taken: the most that may be lost
-  std::vector<Fault> faults;
+  std::size_t unexplained = 0;  // lost, and nobody can have taken it along
+  std::size_t doubled = 0, torn = 0;
+  std::vector<Fault> faults;  // the first few
 };
 
 class History {

@@ -33,7 +33,8 @@ Path first_run(const MakeTrial& make, Coverage& coverage) {
   coverage.instructions = path.size();
   coverage.distinct = path.distinct();
   Verdict verdict = trial->survive(finished);
-  if (!finished) verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the first run ended early: " + victim->what()});
+  if (!finished)
+    verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the first run ended early: " + victim->what()});
   coverage.note(verdict, "not killed");
   return path;
 }
@@ -66,7 +67,8 @@ void kill_after(const MakeTrial& make, const Path& path, std::size_t count, Deat
   const std::string window = trial->window(victim->pid());
   ++coverage.windows[window];
   Verdict verdict = trial->survive(finished);
-  if (gone) verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
+  if (gone)
+    verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
   coverage.recovery.push_back(verdict.recovery);
   coverage.note(verdict, "killed after " + std::to_string(count) + " of " + std::to_string(path.size()) +
                              " instructions (" + window + (death == Death::kAsleep ? ", asleep)" : ")"));
@@ -87,7 +89,7 @@ Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& 
 }
 
 Coverage kill_around_every_system_call(const std::string& name, const MakeTrial& make) {
-  Coverage coverage{.name = name};
+  Coverage coverage{.name = name, .unit = "calls"};
   for (bool finished = false; !finished; ++coverage.instructions) {
     const std::unique_ptr<Trial> trial = make();
     const auto victim = start(*trial);
@@ -121,7 +123,8 @@ Coverage pause_after_every_instruction(const std::string& name, const MakeTrial&
     ++coverage.pauses;
     const bool finished = victim->run(wake) == Stepped::State::kFinished && victim->release();
     Verdict verdict = trial->survive(finished);
-    if (!finished) verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "it did not finish: " + victim->what()});
+    if (!finished)
+      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "it did not finish: " + victim->what()});
     coverage.note(verdict, "held after " + std::to_string(k) + " of " + std::to_string(path.size()) + " instructions");
   }
   return coverage;
@@ -152,7 +155,8 @@ Coverage pause_then_kill(const std::string& name, const MakeTrial& make, const S
       ++coverage.windows[window];
       const Verdict verdict = trial->survive(finished);
       coverage.recovery.push_back(verdict.recovery);
-      coverage.note(verdict, "held after " + std::to_string(i) + ", killed " + std::to_string(j) + " later (" + window + ")");
+      coverage.note(verdict,
+                    "held after " + std::to_string(i) + ", killed " + std::to_string(j) + " later (" + window + ")");
     }
   }
   return coverage;
@@ -169,6 +173,7 @@ void Coverage::note(const Verdict& verdict, const std::string& where) {
 }
 
 void Coverage::add(const Coverage& other) {
+  unit = other.unit;
   instructions += other.instructions;
   kills += other.kills;
   asleep += other.asleep;
@@ -183,14 +188,15 @@ void Coverage::add(const Coverage& other) {
 
 std::string Coverage::complaints() const {
   std::string text;
-  for (const auto& [kind, count] : faults) text += std::string(kind_name(kind)) + " " + std::to_string(count) + " times\n";
+  for (const auto& [kind, count] : faults)
+    text += std::string(kind_name(kind)) + " " + std::to_string(count) + " times\n";
   for (const std::string& fault : first_faults) text += "  " + fault + "\n";
   return text;
 }
 
 std::ostream& operator<<(std::ostream& out, const Coverage& coverage) {
-  out << std::left << std::setw(52) << coverage.name << std::right << std::setw(6) << coverage.instructions << " instr"
-      << std::setw(7) << coverage.kills << " kills";
+  out << std::left << std::setw(52) << coverage.name << std::right << std::setw(6) << coverage.instructions << " "
+      << coverage.unit << std::setw(7) << coverage.kills << " kills";
   if (coverage.asleep != 0) out << " (" << coverage.asleep << " asleep)";
   if (coverage.pauses != 0) out << std::setw(7) << coverage.pauses << " held";
   if (coverage.astray != 0) out << ", " << coverage.astray << " off the path";

@@ -1,5 +1,5 @@
-// The every-instruction harness: an operation is stepped in a child, the child is killed (or merely held) after k of its
-// instructions, for every k, and the survivors have to get along.
+// The every-instruction harness: an operation is stepped in a child, the child is killed (or merely held) after k of
+// its instructions, for every k, and the survivors have to get along.
 #pragma once
 #include <sys/types.h>
 
@@ -48,18 +48,19 @@ using MakeTrial = std::function<std::unique_ptr<Trial>()>;
 
 // Where the kills go.
 struct SweepOptions {
-  std::size_t stride = 1;      // every stride-th instruction, where an operation has too many for all,
+  std::size_t stride = 1;       // every stride-th instruction, where an operation has too many for all,
   std::size_t all_of_last = 0;  // but each one of the last so many
 };
 
 struct Coverage {
   std::string name;
-  std::size_t instructions = 0;  // of the operation, or system calls
+  const char* unit = "instr";
+  std::size_t instructions = 0;  // of the operation, or its system calls
   std::size_t distinct = 0;      // different ones
   std::size_t kills = 0;
-  std::size_t asleep = 0;     // of these, in a system call
-  std::size_t pauses = 0;     // stood still while others worked
-  std::size_t astray = 0;     // left the path of the first run
+  std::size_t asleep = 0;  // of these, in a system call
+  std::size_t pauses = 0;  // stood still while others worked
+  std::size_t astray = 0;  // left the path of the first run
   std::size_t buried = 0;
   std::map<std::string, std::size_t> windows = {};  // kills in each
   std::vector<std::chrono::nanoseconds> recovery = {};
@@ -81,7 +82,8 @@ Coverage kill_around_every_system_call(const std::string& name, const MakeTrial&
 
 // Holds the victim after every instruction while the others interfere(), and lets it finish: the living must lose
 // nothing, however slow they are.
-Coverage pause_after_every_instruction(const std::string& name, const MakeTrial& make, const SweepOptions& options = {});
+Coverage pause_after_every_instruction(const std::string& name, const MakeTrial& make,
+                                       const SweepOptions& options = {});
 
 // Both at once: holds after every i-th instruction, kills at every later one.
 Coverage pause_then_kill(const std::string& name, const MakeTrial& make, const SweepOptions& options = {});

@@ -95,7 +95,8 @@ class PointSweep {
   }
 
   static Verdict hung(const std::string& who) {
-    return {.faults = {{.kind = Fault::Kind::kHung, .text = who + " neither dies nor ends"}}, .recovery = {}, .buried = 0};
+    return {
+        .faults = {{.kind = Fault::Kind::kHung, .text = who + " neither dies nor ends"}}, .recovery = {}, .buried = 0};
   }
   std::string where(const Passing& first, const Passing* second) const {
     return name_ + ", first at " + first.text() + (second == nullptr ? "" : ", second at " + second->text());
@@ -108,7 +109,9 @@ class PointSweep {
 
 }  // namespace
 
-PointCoverage kill_at_every_point(const std::string& name, const MakeTrial& make) { return PointSweep(name, make).run(); }
+PointCoverage kill_at_every_point(const std::string& name, const MakeTrial& make) {
+  return PointSweep(name, make).run();
+}
 
 void PointCoverage::note(const Verdict& verdict, const std::string& where) {
   for (const Fault& fault : verdict.faults) {
@@ -135,14 +138,16 @@ void PointCoverage::add(const PointCoverage& other) {
 
 std::string PointCoverage::complaints() const {
   std::string text;
-  for (const auto& [kind, count] : faults) text += std::string(kind_name(kind)) + " " + std::to_string(count) + " times\n";
+  for (const auto& [kind, count] : faults)
+    text += std::string(kind_name(kind)) + " " + std::to_string(count) + " times\n";
   for (const std::string& fault : first_faults) text += "  " + fault + "\n";
   return text;
 }
 
 std::ostream& operator<<(std::ostream& out, const PointCoverage& coverage) {
   out << std::left << std::setw(24) << "crash point" << std::right << std::setw(8) << "kills" << std::setw(16)
-      << "double faults" << "\n";
+      << "double faults"
+      << "\n";
   for (const auto& [point, counts] : coverage.points) {
     out << std::left << std::setw(24) << point << std::right << std::setw(8) << counts.kills << std::setw(16)
         << counts.double_faults << "\n";

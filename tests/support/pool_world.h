@@ -81,7 +81,9 @@ inline std::vector<pid_t> children_of(pid_t pid) {
   return found;
 }
 
-inline pid_t supervisor_of(Pool& pool) { return pool.apply([] { return ::getppid(); }).value(); }
+inline pid_t supervisor_of(Pool& pool) {
+  return pool.apply([] { return ::getppid(); }).value();
+}
 
 // Of a pool in which every worker has started.
 inline std::vector<pid_t> workers_of(Pool& pool) {
@@ -107,7 +109,17 @@ inline bool all_gone(const std::vector<pid_t>& pids) {
   return depth == SIZE_MAX ? 0 : 1 + overflow_stack(depth + 1) + static_cast<std::size_t>(frame[depth % frame.size()]);
 }
 
-enum class Death { kKilled, kSegfault, kAbort, kExitZero, kQuickExit, kStackOverflow, kInThread, kUncaughtInThread, kThreadExit };
+enum class Death {
+  kKilled,
+  kSegfault,
+  kAbort,
+  kExitZero,
+  kQuickExit,
+  kStackOverflow,
+  kInThread,
+  kUncaughtInThread,
+  kThreadExit
+};
 
 inline void die(Death how) {
   switch (how) {

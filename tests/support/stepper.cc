@@ -19,8 +19,8 @@
 namespace warren::test {
 namespace {
 
-constexpr unsigned char kBreakpoint = 0xcc;  // int3
-constexpr int kSystemCallStop = 0x80;        // beside SIGTRAP
+constexpr unsigned char kBreakpoint = 0xcc;   // int3
+constexpr int kSystemCallStop = 0x80;         // beside SIGTRAP
 constexpr std::size_t kWorthABreakpoint = 8;  // instructions; below, stepping costs less
 
 // Both ends of the operation.
@@ -66,7 +66,11 @@ void Path::append(std::uintptr_t address) {
 
 #if defined(__x86_64__)
 
-bool Stepped::supported() { return true; }
+bool Stepped::supported() {
+  static const bool permitted =
+      Child([] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1; }).join().well();
+  return permitted;
+}
 
 Stepped::Stepped(const std::function<void()>& warm, const std::function<void()>& operation) : pid_(::fork()) {
   if (pid_ < 0) fail("fork");
@@ -81,6 +85,12 @@ Stepped::Stepped(const std::function<void()>& warm, const std::function<void()>&
   reaped_ = false;
   if (await_stop(/*may_sleep=*/false) != State::kReady) return;
   ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
+}
+
+Stepped::Stepped(pid_t sleeper) : pid_(sleeper), reaped_(false), mine_(false) {
+  if (::ptrace(PTRACE_SEIZE, pid_, nullptr, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0) fail("PTRACE_SEIZE");
+  if (::ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr) != 0) fail("PTRACE_INTERRUPT");
+  (void)await_stop(/*may_sleep=*/false);
 }
 
 Stepped::~Stepped() {
@@ -106,7 +116,16 @@ void Stepped::kill_zombie() {
 
 bool Stepped::release() {
   if (state_ == State::kFinished) (void)::ptrace(PTRACE_POKEUSER, pid_, kAddressRegister, address_ + 1);  // the marker
+  if (!mine_ && state_ == State::kAsleep) {  // only who stands can be let go
+    if (::ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr) != 0) return false;
+    (void)await_stop(/*may_sleep=*/false);
+  }
   if (::ptrace(PTRACE_DETACH, pid_, nullptr, nullptr) != 0) return false;
+  if (!mine_) {
+    reaped_ = true;
+    state_ = State::kGone;
+    return true;
+  }
   int status = 0;
   while (::waitpid(pid_, &status, __WALL) < 0 && errno == EINTR) {
   }
@@ -173,6 +192,11 @@ std::optional<int> Stepped::next_stop(bool may_sleep) const {
 Stepped::State Stepped::await_stop(bool may_sleep) {
   const std::optional<int> status = next_stop(may_sleep);
   return status ? stopped(*status) : state_ = State::kAsleep;
+}
+
+Stepped::State Stepped::resume_call() {
+  if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) fail("PTRACE_SINGLESTEP");
+  return await_stop(/*may_sleep=*/true);
 }
 
 Stepped::State Stepped::await_call() { return await_stop(/*may_sleep=*/false); }
@@ -259,12 +283,14 @@ Stepped::State Stepped::advance(const Path& path, std::size_t count, const std::
 
 bool Stepped::supported() { return false; }
 Stepped::Stepped(const std::function<void()>&, const std::function<void()>&) { fail("single-stepping"); }
+Stepped::Stepped(pid_t) { fail("single-stepping"); }
 Stepped::~Stepped() = default;
 void Stepped::kill() {}
 void Stepped::kill_zombie() {}
 bool Stepped::release() { return false; }
 Stepped::State Stepped::step() { return state_; }
 Stepped::State Stepped::next_call() { return state_; }
+Stepped::State Stepped::resume_call() { return state_; }
 Stepped::State Stepped::await_call() { return state_; }
 Stepped::State Stepped::run_to(std::uintptr_t, const std::function<void()>&) { return state_; }
 Stepped::State Stepped::run(const std::function<void()>&) { return state_; }

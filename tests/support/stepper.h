@@ -40,6 +40,8 @@ class Stepped {
 
   // In the child `warm` runs at full speed, then it stands before the first instruction of `operation`.
   Stepped(const std::function<void()>& warm, const std::function<void()>& operation);
+  // Takes hold of a process that another one forked and that sleeps in a system call: kReady, once that goes on.
+  explicit Stepped(pid_t sleeper);
   ~Stepped();  // kills what still lives
   Stepped(const Stepped&) = delete;
   Stepped& operator=(const Stepped&) = delete;
@@ -49,23 +51,24 @@ class Stepped {
   [[nodiscard]] std::uintptr_t address() const noexcept { return address_; }  // of the next instruction
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
 
-  State step();  // one instruction; a system call is one
+  State step();        // one instruction; a system call is one
   State await_call();  // from kAsleep: waits until the system call is over
+  State resume_call();  // of a sleeper: the system call that it was found in, which may sleep again
   State next_call();   // runs until it has returned from its next system call
   // Runs at full speed until `address` is next; asleep() is called whenever it sleeps.
   State run_to(std::uintptr_t address, const std::function<void()>& asleep);
   // Runs at full speed to the end of the operation, likewise.
   State run(const std::function<void()>& asleep);
-  // Runs the first `count` instructions of `path`, at full speed where it can. Where the child leaves the path it ends up
-  // elsewhere, or finishes.
+  // Runs the first `count` instructions of `path`, at full speed where it can. Where the child leaves the path it ends
+  // up elsewhere, or finishes.
   State advance(const Path& path, std::size_t count, const std::function<void()>& asleep);
 
   void kill();         // SIGKILL, and reaps
   void kill_zombie();  // SIGKILL; stays a zombie until it is destroyed
-  // Lets it go on without a tracer and exit; true: it did so with 0.
+  // Lets it go on without a tracer and exit; true: it did so with 0. One of another's children: it goes on.
   bool release();
 
-  static bool supported();  // false where there is no single-stepping
+  static bool supported();  // false where there is no single-stepping, or it is not permitted
 
  private:
   enum class Kind : std::uint8_t { kPlain, kSystemCall, kEnd };
@@ -81,6 +84,7 @@ class Stepped {
   std::uintptr_t address_ = 0;
   std::string what_;
   bool reaped_ = true;
+  bool mine_ = true;  // forked here
 };
 
 // Keeps this process, and the children it forks from now on, on one processor, and gives back what was allowed before:

@@ -25,8 +25,7 @@ void make(const std::string& prefix) {
   auto queue = warren::Queue<std::int64_t>::create(prefix + "-queue", {.capacity = 10}).value();
   for (const std::int64_t item : {1, 2, 3}) queue.push(item);
   auto spsc = warren::SpscQueue<std::int32_t>::create(prefix + "-spsc", {.capacity = 8}).value();
-  auto producer = spsc.producer().value();
-  for (const std::int32_t item : {1, 2}) (void)producer.try_push(item);
+  for (const std::int32_t item : {1, 2}) spsc.push(item);
   const auto raw = warren::Segment::create(prefix + "-raw", 10'000).value();
   const auto kept =
       warren::Segment::create(prefix + "-kept", 100, {.lifetime = warren::Lifetime::kUntilUnlinked}).value();

@@ -1,10 +1,9 @@
 """What the tests of the programs share: running them, finding and signalling the processes of their pools.
 
-Each test file is run as `python3 FILE DIRECTORY_OF_THE_PROGRAMS [unittest options]`.
+Each test file is run as `python3 FILE DIRECTORIES_OF_PROGRAMS [unittest options]`, separated by colons.
 """
 
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -15,11 +14,13 @@ import time
 import unittest
 
 WATCHDOG = 60  # seconds that anything may take which should take none
-PROGRAMS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
+PROGRAMS = sys.argv[1] if len(sys.argv) > 1 else ""
 
 
 def program(name):
-    return str(PROGRAMS / name)
+    found = shutil.which(name, path=PROGRAMS)
+    assert found, f"no {name} in {PROGRAMS}"
+    return found
 
 
 def main():

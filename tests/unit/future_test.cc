@@ -122,7 +122,9 @@ TEST_F(FutureTest, ManyThreadsGetOne) {
 // --- dropped ---------------------------------------------------------------------------------------------------------
 
 TEST_F(FutureTest, DroppedTheTaskStillRuns) {
-  { const Future<void> dropped = pool.submit([] { ++marks->count; }); }
+  {
+    const Future<void> dropped = pool.submit([] { ++marks->count; });
+  }
   pool.submit([] { ++marks->count; });
   ASSERT_TRUE(marks->await_count(2));
 }
@@ -130,7 +132,9 @@ TEST_F(FutureTest, DroppedTheTaskStillRuns) {
 TEST_F(FutureTest, DroppedWhileItRunsTheSlotComesBack) {
   Pool small = make_pool(1, 1);
   for (std::uint32_t i = 1; i <= 20; ++i) {
-    { const Future<std::string> dropped = small.submit([] { return ++marks->count, std::string(5000, 'x'); }); }
+    {
+      const Future<std::string> dropped = small.submit([] { return ++marks->count, std::string(5000, 'x'); });
+    }
     ASSERT_TRUE(marks->await_count(i));
   }
   EXPECT_EQ(small.apply([] { return 1; }).value(), 1);
@@ -150,7 +154,8 @@ TEST_F(FutureTest, ForgottenTasksTakeBoundedMemory) {
 
 TEST_F(FutureTest, ForgottenLargeResultsTakeBoundedMemory) {
   Pool small = make_pool(2, 8);
-  for (int i = 0; i < 300; ++i) small.submit([](std::string s) { return ++marks->count, s + s; }, std::string(2 << 20, 'x'));
+  for (int i = 0; i < 300; ++i)
+    small.submit([](std::string s) { return ++marks->count, s + s; }, std::string(2 << 20, 'x'));
   ASSERT_TRUE(marks->await_count(300));
   EXPECT_EQ(small.apply([] { return 1; }).value(), 1);
 }

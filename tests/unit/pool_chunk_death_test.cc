@@ -17,8 +17,8 @@ constexpr int kItems = 60;
 
 // What became of each item, in the order in which they were told.
 struct Told {
-  std::vector<int> values;                // of those that succeeded
-  std::vector<TaskError> errors;          // of those that did not
+  std::vector<int> values;        // of those that succeeded
+  std::vector<TaskError> errors;  // of those that did not
 };
 
 template <class F>
@@ -43,13 +43,16 @@ std::uint32_t runs_of(int item) { return marks->ran[static_cast<std::size_t>(ite
 
 class ChunkDeath : public WithMarks, public testing::WithParamInterface<std::tuple<std::size_t, bool>> {
  protected:
-  MapOptions options(const TaskOptions& task = {}) const { return {.chunksize = std::get<0>(GetParam()), .task = task}; }
+  MapOptions options(const TaskOptions& task = {}) const {
+    return {.chunksize = std::get<0>(GetParam()), .task = task};
+  }
   bool ordered() const { return std::get<1>(GetParam()); }
   Pool pool = make_pool(2);
 };
 INSTANTIATE_TEST_SUITE_P(, ChunkDeath, testing::Combine(testing::Values(1, 2, 7, 20, 60), testing::Bool()),
                          [](const auto& each) {
-                           return "of_" + std::to_string(std::get<0>(each.param)) + (std::get<1>(each.param) ? "" : "_unordered");
+                           return "of_" + std::to_string(std::get<0>(each.param)) +
+                                  (std::get<1>(each.param) ? "" : "_unordered");
                          });
 
 TEST_P(ChunkDeath, FailsOnlyTheItemThatRanAndRunsEveryItemOnce) {
@@ -70,7 +73,8 @@ TEST_P(ChunkDeath, FailsOnlyTheItemThatRanAndRunsEveryItemOnce) {
     EXPECT_EQ(error.attempt, 1u);
     died.insert(error.worker);
   }
-  for (const int i : {0, 13, 14, 37, kItems - 1}) EXPECT_TRUE(died.contains(marks->pids[static_cast<std::size_t>(i)])) << i;
+  for (const int i : {0, 13, 14, 37, kItems - 1})
+    EXPECT_TRUE(died.contains(marks->pids[static_cast<std::size_t>(i)])) << i;
   for (int i = 0; i < kItems; ++i) EXPECT_EQ(runs_of(i), 1u) << i;
   if (ordered()) {
     EXPECT_TRUE(std::ranges::is_sorted(told.values));
@@ -131,18 +135,22 @@ class ChunkDeaths : public WithMarks {
 };
 
 TEST_F(ChunkDeaths, EveryItemOfAChunk) {
-  const Told told = run(pool, {.chunksize = 10}, true, [](int i) { return began(i), die(Death::kKilled), i; }, 30);
+  const Told told = run(
+      pool, {.chunksize = 10}, true, [](int i) { return began(i), die(Death::kKilled), i; }, 30);
   EXPECT_EQ(told.errors.size(), 30u);
   for (int i = 0; i < 30; ++i) EXPECT_EQ(runs_of(i), 1u) << i;
 }
 
 TEST_F(ChunkDeaths, MapTellsTheFirstAfterAllHaveRun) {
-  const auto result = pool.map({.chunksize = 10}, [](int i) {
-    began(i);
-    if (i == 25) die(Death::kKilled);
-    if (i == 27) throw std::runtime_error("after it");
-    return i;
-  }, std::views::iota(0, kItems));
+  const auto result = pool.map(
+      {.chunksize = 10},
+      [](int i) {
+        began(i);
+        if (i == 25) die(Death::kKilled);
+        if (i == 27) throw std::runtime_error("after it");
+        return i;
+      },
+      std::views::iota(0, kItems));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(task_error(result.status()).value().kind, TaskError::Kind::kDied);
   for (int i = 0; i < kItems; ++i) EXPECT_EQ(runs_of(i), 1u) << i;
@@ -156,7 +164,8 @@ TEST_F(ChunkDeaths, MapGivesAllWhenRetriesHelped) {
   const auto results = pool.map({.chunksize = 8, .task = {.retries = 1}}, dies_once,
                                 std::vector<std::string>(kItems, std::string(2000, 'x')), std::views::iota(0, kItems));
   ASSERT_TRUE(results.ok()) << results.status();
-  for (int i = 0; i < kItems; ++i) EXPECT_EQ(results->at(static_cast<std::size_t>(i)), std::string(2000, 'x') + std::to_string(i));
+  for (int i = 0; i < kItems; ++i)
+    EXPECT_EQ(results->at(static_cast<std::size_t>(i)), std::string(2000, 'x') + std::to_string(i));
 }
 
 TEST_F(ChunkDeaths, VoidAndStarmap) {
@@ -237,7 +246,8 @@ TEST_F(ChunkDeaths, OfManyMapsAtOnceInASmallTable) {
         if (began(i) == 1 && i % 4 == 1) die(Death::kKilled);
         return i;
       };
-      const auto results = small.map({.chunksize = 4, .task = {.retries = 1}}, dies_once, std::views::iota(20 * t, 20 * t + 20));
+      const auto results =
+          small.map({.chunksize = 4, .task = {.retries = 1}}, dies_once, std::views::iota(20 * t, 20 * t + 20));
       whole += results.ok() && results->size() == 20;
       ++ended;
     });

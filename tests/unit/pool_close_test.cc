@@ -54,7 +54,10 @@ TEST_F(PoolClose, WhatWasAcceptedIsFinishedThoughWorkersDie) {
 }
 
 TEST_F(PoolClose, TheDestructorFinishesWhatWasAccepted) {
-  { Pool pool = make_pool(1); for (int i = 0; i < 500; ++i) pool.submit([] { ++marks->count; }); }
+  {
+    Pool pool = make_pool(1);
+    for (int i = 0; i < 500; ++i) pool.submit([] { ++marks->count; });
+  }
   EXPECT_EQ(marks->count, 500u);
 }
 
@@ -83,7 +86,11 @@ TEST_F(PoolClose, TerminatedWhileAnotherThreadGets) {
     const absl::Status status = pool.submit([] { marks->pass(0); }).get();
     EXPECT_TRUE(absl::IsCancelled(status) || absl::IsFailedPrecondition(status)) << status;
   });
-  std::thread maps([&] { EXPECT_FALSE(pool.map({.chunksize = 1}, [](int) { marks->pass(0); }, std::views::iota(0, 10)).ok()); });
+  std::thread maps([&] {
+    EXPECT_FALSE(pool.map(
+                         {.chunksize = 1}, [](int) { marks->pass(0); }, std::views::iota(0, 10))
+                     .ok());
+  });
   std::this_thread::sleep_for(20ms);
   pool.terminate();
   gets.join();
@@ -133,7 +140,11 @@ const Order kOrders[] = {
     {"terminate_close_join", [](Pool& p) { p.terminate(), p.close(), expect_joined(p); }},
     {"close_join_terminate_join", [](Pool& p) { p.close(), expect_joined(p), p.terminate(), expect_joined(p); }},
     {"join_close_join", [](Pool& p) { (void)p.join(), p.close(), expect_joined(p); }},
-    {"moved_and_closed", [](Pool& p) { Pool q = std::move(p); q.close(), expect_joined(q); }},
+    {"moved_and_closed",
+     [](Pool& p) {
+       Pool q = std::move(p);
+       q.close(), expect_joined(q);
+     }},
     {"in_threads",
      [](Pool& p) {
        std::vector<std::thread> threads;
@@ -153,7 +164,8 @@ TEST_P(EndOrder, OfABusyPool) {
   Pool pool = make_pool(2);
   std::vector<Future<std::string>> futures;
   for (int i = 0; i < 200; ++i) {
-    futures.push_back(pool.submit([](std::size_t n) { return ++marks->count, std::string(n, 'x'); }, static_cast<std::size_t>(i)));
+    futures.push_back(
+        pool.submit([](std::size_t n) { return ++marks->count, std::string(n, 'x'); }, static_cast<std::size_t>(i)));
   }
   GetParam().steps(pool);
   for (std::size_t i = 0; i < futures.size(); ++i) {

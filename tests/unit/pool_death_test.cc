@@ -50,14 +50,10 @@ TEST_P(WorkerDies, AndItsTaskAloneFails) {
 }
 
 const WayToDie kWays[] = {
-    {"killed", Death::kKilled, SIGKILL, 0},
-    {"segfault", Death::kSegfault, SIGSEGV, 0},
-    {"abort", Death::kAbort, SIGABRT, 0},
-    {"exit_0", Death::kExitZero, 0, 0},
-    {"quick_exit_3", Death::kQuickExit, 0, 3},
-    {"stack_overflow", Death::kStackOverflow, SIGSEGV, 0},
-    {"in_a_thread", Death::kInThread, SIGKILL, 0},
-    {"uncaught_in_a_thread", Death::kUncaughtInThread, SIGABRT, 0},
+    {"killed", Death::kKilled, SIGKILL, 0},        {"segfault", Death::kSegfault, SIGSEGV, 0},
+    {"abort", Death::kAbort, SIGABRT, 0},          {"exit_0", Death::kExitZero, 0, 0},
+    {"quick_exit_3", Death::kQuickExit, 0, 3},     {"stack_overflow", Death::kStackOverflow, SIGSEGV, 0},
+    {"in_a_thread", Death::kInThread, SIGKILL, 0}, {"uncaught_in_a_thread", Death::kUncaughtInThread, SIGABRT, 0},
 };
 INSTANTIATE_TEST_SUITE_P(, WorkerDies, testing::ValuesIn(kWays), [](const auto& way) { return way.param.name; });
 
@@ -90,7 +86,11 @@ TEST_F(PoolDeath, OfIdleWorkersLosesNothing) {
   Pool pool = make_pool(3);
   for (int round = 0; round < 5; ++round) {
     for (const pid_t worker : workers_of(pool)) ::kill(worker, SIGKILL);
-    EXPECT_EQ(pool.map({.chunksize = 1}, [](int x) { return 2 * x; }, std::views::iota(0, 50)).value().size(), 50u);
+    EXPECT_EQ(pool.map(
+                      {.chunksize = 1}, [](int x) { return 2 * x; }, std::views::iota(0, 50))
+                  .value()
+                  .size(),
+              50u);
   }
 }
 

@@ -45,7 +45,9 @@ TEST_F(PoolMap, AChunksizeOfZeroIsAnInvalidArgument) {
 }
 
 TEST_F(PoolMap, TheItemsOfAChunkRunInOneWorker) {
-  const auto pids = pool.map({.chunksize = 10}, [](int) { return ::getpid(); }, std::views::iota(0, 100)).value();
+  const auto pids = pool.map(
+                            {.chunksize = 10}, [](int) { return ::getpid(); }, std::views::iota(0, 100))
+                        .value();
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(pids[i], pids[i / 10 * 10]);
 }
 
@@ -100,7 +102,8 @@ TEST_F(PoolMap, AnEmptyRangeGivesNothing) {
 // A range that can be read once and does not know its size.
 TEST_F(PoolMap, ReadsInputRangesOnce) {
   std::istringstream numbers("1 2 3 4 5 6 7 8 9");
-  EXPECT_THAT(pool.map(twice, std::ranges::istream_view<int>(numbers)).value(), ElementsAre(2, 4, 6, 8, 10, 12, 14, 16, 18));
+  EXPECT_THAT(pool.map(twice, std::ranges::istream_view<int>(numbers)).value(),
+              ElementsAre(2, 4, 6, 8, 10, 12, 14, 16, 18));
   std::istringstream more("1 2 3");
   EXPECT_THAT(pool.map({.chunksize = 2}, twice, std::ranges::istream_view<int>(more)).value(), ElementsAre(2, 4, 6));
 }
@@ -140,8 +143,10 @@ TEST_F(PoolMap, VoidGivesAStatus) {
 }
 
 TEST_F(PoolMap, LargeItemsAndResults) {
-  const auto strings = pool.map({.chunksize = 3}, [](int i) { return std::string(100'000, static_cast<char>('a' + i)); },
-                                std::views::iota(0, 20)).value();
+  const auto strings = pool.map(
+                               {.chunksize = 3}, [](int i) { return std::string(100'000, static_cast<char>('a' + i)); },
+                               std::views::iota(0, 20))
+                           .value();
   for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(strings[i], std::string(100'000, static_cast<char>('a' + i)));
   EXPECT_THAT(pool.map([](const std::string& s) { return s.size(); }, strings).value(), Each(100'000u));
 }
@@ -152,7 +157,8 @@ TEST_F(PoolMap, StarmapTakesTuplesPairsAndArrays) {
   const auto subtract = [](int a, int b) { return a - b; };
   EXPECT_THAT(pool.starmap(subtract, std::vector<std::tuple<int, int>>{{5, 1}, {6, 1}}).value(), ElementsAre(4, 5));
   EXPECT_THAT(pool.starmap(subtract, std::vector<std::pair<int, int>>{{5, 2}}).value(), ElementsAre(3));
-  EXPECT_THAT(pool.starmap({.chunksize = 1}, subtract, std::array<std::array<int, 2>, 2>{{{9, 1}, {9, 2}}}).value(), ElementsAre(8, 7));
+  EXPECT_THAT(pool.starmap({.chunksize = 1}, subtract, std::array<std::array<int, 2>, 2>{{{9, 1}, {9, 2}}}).value(),
+              ElementsAre(8, 7));
   const auto labelled = [](const std::string& s, std::unique_ptr<int> n) { return s + std::to_string(*n); };
   std::vector<std::tuple<std::string, std::unique_ptr<int>>> tuples;
   tuples.emplace_back("n", std::make_unique<int>(4));

@@ -43,7 +43,8 @@ TEST_F(PoolTest, HasAsManyWorkersAsAskedForElseOnePerProcessor) {
 TEST_F(PoolTest, RefusesWhatCannotBe) {
   EXPECT_EQ(code_of_create({.workers = 1025}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code_of_create({.workers = 1, .max_pending = 0}), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(code_of_create({.workers = 1, .max_pending = (std::size_t{1} << 20) + 1}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code_of_create({.workers = 1, .max_pending = (std::size_t{1} << 20) + 1}),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code_of_create({.workers = 1, .max_pending = SIZE_MAX}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code_of_create({.workers = 1, .name = std::string(64, 'n')}), absl::StatusCode::kInvalidArgument);
 }
@@ -116,7 +117,8 @@ TEST_P(MaxPending, DoesNotStopWhoSubmitsManyAndThenGetsThem) {
   for (int i = 0; i < 3000; ++i) {
     futures.push_back(pool.submit([](int n, const std::string& s) { return s + std::to_string(n); }, i, large));
   }
-  for (int i = 0; i < 3000; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), large + std::to_string(i));
+  for (int i = 0; i < 3000; ++i)
+    EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), large + std::to_string(i));
 }
 
 INSTANTIATE_TEST_SUITE_P(, MaxPending, testing::Values(1, 3, 16, 100));
@@ -135,7 +137,12 @@ int prepared = 0;
 
 TEST_F(PoolTest, InitializerRunsFirstInEveryWorkerAlsoInReplacements) {
   Pool pool = Pool::create({.workers = 2, .initializer = [] { prepared = 7; }}).value();
-  const auto both = [&] { return pool.map({.chunksize = 1}, [](int) { return prepared; }, std::views::iota(0, 20)).value(); };
+  const auto both = [&] {
+    return pool
+        .map(
+            {.chunksize = 1}, [](int) { return prepared; }, std::views::iota(0, 20))
+        .value();
+  };
   EXPECT_THAT(both(), Each(7));
   EXPECT_EQ(prepared, 0);
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(pool.apply([] { ::raise(SIGKILL); }).ok());
@@ -144,7 +151,9 @@ TEST_F(PoolTest, InitializerRunsFirstInEveryWorkerAlsoInReplacements) {
 
 TEST_F(PoolTest, InitializerMayBeBoundToArguments) {
   static std::string word;
-  Pool pool = Pool::create({.workers = 1, .initializer = warren::bind_front([](const std::string& s) { word = s; }, "abc")}).value();
+  Pool pool =
+      Pool::create({.workers = 1, .initializer = warren::bind_front([](const std::string& s) { word = s; }, "abc")})
+          .value();
   EXPECT_EQ(pool.apply([] { return word; }).value(), "abc");
 }
 
@@ -166,9 +175,12 @@ TEST_F(PoolTest, InitializerThatThrowsBreaksThePoolAndSaysWhy) {
 }
 
 TEST_F(PoolTest, InitializerThatThrowsInAReplacementBreaksThePoolToo) {
-  Pool pool = Pool::create({.workers = 1, .initializer = [] {
-                              if (marks->count++ > 0) throw std::runtime_error("second time");
-                            }}).value();
+  Pool pool = Pool::create({.workers = 1,
+                            .initializer =
+                                [] {
+                                  if (marks->count++ > 0) throw std::runtime_error("second time");
+                                }})
+                  .value();
   const Future<void> dies = pool.submit([] { marks->pass(0), ::raise(SIGKILL); });
   const Future<int> waits = pool.submit([] { return 1; });
   marks->open(0);

@@ -110,9 +110,11 @@ TEST_F(PoolValues, MutableClosuresStartAfreshForEveryCallAndItem) {
 
 TEST_F(PoolValues, BoundFunctionsTravelWithStrings) {
   EXPECT_EQ(pool.apply(warren::bind_front(join, "prefix "), "x").value(), "prefix x");
-  EXPECT_EQ(pool.apply(warren::bind_front([](const std::vector<std::string>& words, int i) { return words[static_cast<std::size_t>(i)]; },
+  EXPECT_EQ(pool.apply(warren::bind_front([](const std::vector<std::string>& words,
+                                             int i) { return words[static_cast<std::size_t>(i)]; },
                                           std::vector<std::string>{"zero", "one"}),
-                       1).value(),
+                       1)
+                .value(),
             "one");
   EXPECT_EQ(pool.apply(warren::bind_front(warren::bind_front(join, "a"), "b")).value(), "ab");
 }
@@ -149,7 +151,8 @@ TEST_F(PoolValues, LiteralsAndViewsBecomeStrings) {
 TEST_F(PoolValues, ArgumentsMayBeMoveOnly) {
   auto number = std::make_unique<int>(5);
   EXPECT_EQ(pool.apply([](std::unique_ptr<int> p) { return *p; }, std::move(number)).value(), 5);
-  EXPECT_EQ(pool.apply([](const std::unique_ptr<int>& p) { return p == nullptr; }, std::unique_ptr<int>()).value(), true);
+  EXPECT_EQ(pool.apply([](const std::unique_ptr<int>& p) { return p == nullptr; }, std::unique_ptr<int>()).value(),
+            true);
 }
 
 TEST_F(PoolValues, AggregatesContainersAndUserTypesTravel) {
@@ -161,9 +164,14 @@ TEST_F(PoolValues, AggregatesContainersAndUserTypesTravel) {
   EXPECT_EQ(back.tags, job.tags);
   EXPECT_EQ(pool.apply([](Celsius c) { return Celsius(c.degrees_ + 1); }, Celsius(36)).value().degrees_, 37);
   using Either = std::variant<int, std::string>;
-  EXPECT_EQ(std::get<std::string>(pool.apply([](Either e) { return Either(std::get<std::string>(e) + "!"); }, Either("a")).value()), "a!");
-  EXPECT_EQ(pool.apply([](std::tuple<int, std::string> t, std::pair<char, bool> p) { return std::get<0>(t) + p.second; },
-                       std::tuple(1, std::string("s")), std::pair('c', true)).value(), 2);
+  EXPECT_EQ(std::get<std::string>(
+                pool.apply([](Either e) { return Either(std::get<std::string>(e) + "!"); }, Either("a")).value()),
+            "a!");
+  EXPECT_EQ(
+      pool.apply([](std::tuple<int, std::string> t, std::pair<char, bool> p) { return std::get<0>(t) + p.second; },
+                 std::tuple(1, std::string("s")), std::pair('c', true))
+          .value(),
+      2);
 }
 
 TEST_F(PoolValues, ArgumentsAreCopies) {
@@ -185,7 +193,8 @@ TEST_F(PoolValues, ResultsOfEveryKindComeBackInOneLayer) {
   EXPECT_EQ(failed.code(), absl::StatusCode::kNotFound);
   const absl::StatusOr<int> value = pool.apply([]() -> absl::StatusOr<int> { return 1; });
   EXPECT_EQ(value.value(), 1);
-  const absl::StatusOr<std::string> error = pool.apply([]() -> absl::StatusOr<std::string> { return absl::DataLossError("x"); });
+  const absl::StatusOr<std::string> error =
+      pool.apply([]() -> absl::StatusOr<std::string> { return absl::DataLossError("x"); });
   EXPECT_EQ(error.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(task_error(error.status())->kind, TaskError::Kind::kReturned);
   static const std::string word = "decays";
@@ -205,7 +214,9 @@ TEST_F(PoolValues, EverySizeAroundTheSlotsEndTravelsBothWays) {
     std::string text(n, 'a');
     std::iota(text.begin(), text.end(), 'a');
     EXPECT_EQ(pool.apply([](std::string s) { return s; }, text).value(), text) << n;
-    EXPECT_EQ(pool.apply([](std::size_t size) { return std::vector<char>(size, 'z'); }, n).value(), std::vector<char>(n, 'z')) << n;
+    EXPECT_EQ(pool.apply([](std::size_t size) { return std::vector<char>(size, 'z'); }, n).value(),
+              std::vector<char>(n, 'z'))
+        << n;
   }
 }
 

@@ -43,7 +43,8 @@ class SupervisorKilled : public WithMarks {
 
 TEST_F(SupervisorKilled, RunningAndPendingTasksFail) {
   std::vector<Future<int>> futures;
-  for (int i = 0; i < 8; ++i) futures.push_back(pool.submit([](int x) { return ++marks->count, marks->pass(0), x; }, i));
+  for (int i = 0; i < 8; ++i)
+    futures.push_back(pool.submit([](int x) { return ++marks->count, marks->pass(0), x; }, i));
   ASSERT_TRUE(marks->await_count(2));
   const pid_t supervisor = children_of(::getpid()).at(0);
   workers = children_of(supervisor);
@@ -74,7 +75,10 @@ TEST_F(SupervisorKilled, ABlockedSubmitMapAndStreamReturn) {
   for (int i = 0; i < 8; ++i) fill.push_back(pool.submit([] { ++marks->count, marks->pass(0); }));
   ASSERT_TRUE(marks->await_count(2));
   std::thread submits([&] { expect_unavailable(pool.submit([] {}).get()); });
-  std::thread maps([&] { expect_unavailable(pool.map({.chunksize = 1}, [](int) {}, std::views::iota(0, 20))); });
+  std::thread maps([&] {
+    expect_unavailable(pool.map(
+        {.chunksize = 1}, [](int) {}, std::views::iota(0, 20)));
+  });
   std::thread streams([&] {
     for (const absl::Status& each : pool.imap_unordered([](int) {}, std::views::iota(0, 20))) expect_unavailable(each);
   });
@@ -278,7 +282,8 @@ TEST_F(PoolWorld, WhatIsPrintedAppearsOnce) {
     (void)pool.join();
     std::printf("after;");
   });
-  for (const char* word : {"before;", "stream;", "task 0;", "task 1;", "task 2;", "c++ 0;", "c++ 2;", "last words;", "after;"}) {
+  for (const char* word :
+       {"before;", "stream;", "task 0;", "task 1;", "task 2;", "c++ 0;", "c++ 2;", "last words;", "after;"}) {
     EXPECT_EQ(times(word, text), 1u) << word << " in: " << text;
   }
 }
@@ -340,7 +345,8 @@ TEST_F(PoolWorld, UnderALimitedAddressSpaceItWorksOrSaysSo) {
       const std::string text(1 << 20, 'x');
       EXPECT_EQ(pool->apply([](std::string s) { return s; }, text).value(), text) << gib;
       if (gib > 2) return;
-      EXPECT_FALSE(pool->apply([] { return std::string(std::size_t{3} << 30, 'x').size(); }).ok()) << "a worker has the limit too";
+      EXPECT_FALSE(pool->apply([] { return std::string(std::size_t{3} << 30, 'x').size(); }).ok())
+          << "a worker has the limit too";
     });
     EXPECT_TRUE(child.join().well()) << gib;
   }
@@ -384,7 +390,11 @@ TEST_F(PoolWorld, EverythingGoesOnOnOneProcessor) {
     ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
     Pool pool = make_pool(3, 16);
     for (int i = 0; i < 200; ++i) EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
-    EXPECT_EQ(pool.map({.chunksize = 1}, [](int x) { return x; }, std::views::iota(0, 500)).value().size(), 500u);
+    EXPECT_EQ(pool.map(
+                      {.chunksize = 1}, [](int x) { return x; }, std::views::iota(0, 500))
+                  .value()
+                  .size(),
+              500u);
     std::size_t count = 0;
     for (const auto& each : pool.imap_unordered([](int x) { return x; }, std::views::iota(0, 500))) count += each.ok();
     EXPECT_EQ(count, 500u);

@@ -43,7 +43,8 @@ TEST_F(StreamTest, ImapGivesResultsInOrder) {
     return 2 * i;
   };
   EXPECT_THAT(values_of(pool.imap(slow_at_first, std::views::iota(0, 50))), ElementsAreArray(even_numbers(50)));
-  EXPECT_THAT(values_of(pool.imap({.chunksize = 7}, twice, std::views::iota(0, 50))), ElementsAreArray(even_numbers(50)));
+  EXPECT_THAT(values_of(pool.imap({.chunksize = 7}, twice, std::views::iota(0, 50))),
+              ElementsAreArray(even_numbers(50)));
 }
 
 TEST_F(StreamTest, ImapUnorderedGivesEachResultOnceAsItComes) {
@@ -65,7 +66,8 @@ TEST_F(StreamTest, SeveralRangesListsAndInputRanges) {
                                   std::vector<std::string>{"x", "y"})),
               ElementsAre("x1", "y2"));
   std::istringstream numbers("1 2 3 4 5");
-  EXPECT_THAT(values_of(pool.imap({.chunksize = 2}, twice, std::ranges::istream_view<int>(numbers))), ElementsAre(2, 4, 6, 8, 10));
+  EXPECT_THAT(values_of(pool.imap({.chunksize = 2}, twice, std::ranges::istream_view<int>(numbers))),
+              ElementsAre(2, 4, 6, 8, 10));
   EXPECT_THAT(values_of(pool.imap(twice, std::vector<int>())), ElementsAre());
 }
 
@@ -84,7 +86,8 @@ TEST_F(StreamTest, AFailedItemDoesNotEndTheStream) {
 
 TEST_F(StreamTest, AChunksizeOfZeroIsOneInvalidArgument) {
   std::vector<absl::StatusCode> codes;
-  for (absl::StatusOr<int> each : pool.imap({.chunksize = 0}, twice, std::views::iota(0, 10))) codes.push_back(each.status().code());
+  for (absl::StatusOr<int> each : pool.imap({.chunksize = 0}, twice, std::views::iota(0, 10)))
+    codes.push_back(each.status().code());
   EXPECT_THAT(codes, ElementsAre(absl::StatusCode::kInvalidArgument));
 }
 
@@ -96,7 +99,8 @@ TEST_F(StreamTest, VoidTasksGiveAStatusForEachItem) {
 
 TEST_F(StreamTest, MoveOnlyResults) {
   int sum = 0;
-  for (absl::StatusOr<std::unique_ptr<int>> each : pool.imap([](int i) { return std::make_unique<int>(i); }, std::views::iota(0, 10))) {
+  for (absl::StatusOr<std::unique_ptr<int>> each :
+       pool.imap([](int i) { return std::make_unique<int>(i); }, std::views::iota(0, 10))) {
     sum += **each;
   }
   EXPECT_EQ(sum, 45);
@@ -141,7 +145,8 @@ TEST_F(StreamTest, ReadsNoItemMoreThanItSends) {
 
 TEST_F(StreamTest, DroppedEarlyItLeavesAPoolThatServes) {
   for (int round = 0; round < 20; ++round) {
-    auto stream = pool.imap_unordered([](int i) { return std::string(10'000, static_cast<char>(i)); }, std::views::iota(0));
+    auto stream =
+        pool.imap_unordered([](int i) { return std::string(10'000, static_cast<char>(i)); }, std::views::iota(0));
     int taken = 0;
     for ([[maybe_unused]] const auto& each : stream) {
       if (taken++ == round) break;
@@ -162,7 +167,8 @@ TEST_F(StreamTest, KeepsARangeThatItIsGivenAndRefersToOneThatItIsLent) {
 TEST_F(StreamTest, FewerPlacesThanItWouldKeepUnderWay) {
   Pool small = make_pool(2, 3);
   EXPECT_THAT(values_of(small.imap(twice, std::views::iota(0, 200))), ElementsAreArray(even_numbers(200)));
-  EXPECT_THAT(values_of(small.imap_unordered(twice, std::views::iota(0, 200))), UnorderedElementsAreArray(even_numbers(200)));
+  EXPECT_THAT(values_of(small.imap_unordered(twice, std::views::iota(0, 200))),
+              UnorderedElementsAreArray(even_numbers(200)));
 }
 
 // --- time, and the end -----------------------------------------------------------------------------------------------
@@ -181,7 +187,8 @@ TEST_F(StreamTest, NextForSaysNothingWhenTheTimeIsUp) {
 }
 
 TEST_F(StreamTest, GivesCancelledForWhatATerminatedPoolDidNotFinish) {
-  auto stream = pool.imap({.chunksize = 2}, [](int i) { return i == 3 ? marks->pass(0), i : i; }, std::views::iota(0, 6));
+  auto stream = pool.imap(
+      {.chunksize = 2}, [](int i) { return i == 3 ? marks->pass(0), i : i; }, std::views::iota(0, 6));
   EXPECT_EQ(stream.next_for(kForever).value().value(), 0);
   EXPECT_EQ(stream.next_for(kForever).value().value(), 1);
   pool.terminate();

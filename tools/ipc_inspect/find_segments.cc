@@ -27,7 +27,6 @@ using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
 constexpr std::string_view kNames = "/dev/shm/";
 constexpr std::string_view kMemfd = "/memfd:warren:";
-constexpr std::string_view kDeleted = " (deleted)";
 
 std::optional<int> to_number(std::string_view text) {
   int number = 0;
@@ -88,17 +87,11 @@ class Search {
 
   void look_at_descriptor(int directory, const std::string& name, pid_t pid, int descriptor) {
     const std::string target = link_target(directory, name);
-    const bool memfd = target.starts_with(kMemfd);
-    if (!memfd && !target.starts_with(kNames)) return;
+    if (!target.starts_with(kMemfd) && !target.starts_with(kNames)) return;
     FoundSegment* segment = look_at(directory, name, 0);
     if (segment == nullptr) return;
     if (segment->holders.empty() || segment->holders.back() != pid) segment->holders.push_back(pid);
     if (segment->descriptor < 0) segment->descriptor = descriptor;
-    if (!memfd && segment->name.empty()) {
-      segment->unlinked = target.ends_with(kDeleted);
-      segment->name =
-          target.substr(kNames.size(), target.size() - kNames.size() - (segment->unlinked ? kDeleted.size() : 0));
-    }
   }
 
   // Null: it is no segment, or not ours to see.

@@ -13,8 +13,7 @@ namespace warren::tools {
 
 struct FoundSegment {
   RawFile file;
-  std::string name;            // in /dev/shm; empty: it has none
-  bool unlinked = false;       // it had that name: its processes go on without
+  std::string name;            // in /dev/shm; empty: it is not there
   std::vector<pid_t> holders;  // who has a descriptor of it, as far as this user may see
   int descriptor = -1;         // the first holder's
 };

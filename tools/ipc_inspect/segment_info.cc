@@ -63,7 +63,7 @@ void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const
 
 std::string state_of(const SegmentInfo& info, const FoundSegment& segment, bool kept, bool locked) {
   if (!info.trouble.empty()) return "corrupt";
-  if (segment.unlinked) return "unlinked";
+  if (info.named && segment.file.stat().st_nlink == 0) return "unlinked";
   if (info.live_peers != 0) return "live";
   if (!info.named || locked || !info.holders.empty()) return "idle";
   return kept ? "kept" : "stale";
@@ -95,6 +95,10 @@ SegmentInfo describe(const FoundSegment& segment, const std::set<ino_t>& locked)
   info.type = layout::kind_name((*header)->kind);
   info.element.assign((*header)->element_name, ::strnlen((*header)->element_name, sizeof(*header)->element_name));
   info.element_bytes = (*header)->element_size;
+  if (!info.named && (*header)->name[0] != '\0') {  // it had a name, or has it in another mount namespace
+    info.named = true;
+    info.name.assign((*header)->name, ::strnlen((*header)->name, sizeof(*header)->name));
+  }
   info.bytes = (*header)->size.load(std::memory_order_relaxed);
   info.max_bytes = (*header)->max_size;
   info.creator = static_cast<pid_t>((*header)->creator_pid);

@@ -23,7 +23,7 @@
 namespace warren {
 
 struct QueueOptions {
-  std::size_t capacity = 0;  // items, at least 1
+  std::size_t capacity = 0;                      // items, at least 1
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
@@ -206,7 +206,8 @@ std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept {
   detail::Front front = detail::Front::kEmpty;
   const std::size_t count = ring_.try_pop_run(
       attachment_->seat(), out.size(),
-      [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); }, front);
+      [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
+      front);
   if (count != 0) popped(count);
   return count;
 }

@@ -18,7 +18,7 @@
 namespace warren {
 
 struct SpscOptions {
-  std::size_t capacity = 1024;  // items; always bounded, rounded up to a power of two
+  std::size_t capacity = 1024;                   // items; always bounded, rounded up to a power of two
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
@@ -64,16 +64,16 @@ class SpscQueue : public Handle {
   [[nodiscard]] std::optional<T> try_pop_for(Timeout d) { return pop_until(Deadline::after(d)); }
   [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
 
-  // Batches: how many, from the front, published by one store. push_n blocks for all (fewer: closed), pop_n for at least
-  // one (0: closed and drained).
+  // Batches: how many, from the front, published by one store. push_n blocks for all (fewer: closed), pop_n for at
+  // least one (0: closed and drained).
   [[nodiscard]] std::size_t push_n(std::span<const T> items);
   [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept;
   [[nodiscard]] std::size_t pop_n(std::span<T> out);
   [[nodiscard]] std::size_t try_pop_n(std::span<T> out) noexcept;
 
-  // In place: write up to size() slots, then commit(n) of them; look at what is there, then consume(n). Fewer than asked
-  // for where the ring wraps, is full or empty. What was prepared and not committed nobody saw. More than prepare() or
-  // peek() could show: nothing happens; nor does it once the queue is closed, for commit().
+  // In place: write up to size() slots, then commit(n) of them; look at what is there, then consume(n). Fewer than
+  // asked for where the ring wraps, is full or empty. What was prepared and not committed nobody saw. More than
+  // prepare() or peek() could show: nothing happens; nor does it once the queue is closed, for commit().
   [[nodiscard]] std::span<T> prepare(std::size_t n) noexcept;
   void commit(std::size_t n) noexcept;
   [[nodiscard]] std::span<const T> peek() const noexcept;
@@ -175,11 +175,10 @@ template <class T>
 bool SpscQueue<T>::push_until(const T& item, Deadline deadline) {
   if (!ring_.owns(detail::Side::kProducer)) return false;
   bool pushed = false;
-  (void)attachment_->wait_for_change(
-      ring_.not_full(), ring_.side(detail::Side::kProducer).spinner, deadline, [&] {
-        pushed = try_push(item);
-        return pushed || closed() ? detail::Progress::kDone : detail::Progress::kBlocked;
-      });
+  (void)attachment_->wait_for_change(ring_.not_full(), ring_.side(detail::Side::kProducer).spinner, deadline, [&] {
+    pushed = try_push(item);
+    return pushed || closed() ? detail::Progress::kDone : detail::Progress::kBlocked;
+  });
   return pushed;
 }
 
@@ -187,13 +186,12 @@ template <class T>
 std::optional<T> SpscQueue<T>::pop_until(Deadline deadline) {
   std::optional<T> item;
   if (!ring_.owns(detail::Side::kConsumer)) return item;
-  (void)attachment_->wait_for_change(
-      ring_.not_empty(), ring_.side(detail::Side::kConsumer).spinner, deadline, [&] {
-        item = try_pop();
-        if (item) return detail::Progress::kDone;
-        if (!closed()) return detail::Progress::kBlocked;
-        return drained() ? detail::Progress::kDone : detail::Progress::kStalled;
-      });
+  (void)attachment_->wait_for_change(ring_.not_empty(), ring_.side(detail::Side::kConsumer).spinner, deadline, [&] {
+    item = try_pop();
+    if (item) return detail::Progress::kDone;
+    if (!closed()) return detail::Progress::kBlocked;
+    return drained() ? detail::Progress::kDone : detail::Progress::kStalled;
+  });
   return item;
 }
 

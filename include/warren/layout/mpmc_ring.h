@@ -1,4 +1,5 @@
-// The bounded queue of many producers and consumers, as it lies in memory. docs/algorithms/mpmc_ring.md has the protocol.
+// The bounded queue of many producers and consumers, as it lies in memory. docs/algorithms/mpmc_ring.md has the
+// protocol.
 //   RingHeader, then slot_count slots of slot_bytes each: { sequence word, payload rounded up to 8 bytes }
 #pragma once
 #include <warren/layout/abi.h>
@@ -7,8 +8,8 @@ namespace warren::layout {
 
 // tail: producers claim by CAS. head: consumers take by CAS. Each on its own line.
 struct MpmcRingHeader {
-  std::uint64_t capacity;       // items it may hold: exactly what was asked for
-  std::uint64_t slot_count;     // a power of two, at least capacity
+  std::uint64_t capacity;    // items it may hold: exactly what was asked for
+  std::uint64_t slot_count;  // a power of two, at least capacity
   std::uint32_t slot_bytes;
   std::uint32_t payload_bytes;  // sizeof(T)
   std::byte reserved0[40];

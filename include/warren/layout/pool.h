@@ -1,5 +1,5 @@
-// A pool, as it lies in memory: the table of tasks, the queue of hints, the records of workers, and the blocks that hold
-// large arguments and results. docs/algorithms/task_table.md has the protocol.
+// A pool, as it lies in memory: the table of tasks, the queue of hints, the records of workers, and the blocks that
+// hold large arguments and results. docs/algorithms/task_table.md has the protocol.
 //   0                     PoolHeader
 //   workers_offset        WorkerRecord[kMaxWorkers]
 //   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready
@@ -15,19 +15,19 @@ namespace warren::layout {
 struct TaskState {
   enum class Phase : std::uint8_t {
     kFree = 0,
-    kAlloc = 1,      // a submitter writes it
-    kPending = 2,    // ready; the attempt counts those begun
-    kRunning = 3,    // by the worker in `lane`
-    kDone = 4,       // the result is there
-    kFailed = 5,     // an error is there
-    kLost = 6,       // no worker will finish it: TaskSlot::loss says why
+    kAlloc = 1,    // a submitter writes it
+    kPending = 2,  // ready; the attempt counts those begun
+    kRunning = 3,  // by the worker in `lane`
+    kDone = 4,     // the result is there
+    kFailed = 5,   // an error is there
+    kLost = 6,     // no worker will finish it: TaskSlot::loss says why
   };
 
   std::uint32_t generation = 0;      // 24 bits: grows by one each time the slot is freed
   std::uint32_t attempt = 0;         // 12 bits
   std::uint8_t lane_generation = 0;  // the low bits of the worker's
   std::uint16_t lane = 0;
-  bool abandoned = false;            // nobody waits: whoever ends the task frees the slot
+  bool abandoned = false;  // nobody waits: whoever ends the task frees the slot
   Phase phase = Phase::kFree;
 
   static constexpr std::uint32_t kGenerationMask = (1u << 24) - 1;
@@ -62,17 +62,17 @@ inline constexpr std::size_t kInlineBytes = 84;
 // One task. What is larger than kInlineBytes lies in a block.
 struct TaskSlot {
   std::atomic<std::uint64_t> state;
-  std::atomic<std::uint32_t> waiters;     // wait word of its future
-  std::uint32_t submitter;                // lane of who submitted it
-  std::uint64_t function_module;          // FunctionId
+  std::atomic<std::uint32_t> waiters;  // wait word of its future
+  std::uint32_t submitter;             // lane of who submitted it
+  std::uint64_t function_module;       // FunctionId
   std::uint64_t function_offset;
-  std::uint64_t arguments_block;          // BlockRef; 0: inline
+  std::uint64_t arguments_block;  // BlockRef; 0: inline
   std::uint64_t arguments_bytes;
   std::atomic<std::uint64_t> result_block;
   std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
   std::uint32_t retries;
-  std::uint32_t retry_on;                 // RetryOn
-  std::uint32_t worker;                   // pid of the last attempt's
+  std::uint32_t retry_on;  // RetryOn
+  std::uint32_t worker;    // pid of the last attempt's
   Loss loss;
   std::int32_t signal;
   std::int32_t exit_code;
@@ -97,7 +97,7 @@ struct WorkerRecord {
   enum class State : std::uint32_t { kNone = 0, kStarting = 1, kIdle = 2, kBusy = 3, kGone = 4 };
   std::atomic<std::uint32_t> pid;
   std::atomic<State> state;
-  std::atomic<std::uint64_t> current;     // slot + 1 of the task it runs
+  std::atomic<std::uint64_t> current;  // slot + 1 of the task it runs
   std::atomic<std::uint64_t> tasks_done;
   std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC
   std::atomic<std::uint32_t> restarts;    // how many came before it in this place
@@ -177,10 +177,10 @@ struct PoolHeader {
   char name[64];
   alignas(kLine) std::atomic<Phase> phase;
   std::atomic<std::uint32_t> supervisor_pid;
-  std::atomic<std::uint32_t> diagnosed;      // 2: a worker writes the diagnosis, 1: it is complete
+  std::atomic<std::uint32_t> diagnosed;  // 2: a worker writes the diagnosis, 1: it is complete
   std::atomic<std::uint32_t> worker_deaths;
   std::atomic<std::uint64_t> slots_committed;
-  alignas(kLine) std::atomic<std::uint32_t> completions;  // wait word of who waits for any of several tasks
+  alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
   alignas(kLine) char diagnosis[512];

@@ -24,8 +24,8 @@ struct SideOwner {
 
 // The producer's line is written by the producer alone, the consumer's by the consumer alone.
 struct SpscRingHeader {
-  std::uint64_t capacity;       // a power of two
-  std::uint32_t slot_bytes;     // sizeof(T)
+  std::uint64_t capacity;    // a power of two
+  std::uint32_t slot_bytes;  // sizeof(T)
   std::uint32_t reserved0;
   std::byte reserved1[48];
   alignas(kLine) std::atomic<std::uint64_t> tail;  // items ever committed

@@ -8,9 +8,9 @@
 // Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. A moved-from pool may
 // only be assigned to or destroyed.
 //
-// Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. std::exit() in a task
-// runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what breaks a pool;
-// WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
+// Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. std::exit() in a
+// task runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what breaks
+// a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/map.h>
@@ -42,8 +42,8 @@ using StarValue = typename CallOf<std::decay_t<F>, typename Star<Rg>::Item>::Val
 
 class Pool {
  public:
-  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes. Returns before the workers
-  // have started: what hinders them, an initializer that throws included, the first future says.
+  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes. Returns before the
+  // workers have started: what hinders them, an initializer that throws included, the first future says.
   static absl::StatusOr<Pool> create(const PoolOptions& options = {});
   Pool(Pool&&) noexcept = default;
   Pool& operator=(Pool&& other) noexcept;
@@ -212,8 +212,8 @@ Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> Pool::stream(const MapOp
                                                                      Rg&&... ranges) {
   detail::check<true, F, std::ranges::range_value_t<Rg>...>();
   using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
-  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(
-      std::make_unique<Source>(client().shared_from_this(), options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(std::make_unique<Source>(
+      client().shared_from_this(), options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
 }
 
 }  // namespace warren

@@ -41,10 +41,12 @@ struct Seat {
 class SeatUse {
  public:
   explicit SeatUse(Seat& seat) : seat_(seat) {
-    if (seat_.sharing) [[unlikely]] seat_.sharing->lock();
+    if (seat_.sharing) [[unlikely]]
+      seat_.sharing->lock();
   }
   ~SeatUse() {
-    if (seat_.sharing) [[unlikely]] seat_.sharing->unlock();
+    if (seat_.sharing) [[unlikely]]
+      seat_.sharing->unlock();
   }
   SeatUse(const SeatUse&) = delete;
   SeatUse& operator=(const SeatUse&) = delete;
@@ -73,7 +75,8 @@ class Attachment {
  public:
   using Pointer = std::shared_ptr<Attachment>;
   static absl::StatusOr<Pointer> create(std::string_view name, const SegmentPlan& plan, const SegmentOptions& options);
-  static absl::StatusOr<Pointer> open(std::string_view name, const SegmentExpectation& expected, bool read_only = false);
+  static absl::StatusOr<Pointer> open(std::string_view name, const SegmentExpectation& expected,
+                                      bool read_only = false);
   static absl::StatusOr<Pointer> open_or_create(std::string_view name, const SegmentPlan& plan,
                                                 const SegmentOptions& options);
   static absl::Status unlink(std::string_view name);
@@ -98,8 +101,8 @@ class Attachment {
 
   // The calling thread's seat. Never fails; a seat without a lane can still take.
   Seat& seat() noexcept;
-  // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a new
-  // one.
+  // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a
+  // new one.
   void leave() noexcept;
 
   [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
@@ -114,8 +117,9 @@ class Attachment {
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
-    return await(word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
-                 [this] { (void)sweep(); });
+    return await(
+        word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
+        [this] { (void)sweep(); });
   }
 
  private:
@@ -145,8 +149,9 @@ class Attachment {
   int fd_for_child_ = -1;  // during a fork: holds the name's lock for the child
   std::byte* object_ = nullptr;
   std::size_t max_size_ = 0;
-  std::string name_;               // set under the list's mutex: a fork by another thread looks at it
-  std::uint64_t name_epoch_ = 0;   // the process that holds the name through fd_: a child may have got no hold of its own
+  std::string name_;  // set under the list's mutex: a fork by another thread looks at it
+  std::uint64_t name_epoch_ =
+      0;  // the process that holds the name through fd_: a child may have got no hold of its own
   bool read_only_ = false;
   bool keep_name_ = false;
   layout::WaitMode wait_mode_ = layout::WaitMode::kMembarrier;
@@ -177,7 +182,8 @@ std::uint64_t assign_thread_token() noexcept;
 
 inline Seat& Attachment::seat() noexcept {
   const SeatCacheEntry& entry = seat_cache[serial_ % kSeatCacheSize];
-  if (entry.serial == serial_ && entry.epoch == process_epoch()) [[likely]] return *entry.seat;
+  if (entry.serial == serial_ && entry.epoch == process_epoch()) [[likely]]
+    return *entry.seat;
   return find_seat();
 }
 

@@ -5,6 +5,6 @@ namespace warren::detail {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line, const char* message) noexcept;
 }  // namespace warren::detail
 
-#define WARREN_CHECK(condition, message)                                                 \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                                   \
+#define WARREN_CHECK(condition, message)               \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::warren::detail::check_failed(#condition, __FILE__, __LINE__, message))

@@ -269,9 +269,10 @@ struct MemberCodec {
 
   static void encode(Writer& w, const Owner& owner) { (detail::put_field(w, owner.*Members), ...); }
   static absl::StatusOr<Owner> decode(Reader& r) {
-    static_assert(std::is_default_constructible_v<Owner>,
-                  "MemberCodec reads into a default-constructed object. Remedy: give the type a default constructor, or "
-                  "write encode and decode in its warren::Codec");
+    static_assert(
+        std::is_default_constructible_v<Owner>,
+        "MemberCodec reads into a default-constructed object. Remedy: give the type a default constructor, or "
+        "write encode and decode in its warren::Codec");
     Owner owner{};
     (detail::read_field(r, owner.*Members), ...);
     if (!r.ok()) return r.status();

@@ -2,8 +2,9 @@
 // instructions. docs/algorithms/mpmc_ring.md has contract, ordering table and crash table.
 //
 // Producers announce a position in their lane, claim it by CAS on tail, write, commit by one store to the slot's
-// sequence word, and only then take the announcement back: a claim that no living lane announces is dead, and is buried.
-// Consumers copy first and take by CAS on head, whose success proves the copy whole; they leave nothing half done.
+// sequence word, and only then take the announcement back: a claim that no living lane announces is dead, and is
+// buried. Consumers copy first and take by CAS on head, whose success proves the copy whole; they leave nothing half
+// done.
 #pragma once
 #include <absl/status/status.h>
 #include <warren/ipc/detail/attachment.h>
@@ -114,7 +115,8 @@ template <std::size_t N>
 Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
   const SeatUse use(seat);
   layout::Lane* const lane = seat.lane;
-  if (lane == nullptr) [[unlikely]] return Push::kNoLane;
+  if (lane == nullptr) [[unlikely]]
+    return Push::kNoLane;
   std::uint64_t t = header_->tail.load(std::memory_order_relaxed);
   for (;;) {
     if ((t & layout::kClosedBit) != 0) [[unlikely]] {
@@ -123,7 +125,8 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
     }
     // Signed: where t is stale, head may be past it, and then the CAS below fails.
     if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
-      seat.cached_head = header_->head.load(std::memory_order_acquire);  // [Q1] the slot's last copy is over; pairs with Q7
+      seat.cached_head =
+          header_->head.load(std::memory_order_acquire);  // [Q1] the slot's last copy is over; pairs with Q7
       if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
         const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
         if (again == t) {
@@ -135,10 +138,12 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
         continue;
       }
     }
-    // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that commit.
+    // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that
+    // commit.
     lane->announcement.store(t + 1, std::memory_order_release);  // [Q17] not before the last commit; pairs with Q8
-    WARREN_CRASH_POINT(push_announced);  // nothing claimed: nothing to do
-    if (header_->tail.compare_exchange_weak(t, t + 1, std::memory_order_acq_rel,  // [Q2] announced before claimed; pairs with Q3
+    WARREN_CRASH_POINT(push_announced);                          // nothing claimed: nothing to do
+    if (header_->tail.compare_exchange_weak(t, t + 1,
+                                            std::memory_order_acq_rel,  // [Q2] announced before claimed; pairs with Q3
                                             std::memory_order_relaxed)) {
       break;
     }
@@ -146,9 +151,9 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
   WARREN_CRASH_POINT(push_claimed);  // look_into_claim() buries the position
   std::byte* const place = slot(t);
   store_words(place + sizeof(std::uint64_t), item);
-  WARREN_CRASH_POINT(push_written);  // likewise: not committed
+  WARREN_CRASH_POINT(push_written);                                    // likewise: not committed
   sequence(t).store(layout::committed(t), std::memory_order_release);  // [Q4] COMMIT; pairs with Q5
-  WARREN_CRASH_POINT(push_committed);  // delivered; the announcement stands until the sweep
+  WARREN_CRASH_POINT(push_committed);                      // delivered; the announcement stands until the sweep
   lane->announcement.store(0, std::memory_order_release);  // [Q6] not before the commit; pairs with Q8
   return Push::kPushed;
 }
@@ -157,14 +162,16 @@ template <std::size_t N>
 Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
-    if (sequence(h).load(std::memory_order_acquire) != layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
+    if (sequence(h).load(std::memory_order_acquire) !=
+        layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
       const SeatUse use(seat);
       if (const Front front = settle(seat, h); front != Front::kItem) return front;
       continue;
     }
     load_words(slot(h) + sizeof(std::uint64_t), item);
     WARREN_CRASH_POINT(pop_copied);  // nothing taken
-    if (header_->head.compare_exchange_weak(h, h + 1, std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
+    if (header_->head.compare_exchange_weak(h, h + 1,
+                                            std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
                                             std::memory_order_relaxed)) {
       WARREN_CRASH_POINT(pop_taken);  // the item was this consumer's
       return Front::kItem;
@@ -178,7 +185,8 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
     std::size_t count = 0;
-    while (count < most && sequence(h + count).load(std::memory_order_acquire) == layout::committed(h + count)) {  // [Q9] as Q5; pairs with Q4
+    while (count < most && sequence(h + count).load(std::memory_order_acquire) ==
+                               layout::committed(h + count)) {  // [Q9] as Q5; pairs with Q4
       Words<N> item;
       load_words(slot(h + count) + sizeof(std::uint64_t), item);
       out(count, item);

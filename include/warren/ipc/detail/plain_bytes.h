@@ -23,10 +23,10 @@ constexpr bool probe_bytes() {
 // bit-fields nor std::complex.
 // Bytes are not looked at when they arrive: a bool inside a struct has the value that the peer gave it.
 template <class T>
-concept PlainBytes = std::is_arithmetic_v<T> || std::is_enum_v<T> ||
-                     (std::is_class_v<T> && std::is_trivially_copyable_v<T> && std::is_destructible_v<T> &&
-                      std::is_copy_constructible_v<T> && !IsHandle<T> &&
-                      requires { typename std::bool_constant<probe_bytes<T>()>; });
+concept PlainBytes =
+    std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+    (std::is_class_v<T> && std::is_trivially_copyable_v<T> && std::is_destructible_v<T> &&
+     std::is_copy_constructible_v<T> && !IsHandle<T> && requires { typename std::bool_constant<probe_bytes<T>()>; });
 
 // The value whose bytes lie at `from`, aligned or not.
 template <class T>

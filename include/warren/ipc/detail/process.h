@@ -41,7 +41,8 @@ struct StatResult {
 };
 StatResult read_process_stat(pid_t pid) noexcept;
 
-// True only when it is certain: no such pid, another start time, or a zombie without threads. "Could not tell" is false.
+// True only when it is certain: no such pid, another start time, or a zombie without threads. "Could not tell" is
+// false.
 bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept;
 bool confirmed_dead(const layout::LaneIdentity& identity, std::uint64_t start_time) noexcept;
 

@@ -96,7 +96,8 @@ inline std::size_t SpscRing::writable(std::size_t most) noexcept {
   if (free < most) {
     mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
     free = capacity_ - (mine.own - mine.other);
-    if (free > capacity_) [[unlikely]] return 0;  // a head that cannot be
+    if (free > capacity_) [[unlikely]]
+      return 0;  // a head that cannot be
   }
   return free < most ? static_cast<std::size_t>(free) : most;
 }
@@ -119,7 +120,8 @@ inline bool SpscRing::commit(std::size_t count) noexcept {
   SpscSide& mine = sides_->producer;
   if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
     header_->committing.store(1, std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // [S5] before `closed` is read; pairs with the membarrier at S9
+    std::atomic_signal_fence(
+        std::memory_order_seq_cst);  // [S5] before `closed` is read; pairs with the membarrier at S9
   } else {
     header_->committing.exchange(1, std::memory_order_seq_cst);  // [S6] likewise, where there is no membarrier
   }
@@ -138,7 +140,7 @@ inline void SpscRing::consume(std::size_t count) noexcept {
   SpscSide& mine = sides_->consumer;
   mine.own += count;
   header_->head.store(mine.own, std::memory_order_release);  // [S4] COMMIT, frees the slots; pairs with S1
-  WARREN_CRASH_POINT(spsc_taken);  // the items were this consumer's
+  WARREN_CRASH_POINT(spsc_taken);                            // the items were this consumer's
 }
 
 }  // namespace warren::detail

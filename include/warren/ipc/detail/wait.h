@@ -21,8 +21,8 @@ enum class Progress {
   kStalled,  // somebody stands in the way and may be dead: look again soon
 };
 
-// Learns whether spinning pays here: doubles its window when the peer answers within it, halves it when not. Threads that
-// share a seat share one; a step lost between two of them costs nothing.
+// Learns whether spinning pays here: doubles its window when the peer answers within it, halves it when not. Threads
+// that share a seat share one; a step lost between two of them costs nothing.
 class Spinner {
  public:
   // Tries to make before sleeping; 0 where there is one processor only.
@@ -37,7 +37,8 @@ class Spinner {
   static constexpr std::uint32_t kPlainTries = 64;  // before the first `pause`
   static constexpr std::uint32_t kMin = 128;
   static constexpr std::uint32_t kMax = 2048;  // about 50 us of `pause`: what a block and wake costs
-  static constexpr std::uint32_t kProbeEach = 32;  // where spinning does not pay: the calls between two that try it again
+  static constexpr std::uint32_t kProbeEach =
+      32;  // where spinning does not pay: the calls between two that try it again
 
  private:
   void set_window(std::uint32_t window) noexcept { window_.store(window, std::memory_order_relaxed); }
@@ -87,7 +88,8 @@ inline void notify(std::atomic<std::uint32_t>& word, layout::WaitMode mode, int 
   } else {
     seen = word.fetch_add(0, std::memory_order_seq_cst);  // [W2] commit before the load; pairs with W3
   }
-  if ((seen & 1) != 0) [[unlikely]] wake(word, count);
+  if ((seen & 1) != 0) [[unlikely]]
+    wake(word, count);
 }
 
 // Joins a process to GLOBAL_EXPEDITED membarriers; false where the kernel has none. Once per process, again after exec.
@@ -108,8 +110,8 @@ bool spin_until_done(Spinner& spinner, Test&& test) {
   return false;
 }
 
-// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice expired: it looks for
-// the dead. `slice` is a callable, since attached lanes come and go.
+// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice expired: it looks
+// for the dead. `slice` is a callable, since attached lanes come and go.
 template <class Test, class Slice, class OnSlice>
 bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, Deadline deadline, Test&& test,
                       Slice&& slice, OnSlice&& on_slice) {

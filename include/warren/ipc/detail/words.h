@@ -1,6 +1,6 @@
 // How shared memory is read and written where that is not one atomic field.
-// Payloads as 8-byte words: copied with relaxed atomics, since a reader may look while a writer overwrites and finds out
-// only afterwards that what it copied is void.
+// Payloads as 8-byte words: copied with relaxed atomics, since a reader may look while a writer overwrites and finds
+// out only afterwards that what it copied is void.
 #pragma once
 #include <array>
 #include <atomic>

@@ -30,8 +30,8 @@ struct Chunk {
 }
 
 // The same arguments, other items of them.
-[[nodiscard]] inline Chunk again(const Chunk& chunk, const TaskOptions& options, std::uint64_t first, std::uint64_t count,
-                                 std::uint32_t attempt) {
+[[nodiscard]] inline Chunk again(const Chunk& chunk, const TaskOptions& options, std::uint64_t first,
+                                 std::uint64_t count, std::uint32_t attempt) {
   Chunk next{.ticket = nullptr, .begin = chunk.begin, .first = first, .count = count, .attempt = attempt};
   const ChunkHead head = head_of(next, options);
   next.ticket = chunk.ticket->submit_again(std::as_bytes(std::span(&head, 1)));

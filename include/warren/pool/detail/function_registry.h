@@ -33,7 +33,8 @@ class InvokerEntry {
   [[nodiscard]] Invoker invoker() const noexcept { return invoker_; }
   // nullopt before freeze(); for ever, if it came later: workers do not know it.
   [[nodiscard]] std::optional<FunctionId> id() const noexcept {
-    if (!frozen_.load(std::memory_order_acquire)) [[unlikely]] return std::nullopt;  // [F6] pairs with F5
+    if (!frozen_.load(std::memory_order_acquire)) [[unlikely]]
+      return std::nullopt;  // [F6] pairs with F5
     return id_;
   }
 

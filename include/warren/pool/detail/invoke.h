@@ -44,7 +44,8 @@ absl::Status run_task(F& f, std::tuple<T...>& arguments, std::uint32_t attempt, 
     if constexpr (std::is_void_v<Raw>) {
       call_task(f, arguments);
     } else if constexpr (std::same_as<std::decay_t<Raw>, absl::Status>) {
-      if (absl::Status status = call_task(f, arguments); !status.ok()) return status_of_returned(std::move(status), attempt);
+      if (absl::Status status = call_task(f, arguments); !status.ok())
+        return status_of_returned(std::move(status), attempt);
     } else if constexpr (!std::same_as<typename ResultOf<std::decay_t<Raw>>::value, std::decay_t<Raw>>) {
       auto result = call_task(f, arguments);
       if (!result.ok()) return status_of_returned(result.status(), attempt);
@@ -109,7 +110,8 @@ struct ChunkTask {
   using Value = typename ResultOf<std::decay_t<typename Call<F, T...>::raw>>::value;
 
   // Not OK: the items cannot be read, or written, any further.
-  static absl::Status run_item(const ChunkHead& head, std::uint32_t attempt, F& function, Reader& in, ResultSink& sink) {
+  static absl::Status run_item(const ChunkHead& head, std::uint32_t attempt, F& function, Reader& in,
+                               ResultSink& sink) {
     auto arguments = get_arguments<T...>(in);
     if (!arguments.ok()) return undecodable(arguments.status());
     if constexpr ((std::copy_constructible<T> && ...)) {

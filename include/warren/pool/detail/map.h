@@ -29,7 +29,8 @@ struct CallOf<F, std::tuple<T...>> {
 };
 
 inline absl::Status check_chunksize(const MapOptions& options) {
-  if (options.chunksize == std::size_t{0}) return absl::InvalidArgumentError("a chunksize of 0: ask for at least 1 item");
+  if (options.chunksize == std::size_t{0})
+    return absl::InvalidArgumentError("a chunksize of 0: ask for at least 1 item");
   return absl::OkStatus();
 }
 
@@ -157,7 +158,8 @@ class MapStream final : public StreamSource<R> {
     const auto first = ordered_ ? under_way_.begin() : std::ranges::find_if(under_way_, ended);
     const Chunk chunk = std::move(*first);
     const auto after = under_way_.erase(first);
-    std::vector<Chunk> rest = collect<R>(chunk, options_.task, [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
+    std::vector<Chunk> rest = collect<R>(
+        chunk, options_.task, [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
     under_way_.insert(after, std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
   }
 

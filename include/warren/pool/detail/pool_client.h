@@ -1,4 +1,5 @@
-// PoolClient: the application's side of a pool: slots, tickets, the supervisor's life. Shared by a Pool and its Futures.
+// PoolClient: the application's side of a pool: slots, tickets, the supervisor's life. Shared by a Pool and its
+// Futures.
 #pragma once
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>

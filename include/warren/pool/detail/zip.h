@@ -28,8 +28,8 @@ class Zip {
   // How many items there are, where all ranges can tell.
   [[nodiscard]] std::optional<std::size_t> size() {
     if constexpr ((std::ranges::sized_range<std::views::all_t<Rg>> && ...)) {
-      return std::apply(
-          [](auto&... view) { return std::min({static_cast<std::size_t>(std::ranges::size(view))...}); }, views_);
+      return std::apply([](auto&... view) { return std::min({static_cast<std::size_t>(std::ranges::size(view))...}); },
+                        views_);
     } else {
       return std::nullopt;
     }

@@ -1,0 +1,70 @@
+// A process is killed after, or held at, every single instruction of every step of the task table, in the library as it
+// is released.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "crash/sweep_test.h"
+#include "crash/table_operations.h"
+
+namespace warren::test {
+namespace {
+
+struct TableCase {
+  TableOperation operation;
+  TableState state;
+  std::vector<std::string> windows;
+
+  [[nodiscard]] std::string name() const { return name_of(operation, state); }
+  friend void PrintTo(const TableCase& c, std::ostream* out) { *out << c.name(); }
+};
+
+const std::vector<TableCase> kCases{
+    {kDoSmall, kOne, {"before", "hint taken", "claimed", "ended"}},
+    {kDoSmall, kTwo, {"before", "hint taken", "claimed", "ended"}},
+    {kDoSmall, kForgotten, {"before", "hint taken", "claimed", "block unnamed", "releasing", "freed"}},
+    {kDoSmall, kHintTwice, {"before", "hint taken", "claimed", "ended"}},
+    {kDoSmall, kScan, {"before", "claimed", "ended"}},
+    {kDoSmall, kHintGone, {"ended"}},
+    {kDoGrown, kOne, {"before", "hint taken", "claimed", "block unnamed", "grown", "ended"}},
+    {kDoGrown, kForgotten, {"claimed", "grown", "block unnamed", "releasing", "freed"}},
+    {kFail, kTwo, {"claimed", "grown", "ended"}},
+    {kTryAgain, kTwo, {"before", "hint taken", "claimed", "pending again"}},
+    {kTryAgainGrown, kTwo, {"claimed", "grown", "block unnamed", "releasing", "pending again"}},
+    {kTryAgainGrown, kForgotten, {"claimed", "grown", "releasing", "pending again"}},
+    {kSubmit, kOne, {"before", "writing", "published"}},
+    {kSubmitGrown, kOne, {"before", "block unnamed", "writing", "published"}},
+    {kWithdraw, kOne, {"writing", "block unnamed", "releasing", "before"}},
+    {kAbandon, kOne, {"before"}},
+    {kAbandon, kEnded, {"ended", "block unnamed", "releasing", "freed"}},
+    {kFree, kEnded, {"ended", "block unnamed", "releasing", "freed"}},
+    {kSettle, kHintGone, {"hint taken"}},
+    {kSettle, kClaimedByDead, {"claimed", "ended"}},
+    {kSettle, kRetryOfDead, {"grown", "pending again"}},
+    {kSettle, kLossOfDead, {"grown", "ended"}},
+    {kSettle, kForgottenByDead, {"grown", "freed"}},
+};
+
+MakeTrial maker(const TableCase& c) {
+  return [&c] { return std::make_unique<TableTrial>(c.state, c.operation); };
+}
+
+class TableKilled : public SweepTest<TableCase> {};
+class TableHeld : public SweepTest<TableCase> {};
+
+TEST_P(TableKilled, EveryTaskIsAccountedForOnce) {
+  const TableCase& c = GetParam();
+  expect_survived(kill_after_every_instruction(c.name(), maker(c)), c.windows);
+}
+INSTANTIATE_TEST_SUITE_P(, TableKilled, testing::ValuesIn(kCases), kCaseName);
+
+// Whoever is slow, and lives, loses nothing; another worker's death is settled meanwhile, and blocks change hands.
+TEST_P(TableHeld, NothingIsLostOrDoneTwice) {
+  const TableCase& c = GetParam();
+  expect_survived(pause_after_every_instruction(c.name(), maker(c)), {});
+}
+INSTANTIATE_TEST_SUITE_P(, TableHeld, testing::ValuesIn(kCases), kCaseName);
+
+}  // namespace
+}  // namespace warren::test
