@@ -44,7 +44,8 @@ constexpr TableOperation kEndByStore{.name = "end_by_store", .run = [](TableTria
 
 TEST(TableControl, EndByStoreIsFoundToLeaveSlots) {
   EXPECT_TRUE(pause_after_every_instruction("end", maker<FutureGoesMeanwhile>(kOne, kDoSmall)).clean());
-  expect_found(pause_after_every_instruction("end by store", maker<FutureGoesMeanwhile>(kOne, kEndByStore)), Fault::Kind::kLeft);
+  expect_found(pause_after_every_instruction("end by store", maker<FutureGoesMeanwhile>(kOne, kEndByStore)),
+               Fault::Kind::kLeft);
 }
 
 // After a death only the task that ran is dealt with: the hint that the worker took along is gone.
@@ -64,7 +65,8 @@ class SettlesWithoutHints : public TableTrial {
 };
 
 TEST(TableControl, SettlingWithoutHintsIsFoundToHang) {
-  expect_found(kill_after_every_instruction("no hints", maker<SettlesWithoutHints>(kTwo, kDoSmall)), Fault::Kind::kHung);
+  expect_found(kill_after_every_instruction("no hints", maker<SettlesWithoutHints>(kTwo, kDoSmall)),
+               Fault::Kind::kHung);
 }
 
 // Gives a block's memory back before it is claimed for that: by then it may be somebody else's.
@@ -75,7 +77,8 @@ constexpr TableOperation kFreeEmptyingFirst{
           layout::TaskSlot& slot = t.table().slot(t.first().slot);
           const auto ref = layout::BlockRef::from(slot.arguments_block);
           const layout::BlockClass& size_class = t.table().header().classes[ref.size_class];
-          auto* const owners = reinterpret_cast<std::atomic<std::uint64_t>*>(t.table().attachment().object() + size_class.owners_offset);
+          auto* const owners =
+              reinterpret_cast<std::atomic<std::uint64_t>*>(t.table().attachment().object() + size_class.owners_offset);
           TaskState freed{.generation = t.first().generation + 1, .phase = TaskState::Phase::kFree};
           std::uint64_t word = slot.state.load();
           std::uint64_t owner = owners[ref.index].load();
@@ -87,7 +90,8 @@ constexpr TableOperation kFreeEmptyingFirst{
 
 TEST(TableControl, EmptyingABlockFirstIsFoundToTear) {
   EXPECT_TRUE(pause_after_every_instruction("free", maker<TableTrial>(kEnded, kFree)).clean());
-  expect_found(pause_after_every_instruction("free, emptying first", maker<TableTrial>(kEnded, kFreeEmptyingFirst)), Fault::Kind::kTorn);
+  expect_found(pause_after_every_instruction("free, emptying first", maker<TableTrial>(kEnded, kFreeEmptyingFirst)),
+               Fault::Kind::kTorn);
 }
 
 // Claims whatever the hint names, pending or not.
@@ -107,7 +111,8 @@ constexpr TableOperation kClaimByStore{.name = "claim_by_store", .run = [](Table
                                        }};
 
 TEST(TableControl, ClaimByStoreIsFoundToDoubleTasks) {
-  expect_found(pause_after_every_instruction("claim by store", maker<TableTrial>(kOne, kClaimByStore)), Fault::Kind::kDoubled);
+  expect_found(pause_after_every_instruction("claim by store", maker<TableTrial>(kOne, kClaimByStore)),
+               Fault::Kind::kDoubled);
 }
 
 }  // namespace

@@ -13,19 +13,29 @@ inline constexpr TableOperation kDoSmall{.name = "do_small", .run = [](TableTria
 inline constexpr TableOperation kDoGrown{.name = "do_grown", .run = [](TableTrial& t) { t.work({kSmall, kLarge}); }};
 inline constexpr TableOperation kFail{.name = "fail", .run = [](TableTrial& t) { t.work({kSmall}, Phase::kFailed); }};
 inline constexpr TableOperation kTryAgain{.name = "try_again", .run = [](TableTrial& t) { t.fail_and_try_again({}); }};
-inline constexpr TableOperation kTryAgainGrown{
-    .name = "try_again_grown", .run = [](TableTrial& t) { t.fail_and_try_again({kSmall, kLarge}); }};
+inline constexpr TableOperation kTryAgainGrown{.name = "try_again_grown", .run = [](TableTrial& t) {
+                                                 t.fail_and_try_again({kSmall, kLarge});
+                                               }};
 
 // --- submitters
 inline constexpr TableOperation kSubmit{
     .name = "submit", .run = [](TableTrial& t) { (void)t.submit(kVictims, 0, {}); }, .submits = true};
-inline constexpr TableOperation kSubmitGrown{
-    .name = "submit_grown", .run = [](TableTrial& t) { (void)t.submit(kVictims, 0, {kSmall, kLarge}); }, .submits = true};
-inline constexpr TableOperation kWithdraw{
-    .name = "withdraw", .run = [](TableTrial& t) { (void)t.submit(kVictims, 0, {kSmall, kLarge}, true); }, .submits = true};
+inline constexpr TableOperation kSubmitGrown{.name = "submit_grown",
+                                             .run =
+                                                 [](TableTrial& t) {
+                                                   (void)t.submit(kVictims, 0, {kSmall, kLarge});
+                                                 },
+                                             .submits = true};
+inline constexpr TableOperation kWithdraw{.name = "withdraw",
+                                          .run =
+                                              [](TableTrial& t) {
+                                                (void)t.submit(kVictims, 0, {kSmall, kLarge}, true);
+                                              },
+                                          .submits = true};
 inline constexpr TableOperation kAbandon{
     .name = "abandon", .run = [](TableTrial& t) { (void)t.table().abandon(t.first()); }, .submits = true};
-inline constexpr TableOperation kFree{.name = "free", .run = [](TableTrial& t) { t.table().free(t.first()); }, .submits = true};
+inline constexpr TableOperation kFree{
+    .name = "free", .run = [](TableTrial& t) { t.table().free(t.first()); }, .submits = true};
 
 // --- supervisors
 inline constexpr TableOperation kSettle{
@@ -42,7 +52,8 @@ inline constexpr TableState kHintGone{.name = "hint_gone", .pending = 3, .dead =
 inline constexpr TableState kClaimedByDead{.name = "claimed_by_dead", .pending = 2, .dead = Dead::kClaimed};
 inline constexpr TableState kRetryOfDead{.name = "retry_of_dead", .retries = 1, .large = true, .dead = Dead::kGrew};
 inline constexpr TableState kLossOfDead{.name = "loss_of_dead", .large = true, .dead = Dead::kGrew};
-inline constexpr TableState kForgottenByDead{.name = "forgotten_by_dead", .abandoned = true, .large = true, .dead = Dead::kGrew};
+inline constexpr TableState kForgottenByDead{
+    .name = "forgotten_by_dead", .abandoned = true, .large = true, .dead = Dead::kGrew};
 inline constexpr TableState kEnded{.name = "ended", .large = true, .ended = true};
 
 inline std::string name_of(const TableOperation& operation, const TableState& state) {

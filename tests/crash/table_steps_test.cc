@@ -23,10 +23,10 @@ struct TableCase {
 const std::vector<TableCase> kCases{
     {kDoSmall, kOne, {"before", "hint taken", "claimed", "ended"}},
     {kDoSmall, kTwo, {"before", "hint taken", "claimed", "ended"}},
-    {kDoSmall, kForgotten, {"before", "hint taken", "claimed", "block unnamed", "releasing", "freed"}},
+    {kDoSmall, kForgotten, {"before", "hint taken", "claimed", "releasing", "freed"}},
     {kDoSmall, kHintTwice, {"before", "hint taken", "claimed", "ended"}},
     {kDoSmall, kScan, {"before", "claimed", "ended"}},
-    {kDoSmall, kHintGone, {"ended"}},
+    {kDoSmall, kHintGone, {"hint taken"}},
     {kDoGrown, kOne, {"before", "hint taken", "claimed", "block unnamed", "grown", "ended"}},
     {kDoGrown, kForgotten, {"claimed", "grown", "block unnamed", "releasing", "freed"}},
     {kFail, kTwo, {"claimed", "grown", "ended"}},

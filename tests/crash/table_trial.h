@@ -22,8 +22,8 @@ using layout::TaskState;
 // Numbers of tasks: from 0 those that wait when the victim begins; then the victim's own, and what others submit.
 inline constexpr std::uint64_t kVictims = 20, kInterferers = 30, kLater = 40, kMostTasks = 64;
 inline constexpr std::size_t kTableCapacity = 6;
-inline constexpr std::size_t kSmall = 600;                     // in a block that keeps its memory,
-inline constexpr std::size_t kLarge = std::size_t{1} << 20;    // and in one that loses it when it is released
+inline constexpr std::size_t kSmall = 600;                   // in a block that keeps its memory,
+inline constexpr std::size_t kLarge = std::size_t{1} << 20;  // and in one that loses it when it is released
 using Sizes = std::initializer_list<std::size_t>;
 
 // What arguments and results begin with.
@@ -37,18 +37,18 @@ struct TableState {
   const char* name;
   std::size_t pending = 1;  // tasks
   std::uint32_t retries = 0;
-  bool abandoned = false;   // the first one's future is gone
-  bool large = false;       // arguments in a block of kLarge
+  bool abandoned = false;  // the first one's future is gone
+  bool large = false;      // arguments in a block of kLarge
   enum class Hints { kThere, kTwice, kRescan } hints = Hints::kThere;
   enum class Dead { kNobody, kTookHint, kClaimed, kGrew } dead = Dead::kNobody;  // an earlier worker, at the first task
-  bool ended = false;       // by the time the victim begins, the first task is done
+  bool ended = false;  // by the time the victim begins, the first task is done
 };
 
 class TableTrial;
 struct TableOperation {
   const char* name;
   void (*run)(TableTrial& trial);
-  bool submits = false;    // the victim is a submitter: it may leave a slot that it was writing
+  bool submits = false;     // the victim is a submitter: it may leave a slot that it was writing
   bool supervises = false;  // the victim settles the earlier death
 };
 
@@ -124,7 +124,9 @@ class TableTrial : public Trial {
     table_.publish(*task);
     return task;
   }
-  void settle_earlier_death() { table_.settle_dead_worker(layout::WorkerLane::from(shared_->earlier_lane), killed(shared_->earlier_pid)); }
+  void settle_earlier_death() {
+    table_.settle_dead_worker(layout::WorkerLane::from(shared_->earlier_lane), killed(shared_->earlier_pid));
+  }
 
   // --- Trial
 
@@ -176,7 +178,8 @@ class TableTrial : public Trial {
   static detail::Attachment::Pointer make_table() {
     constexpr std::uint64_t kScale = 4096;
     const detail::SegmentPlan plan = TaskTable::plan(1, kTableCapacity, "", kScale);
-    return detail::Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(kTableCapacity, kScale)}).value();
+    return detail::Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(kTableCapacity, kScale)})
+        .value();
   }
   static detail::WorkerEnd killed(pid_t pid) { return {.pid = static_cast<std::uint32_t>(pid), .signal = SIGKILL}; }
   static void put(std::span<std::byte> memory, const Stamp& stamp) { std::memcpy(memory.data(), &stamp, sizeof stamp); }
@@ -265,7 +268,8 @@ inline std::string TableTrial::window(pid_t) {
   if (operation_.submits) {
     for (std::size_t i = 0; i < view().slots().size(); ++i) {
       if (view().state(i).phase == TaskState::Phase::kAlloc) return "writing";
-      if (view().slots()[i].function_offset == kVictims && view().state(i).phase == TaskState::Phase::kPending) return "published";
+      if (view().slots()[i].function_offset == kVictims && view().state(i).phase == TaskState::Phase::kPending)
+        return "published";
     }
   }
   const TaskState state = view().state(first().slot);
@@ -291,8 +295,10 @@ inline Verdict TableTrial::survive(bool finished) {
   free_all();
   check_empty(finished);
   serve_on();
-  if (shared_->doubled != 0) fault(Fault::Kind::kDoubled, "task " + std::to_string(shared_->doubled - 1) + " had two workers at once");
-  if (shared_->torn != 0) fault(Fault::Kind::kTorn, "task " + std::to_string(shared_->torn - 1) + " had torn arguments, or no memory");
+  if (shared_->doubled != 0)
+    fault(Fault::Kind::kDoubled, "task " + std::to_string(shared_->doubled - 1) + " had two workers at once");
+  if (shared_->torn != 0)
+    fault(Fault::Kind::kTorn, "task " + std::to_string(shared_->torn - 1) + " had torn arguments, or no memory");
   const bool freed = eventually([&] { return attachment_->sweep(), lanes_of_others(*attachment_) == 0; }, kPatience);
   if (!freed) fault(Fault::Kind::kLeft, "lanes of the dead");
   return verdict_;
@@ -330,7 +336,8 @@ inline void TableTrial::check_task(std::uint32_t slot, const TaskState& state) {
   switch (state.phase) {
     case TaskState::Phase::kDone:
     case TaskState::Phase::kFailed:
-      if (stamp_in(table_.result(slot)) != Stamp::of(number, state.attempt)) fault(Fault::Kind::kTorn, "the result of " + name);
+      if (stamp_in(table_.result(slot)) != Stamp::of(number, state.attempt))
+        fault(Fault::Kind::kTorn, "the result of " + name);
       if (begun == 0) fault(Fault::Kind::kOther, name + " ended without having begun");
       break;
     case TaskState::Phase::kLost:
@@ -353,14 +360,17 @@ inline void TableTrial::check_tasks(bool finished) {
     const TaskState state = table_.state(i);
     if (state.ended()) check_task(i, state);
   }
-  if (finished && operation_.submits && shared_->begun[kVictims] > 1) fault(Fault::Kind::kDoubled, "the victim's own task");
+  if (finished && operation_.submits && shared_->begun[kVictims] > 1)
+    fault(Fault::Kind::kDoubled, "the victim's own task");
   for (std::uint64_t number = 0; number < kMostTasks; ++number) {
-    if (shared_->begun[number] > 3) fault(Fault::Kind::kDoubled, "task " + std::to_string(number) + " was begun too often");
+    if (shared_->begun[number] > 3)
+      fault(Fault::Kind::kDoubled, "task " + std::to_string(number) + " was begun too often");
   }
 }
 
 inline void TableTrial::free_all() {
-  for (std::uint32_t i = 0; i < table_.committed(); ++i) table_.free({.slot = i, .generation = table_.state(i).generation});
+  for (std::uint32_t i = 0; i < table_.committed(); ++i)
+    table_.free({.slot = i, .generation = table_.state(i).generation});
 }
 
 inline void TableTrial::check_empty(bool finished) {
@@ -380,8 +390,8 @@ inline void TableTrial::check_empty(bool finished) {
 }
 
 inline void TableTrial::serve_on() {
-  for (std::uint64_t i = 0; i < 2 * kTableCapacity; ++i) {
-    const auto task = submit(kLater + i, 0, i % 2 == 0 ? Sizes{kSmall, kLarge} : Sizes{});
+  for (std::uint64_t i = 0; i <= kTableCapacity; ++i) {
+    const auto task = submit(kLater + i, 0, i == 0 ? Sizes{kSmall, kLarge} : Sizes{});
     if (!task) return fault(Fault::Kind::kLeft, "no slot for a new task");
     drain();
     const TaskState state = table_.state(task->slot);

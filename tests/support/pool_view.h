@@ -33,7 +33,8 @@ class PoolView {
   }
   [[nodiscard]] layout::MpmcRingHeader& hints() const { return *at<layout::MpmcRingHeader>(header().hints_offset); }
   [[nodiscard]] std::span<layout::TaskSlot> slots() const {
-    return {at<layout::TaskSlot>(header().slots_offset), std::min(header().slots_committed.load(), header().table_capacity)};
+    return {at<layout::TaskSlot>(header().slots_offset),
+            std::min(header().slots_committed.load(), header().table_capacity)};
   }
   [[nodiscard]] layout::TaskState state(std::size_t slot) const {
     return layout::TaskState::from(slots()[slot].state.load());

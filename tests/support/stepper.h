@@ -51,10 +51,10 @@ class Stepped {
   [[nodiscard]] std::uintptr_t address() const noexcept { return address_; }  // of the next instruction
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
 
-  State step();        // one instruction; a system call is one
-  State await_call();  // from kAsleep: waits until the system call is over
+  State step();         // one instruction; a system call is one
+  State await_call();   // from kAsleep: waits until the system call is over
   State resume_call();  // of a sleeper: the system call that it was found in, which may sleep again
-  State next_call();   // runs until it has returned from its next system call
+  State next_call();    // runs until it has returned from its next system call
   // Runs at full speed until `address` is next; asleep() is called whenever it sleeps.
   State run_to(std::uintptr_t address, const std::function<void()>& asleep);
   // Runs at full speed to the end of the operation, likewise.
