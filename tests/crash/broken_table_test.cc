@@ -88,10 +88,21 @@ constexpr TableOperation kFreeEmptyingFirst{
         },
     .submits = true};
 
+// A sweep frees the block meanwhile, and every block gets a new owner.
+class BlocksChangeHands : public TableTrial {
+ public:
+  using TableTrial::TableTrial;
+  void interfere() override {
+    table().settle_dead_worker({.index = 60'000, .generation = 7}, {});
+    for (std::uint64_t i = 0; i < 4; ++i) (void)submit(kInterferers + i, 0, {kLarge});
+  }
+};
+
 TEST(TableControl, EmptyingABlockFirstIsFoundToTear) {
-  EXPECT_TRUE(pause_after_every_instruction("free", maker<TableTrial>(kEnded, kFree)).clean());
-  expect_found(pause_after_every_instruction("free, emptying first", maker<TableTrial>(kEnded, kFreeEmptyingFirst)),
-               Fault::Kind::kTorn);
+  EXPECT_TRUE(pause_after_every_instruction("free", maker<BlocksChangeHands>(kEnded, kFree)).clean());
+  expect_found(
+      pause_after_every_instruction("free, emptying first", maker<BlocksChangeHands>(kEnded, kFreeEmptyingFirst)),
+      Fault::Kind::kTorn);
 }
 
 // Claims whatever the hint names, pending or not.

@@ -65,6 +65,7 @@ class TableTrial : public Trial {
     if (state.ended) run_one();
     if (state.abandoned) (void)table_.abandon(tasks_[0]);
     head_before_ = view().hints().head;
+    tail_before_ = view().hints().tail;
   }
 
   // --- steps, for operations and survivors
@@ -107,7 +108,8 @@ class TableTrial : public Trial {
     begin(*task);
     write_result(*task, sizes);
     leave(*task);
-    if (task->state.attempt <= state_.retries) (void)table_.try_again(*task);
+    const bool again = task->state.attempt <= table_.slot(task->slot).retries;
+    (void)(again ? table_.try_again(*task) : table_.end(*task, TaskState::Phase::kFailed));
   }
   // nullopt: no slot is free.
   std::optional<TaskRef> submit(std::uint64_t number, std::uint32_t retries, Sizes sizes, bool withdraw = false) {
@@ -250,7 +252,7 @@ class TableTrial : public Trial {
   std::vector<TaskRef> tasks_;
   Shared<Board> shared_;
   Verdict verdict_;
-  std::uint64_t head_before_ = 0;
+  std::uint64_t head_before_ = 0, tail_before_ = 0;
   bool loose_ = false;
 };
 
@@ -277,6 +279,7 @@ inline std::string TableTrial::window(pid_t) {
   switch (state.phase) {
     case TaskState::Phase::kPending:
       if (state.attempt != 0) return "pending again";
+      if (operation_.supervises && view().hints().tail != tail_before_) return "hinted again";
       return view().hints().head != head_before_ ? "hint taken" : "before";
     case TaskState::Phase::kRunning: return view().slots()[first().slot].result_block != 0 ? "grown" : "claimed";
     default: return state.abandoned ? "abandoned" : "ended";
