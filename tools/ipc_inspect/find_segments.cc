@@ -37,9 +37,11 @@ std::optional<int> to_number(std::string_view text) {
 
 std::vector<std::string> entries_of(DIR* directory) {
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(directory))
-    names.emplace_back(entry->d_name);  // NOLINT(concurrency-mt-unsafe)
-  return names;
+  for (;;) {
+    const dirent* entry = ::readdir(directory);  // NOLINT(concurrency-mt-unsafe): the stream is this thread's own
+    if (entry == nullptr) return names;
+    names.emplace_back(entry->d_name);
+  }
 }
 
 std::string link_target(int directory, const std::string& name) {

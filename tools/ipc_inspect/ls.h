@@ -5,7 +5,7 @@
 
 #include "segment_info.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's name
 class App;
 }
 

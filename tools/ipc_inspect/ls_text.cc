@@ -19,7 +19,7 @@ std::string size_as_text(std::uint64_t bytes) {
   auto size = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
   for (; size >= 1024 && unit + 1 < kUnits.size(); ++unit) size /= 1024;
-  return absl::StrFormat(size < 10 ? "%.1f%s" : "%.0f%s", size, kUnits[unit]);
+  return size < 10 ? absl::StrFormat("%.1f%s", size, kUnits[unit]) : absl::StrFormat("%.0f%s", size, kUnits[unit]);
 }
 
 std::string age_as_text(double seconds) {
@@ -39,7 +39,7 @@ std::string user_name(uid_t uid) {
   return found->second;
 }
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : printable(text); }
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
 
 // An age of a corrupt segment means nothing.
 Row segment_row(const SegmentInfo& info) {

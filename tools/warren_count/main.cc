@@ -4,11 +4,11 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "common/file_descriptor.h"
 #include "common/printable.h"
@@ -39,7 +39,7 @@ int failed(const absl::Status& status) {
 int run(const Options& options, Clock::time_point start) {
   // Links are followed here, and only here.
   const FileDescriptor root(::open(options.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return complain(options.directory + ": " + std::strerror(errno), kUsage);
+  if (!root) return complain(options.directory + ": " + std::generic_category().message(errno), kUsage);
   if (!options.output.empty()) {
     if (const absl::Status status = OutputFile::check(options.output); !status.ok()) return complain(status, kUsage);
   }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <ranges>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "interrupt.h"
@@ -121,7 +121,8 @@ class TreeCounter {
 
   void add_problem(const std::string& path, int error) {
     const bool vanished = means_vanished(error);
-    tree_.problems.push_back({.path = path, .why = vanished ? "vanished" : std::strerror(error), .vanished = vanished});
+    tree_.problems.push_back(
+        {.path = path, .why = vanished ? "vanished" : std::generic_category().message(error), .vanished = vanished});
   }
 
   // A stream says that a worker died, not of which file: it is of those that nothing else was heard of.
