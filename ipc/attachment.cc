@@ -97,10 +97,17 @@ Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().a
 Attachment::~Attachment() {
   leave();
   AttachmentList::instance().remove(*this);
-  if (fd_ < 0) return;
-  if (!name_.empty() && !keep_name_ && name_epoch_ == process_epoch()) remove_if_last(fd_, name_);
-  ::close(fd_);
+  leave_name();
+  if (fd_ >= 0) ::close(fd_);
 }
+
+void Attachment::leave_name() noexcept {
+  if (name_.empty() || keep_name_ || name_epoch_ != process_epoch()) return;
+  remove_if_last(fd_, name_);
+  name_epoch_ = 0;  // the attempt has given up the hold
+}
+
+void Attachment::leave_all_names() noexcept { AttachmentList::instance().leave_names(); }
 
 void Attachment::bear_name(const std::string& name) {
   const std::scoped_lock lock(AttachmentList::instance().mutex());
@@ -128,13 +135,13 @@ layout::SegmentHeader& Attachment::header() const noexcept {
 
 absl::StatusOr<Attachment::Pointer> Attachment::create(std::string_view name, const SegmentPlan& plan,
                                                        const SegmentOptions& options) {
-  if (name.empty()) return make({}, plan, options);
+  if (name.empty()) return make({}, plan, options, Deadline::never());
   absl::StatusOr<std::string> checked = checked_name(name);
-  return checked.ok() ? make(*checked, plan, options) : checked.status();
+  return checked.ok() ? make(*checked, plan, options, Deadline::never()) : checked.status();
 }
 
 absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, const SegmentPlan& plan,
-                                                     const SegmentOptions& options) {
+                                                     const SegmentOptions& options, Deadline patience) {
   constexpr std::size_t kMaxSize = std::size_t{1} << 46;
   if (plan.size == 0) return absl::InvalidArgumentError("a segment of 0 bytes: ask for at least one");
   const std::size_t max_size = std::max(plan.size, options.max_size);
@@ -166,7 +173,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
   if (absl::Status status = attachment->adopt({plan.kind, plan.element}, file_size); !status.ok()) return status;
   if (absl::Status status = attachment->join(); !status.ok()) return status;
   if (!name.empty()) {
-    if (absl::Status status = publish(descriptor, name); !status.ok()) return status;
+    if (absl::Status status = publish(descriptor, name, patience); !status.ok()) return status;
     attachment->bear_name(name);
     attachment->keep_name_ = keep_name;
   }
@@ -177,15 +184,21 @@ absl::StatusOr<Attachment::Pointer> Attachment::open(std::string_view name, cons
                                                      bool read_only) {
   absl::StatusOr<std::string> checked = checked_name(name);
   if (!checked.ok()) return checked.status();
-  absl::StatusOr<OpenedFile> file = open_named(*checked, read_only);
+  return open_checked(*checked, expected, read_only, Deadline::never());
+}
+
+absl::StatusOr<Attachment::Pointer> Attachment::open_checked(const std::string& name,
+                                                             const SegmentExpectation& expected, bool read_only,
+                                                             Deadline patience) {
+  absl::StatusOr<OpenedFile> file = open_named(name, read_only, patience);
   if (!file.ok()) return file.status();
   if (file->size <= layout::kObjectOffset) {
     return absl::FailedPreconditionError(
-        absl::StrCat("'", *checked, "' is not a Warren segment, or is truncated: it has ", file->size, " bytes"));
+        absl::StrCat("'", name, "' is not a Warren segment, or is truncated: it has ", file->size, " bytes"));
   }
   const Pointer attachment(new Attachment);
   if (absl::Status status = attachment->map(file->fd.release(), file->size, read_only); !status.ok()) return status;
-  attachment->bear_name(*checked);
+  attachment->bear_name(name);
   attachment->keep_name_ = true;  // until the header is known to be one: nothing that is not ours is removed
   if (absl::Status status = attachment->adopt(expected, file->size); !status.ok()) return status;
   if (!read_only) {
@@ -197,16 +210,21 @@ absl::StatusOr<Attachment::Pointer> Attachment::open(std::string_view name, cons
 absl::StatusOr<Attachment::Pointer> Attachment::open_or_create(std::string_view name, const SegmentPlan& plan,
                                                                const SegmentOptions& options) {
   constexpr int kAttempts = 64;
+  absl::StatusOr<std::string> checked = checked_name(name);
+  if (!checked.ok()) return checked.status();
+  const Deadline patience =
+      Deadline::after(2 * kNamesPatience);  // of all attempts: somebody may stand in each one's way
   absl::Status status;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    absl::StatusOr<Pointer> opened = open(name, {plan.kind, plan.element});
+  for (int attempt = 0; attempt < kAttempts && !(attempt != 0 && patience.expired()); ++attempt) {
+    absl::StatusOr<Pointer> opened = open_checked(*checked, {plan.kind, plan.element}, /*read_only=*/false, patience);
     if (opened.ok() || !(absl::IsNotFound(opened.status()) || absl::IsUnavailable(opened.status()))) return opened;
-    absl::StatusOr<Pointer> created = create(name, plan, options);
-    if (created.ok() || !absl::IsAlreadyExists(created.status())) return created;
+    absl::StatusOr<Pointer> created = make(*checked, plan, options, patience);
+    if (created.ok() || !(absl::IsAlreadyExists(created.status()) || absl::IsUnavailable(created.status())))
+      return created;
     status = created.status();
   }
-  return absl::UnavailableError(absl::StrCat(
-      "'", std::string(name), "' is made and removed again all the time: ", std::string(status.message())));
+  return absl::UnavailableError(
+      absl::StrCat("'", *checked, "' could neither be opened nor made: ", std::string(status.message())));
 }
 
 absl::Status Attachment::unlink(std::string_view name) {
@@ -262,9 +280,8 @@ absl::Status Attachment::join() {
   }
   if (!this_process().known()) {
     return absl::ResourceExhaustedError(
-        "cannot read /proc/self/stat, so others could not tell whether this process lives: are descriptors left, and "
-        "is "
-        "/proc mounted?");
+        "cannot find this process in /proc, so others could not tell whether it lives: are descriptors left, and is "
+        "/proc mounted, for its own pid namespace (unshare --mount-proc)?");
   }
   const std::scoped_lock lock(AttachmentList::instance().mutex());
   seat_this_process();

@@ -8,8 +8,28 @@
 #include "backing_file.h"
 
 namespace warren::detail {
+namespace {
 
-AttachmentList::AttachmentList() { ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child); }
+// Of the one list. `watching` while threads may have the key call it at their end.
+pthread_key_t end_of_thread;
+constinit std::atomic<bool> watching{false};
+
+// The end of the program by exit() calls no key's destructor: this runs after the destructors of all static objects.
+// Where the library is unloaded instead, no thread may call into it any more.
+__attribute__((destructor)) void at_end_of_program() noexcept {
+  if (!watching.exchange(false, std::memory_order_relaxed)) return;
+  AttachmentList& list = AttachmentList::instance();  // made, and its key with it
+  ::pthread_key_delete(end_of_thread);
+  list.leave_lanes_of_this_thread();
+}
+
+}  // namespace
+
+AttachmentList::AttachmentList() {
+  ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+  const auto at_end = [](void*) { instance().leave_lanes_of_this_thread(); };
+  watching.store(::pthread_key_create(&end_of_thread, at_end) == 0, std::memory_order_relaxed);
+}
 
 AttachmentList& AttachmentList::instance() {
   static auto* const list = new AttachmentList;
@@ -26,18 +46,25 @@ void AttachmentList::remove(Attachment& attachment) {
   std::erase(attachments_, &attachment);
 }
 
-void AttachmentList::watch_end_of_this_thread() {
-  struct AtEnd {
-    ~AtEnd() { instance().leave_lanes_of_this_thread(); }
-  };
-  static thread_local const AtEnd at_end;
-  (void)at_end;
+// By a key, whose destructor runs after those of all thread_local objects: the user's may push yet. If another key's
+// destructor pushes after ours ran, ours is called again, up to PTHREAD_DESTRUCTOR_ITERATIONS times in all. Where no
+// key is left the lanes are swept when the process ends.
+void AttachmentList::watch_end_of_this_thread() noexcept {
+  if (!watching.load(std::memory_order_relaxed) || ::pthread_getspecific(end_of_thread) != nullptr) return;
+  (void)::pthread_setspecific(end_of_thread, this);
 }
 
+// The thread gets another token with its next use: what it owned by this one it owns no more.
 void AttachmentList::leave_lanes_of_this_thread() noexcept {
   const std::scoped_lock lock(mutex_);
   for (Attachment* attachment : attachments_) attachment->release_seats_of(thread_token());
   seat_cache.fill({});
+  assigned_thread_token = 0;
+}
+
+void AttachmentList::leave_names() noexcept {
+  const std::scoped_lock lock(mutex_);
+  for (Attachment* attachment : attachments_) attachment->leave_name();
 }
 
 // The lock that a name is held by belongs to an open file description, which a fork shares: the parent's leaving would

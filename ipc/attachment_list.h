@@ -16,15 +16,16 @@ class AttachmentList {
   void add(Attachment& attachment);
   void remove(Attachment& attachment);
   std::mutex& mutex() noexcept { return mutex_; }
-  // Has the calling thread give back its lanes when it ends.
-  static void watch_end_of_this_thread();
+  // Has the calling thread give back its lanes when it ends, after its last destructor.
+  void watch_end_of_this_thread() noexcept;
+  void leave_lanes_of_this_thread() noexcept;
+  void leave_names() noexcept;
 
  private:
   AttachmentList();
   static void before_fork() noexcept;
   static void after_fork_in_parent() noexcept;
   static void after_fork_in_child() noexcept;
-  void leave_lanes_of_this_thread() noexcept;
 
   std::mutex mutex_;
   std::vector<Attachment*> attachments_;

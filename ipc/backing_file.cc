@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "available_memory.h"
@@ -38,19 +39,34 @@ auto retried(Call call) {
   return result;
 }
 
+// What removals lock: a file of this user's, made at first use and never removed, so that nobody else's process can
+// hold them up. Where that name is somebody else's, or cannot be made, the directory itself. While it changes from one
+// to the other two may remove at once; then an unlink() may hit a segment that was given the name a moment ago.
+UniqueFd open_names_lock() {
+  const std::string path = absl::StrCat(kDirectory, "/.warren.", ::geteuid());
+  const int flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  UniqueFd fd(retried([&] { return ::open(path.c_str(), flags, 0600); }));
+  struct stat st {};
+  const bool ours = fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == ::geteuid() &&
+                    st.st_nlink <= 1 && ((st.st_mode & 0777) == 0600 || ::fchmod(fd.get(), 0600) == 0);
+  return ours ? std::move(fd) : UniqueFd(::open(kDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool was_removed(int fd) {
+  struct stat st {};
+  return ::fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
 // Whoever removes a name holds this lock and looks again under it: unlinking after a mere look could remove somebody's
-// new segment. It is the directory itself, so no lock file is left behind. Waiting for it is bounded, since a stopped
-// process may hold it.
+// new segment. Waiting for it is bounded, since a stopped process may hold it.
 class NamesLock {
  public:
-  explicit NamesLock(std::chrono::milliseconds patience) : fd_(::open(kDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    const auto give_up = std::chrono::steady_clock::now() + patience;
-    while (fd_ && ::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK && errno != EINTR) return;
-      if (std::chrono::steady_clock::now() >= give_up) return;
+  explicit NamesLock(Deadline patience) : fd_(open_names_lock()) {
+    while (!try_lock()) {
+      if (!fd_ || (errno != EWOULDBLOCK && errno != EINTR) || patience.expired()) return;
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
-    held_ = static_cast<bool>(fd_);
+    held_ = true;
     WARREN_CRASH_POINT(names_locked);  // the kernel drops the lock
   }
   ~NamesLock() {
@@ -59,22 +75,34 @@ class NamesLock {
   NamesLock(const NamesLock&) = delete;
   NamesLock& operator=(const NamesLock&) = delete;
   [[nodiscard]] bool held() const noexcept { return held_; }
-  [[nodiscard]] int directory() const noexcept { return fd_.get(); }
 
  private:
+  // A file that somebody removed by hand locks nobody out who comes later.
+  bool try_lock() {
+    while (fd_ && ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (!was_removed(fd_.get())) return true;
+      fd_ = open_names_lock();
+    }
+    return false;
+  }
+
   UniqueFd fd_;
   bool held_ = false;
 };
 
-constexpr std::chrono::milliseconds kPatience{2000};
 constexpr std::chrono::milliseconds kPatienceAtExit{200};
 
-bool still_named(const NamesLock& lock, int fd, const std::string& name) {
+// No longer than one call may wait, whatever the caller has left.
+Deadline bounded(Deadline patience) { return std::min(patience.time(), Deadline::after(kNamesPatience).time()); }
+
+bool still_named(int fd, const std::string& name) {
   struct stat by_fd {
   }, by_name{};
-  return ::fstat(fd, &by_fd) == 0 && ::fstatat(lock.directory(), name.c_str(), &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-         by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev;
+  return ::fstat(fd, &by_fd) == 0 && ::lstat(path_of(name).c_str(), &by_name) == 0 && by_fd.st_ino == by_name.st_ino &&
+         by_fd.st_dev == by_name.st_dev;
 }
+
+bool remove_name(const std::string& name) { return ::unlink(path_of(name).c_str()) == 0; }
 
 // The first bytes of what may be a segment, read without mapping it.
 struct Preamble {
@@ -92,15 +120,17 @@ Preamble read_preamble(int fd) {
   return {.warren = magic == layout::kMagic, .keep_name = (flags & layout::SegmentHeader::kKeepName) != 0};
 }
 
-// Under the lock, of a file just opened: true when nobody held it, and then its name is gone.
-bool reclaim_if_stale(const NamesLock& lock, int fd, const std::string& name) {
+// Of a file just opened: true when nobody held it and its name was to go with the last one. Then `fd` holds it alone.
+bool left_behind(int fd) {
   const Preamble preamble = read_preamble(fd);
-  if (!preamble.warren || preamble.keep_name) return false;
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return false;
+  return preamble.warren && !preamble.keep_name && ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+// Under the lock, of what is left_behind().
+void reclaim(int fd, const std::string& name) {
   WARREN_CRASH_POINT(stale_name_found);  // stale as before
-  if (still_named(lock, fd, name)) ::unlinkat(lock.directory(), name.c_str(), 0);
+  if (still_named(fd, name)) remove_name(name);
   WARREN_CRASH_POINT(stale_name_removed);  // removed
-  return true;
 }
 
 absl::StatusOr<UniqueFd> open_path(const std::string& name, bool read_only) {
@@ -117,6 +147,12 @@ absl::StatusOr<UniqueFd> open_path(const std::string& name, bool read_only) {
           absl::StrCat("the segment '", name, "' belongs to another user; segments are private to their owner"));
     default: return errno_status(errno, absl::StrCat("cannot open the segment '", name, "'"));
   }
+}
+
+absl::Status removals_locked(const std::string& name) {
+  return absl::UnavailableError(absl::StrCat("the name '", name,
+                                             "' cannot be removed: another process, stopped perhaps, ",
+                                             "holds the lock of removals; try again"));
 }
 
 absl::Status check_file(int fd, const std::string& name, std::size_t& size) {
@@ -149,7 +185,7 @@ UniqueFd::~UniqueFd() {
 }
 
 absl::Status errno_status(int error, const std::string& what) {
-  const std::string text = absl::StrCat(what, ": ", std::strerror(error));
+  const std::string text = absl::StrCat(what, ": ", std::generic_category().message(error));
   switch (error) {
     case ENOSPC:
     case ENOMEM:
@@ -212,7 +248,7 @@ absl::StatusOr<UniqueFd> make_unnamed(std::size_t size) {
   return fd;
 }
 
-absl::Status publish(int fd, const std::string& name) {
+absl::Status publish(int fd, const std::string& name, Deadline patience) {
   const std::string from = path_of(fd);
   const std::string to = path_of(name);
   const auto link = [&] { return ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0; };
@@ -221,11 +257,13 @@ absl::Status publish(int fd, const std::string& name) {
     return absl::OkStatus();
   }
   if (errno == EEXIST) {
-    const NamesLock lock(kPatience);
+    const NamesLock lock(bounded(patience));
     const absl::StatusOr<UniqueFd> old = open_path(name, /*read_only=*/false);
-    const bool reclaimed = lock.held() && old.ok() && reclaim_if_stale(lock, old->get(), name);
-    if ((reclaimed || absl::IsNotFound(old.status())) && link()) return absl::OkStatus();
-    if (!reclaimed || errno == EEXIST) {
+    const bool stale = old.ok() && left_behind(old->get());
+    if (stale && !lock.held()) return removals_locked(name);
+    if (stale) reclaim(old->get(), name);
+    if ((stale || absl::IsNotFound(old.status())) && link()) return absl::OkStatus();
+    if (!stale || errno == EEXIST) {
       return absl::AlreadyExistsError(absl::StrCat("the name '", name, "' is taken (", to,
                                                    "): open() it, use open_or_create(), or unlink() it first"));
     }
@@ -233,8 +271,8 @@ absl::Status publish(int fd, const std::string& name) {
   return errno_status(errno, absl::StrCat("cannot give a segment the name '", name, "'"));
 }
 
-absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only) {
-  const NamesLock lock(kPatience);
+absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, Deadline patience) {
+  const NamesLock lock(bounded(patience));
   absl::StatusOr<UniqueFd> fd = open_path(name, read_only);
   if (!fd.ok()) return fd.status();
   OpenedFile file;
@@ -242,12 +280,14 @@ absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only) {
   if (!read_preamble(fd->get()).warren) {  // by pread: touching a hole through a mapping would allocate it
     return absl::FailedPreconditionError(absl::StrCat("'", name, "' is not a Warren segment"));
   }
-  if (lock.held() && reclaim_if_stale(lock, fd->get(), name)) {
+  if (left_behind(fd->get())) {
+    if (lock.held()) reclaim(fd->get(), name);
     return absl::NotFoundError(
-        absl::StrCat("the segment '", name, "' was left behind by processes that died; it has been removed"));
+        absl::StrCat("the segment '", name, "' was left behind by processes that died; ",
+                     lock.held() ? "it has been removed" : "the next open or create removes it"));
   }
   // Without the names' lock it may have been removed since it was opened.
-  if (::flock(fd->get(), LOCK_SH | LOCK_NB) != 0 || (!lock.held() && !still_named(lock, fd->get(), name))) {
+  if (::flock(fd->get(), LOCK_SH | LOCK_NB) != 0 || (!lock.held() && !still_named(fd->get(), name))) {
     return absl::UnavailableError(absl::StrCat("the segment '", name, "' is being removed; try again"));
   }
   file.fd = std::move(*fd);
@@ -255,10 +295,8 @@ absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only) {
 }
 
 absl::Status unlink_named(const std::string& name) {
-  const NamesLock lock(kPatience);
-  if (!lock.held()) {
-    return absl::UnavailableError(absl::StrCat("another process keeps ", kDirectory, " locked; try again"));
-  }
+  const NamesLock lock(Deadline::after(kNamesPatience));
+  if (!lock.held()) return removals_locked(name);
   absl::StatusOr<UniqueFd> fd = open_path(name, /*read_only=*/true);
   if (!fd.ok()) return fd.status();
   std::size_t size = 0;
@@ -266,17 +304,17 @@ absl::Status unlink_named(const std::string& name) {
   if (!read_preamble(fd->get()).warren) {
     return absl::FailedPreconditionError(absl::StrCat("'", name, "' is not a Warren segment; it is left alone"));
   }
-  if (!still_named(lock, fd->get(), name) || ::unlinkat(lock.directory(), name.c_str(), 0) != 0) {
+  if (!still_named(fd->get(), name) || !remove_name(name)) {
     return absl::NotFoundError(absl::StrCat("no segment is named '", name, "'"));
   }
   return absl::OkStatus();
 }
 
 void remove_if_last(int fd, const std::string& name) noexcept {
-  const NamesLock lock(kPatienceAtExit);
+  const NamesLock lock(Deadline::after(kPatienceAtExit));
   if (!lock.held() || ::flock(fd, LOCK_EX | LOCK_NB) != 0) return;
   WARREN_CRASH_POINT(last_to_leave);  // a name that nobody holds, likewise
-  if (still_named(lock, fd, name)) ::unlinkat(lock.directory(), name.c_str(), 0);
+  if (still_named(fd, name)) remove_name(name);
 }
 
 UniqueFd hold_again(int fd) noexcept {

@@ -2,13 +2,17 @@
 #pragma once
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <warren/ipc/time.h>
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace warren::detail {
+
+inline constexpr std::chrono::milliseconds kNamesPatience{2000};
 
 // Owns a descriptor.
 class UniqueFd {
@@ -37,17 +41,18 @@ absl::Status seal(int fd);
 // A file without a name, which a death before publish() leaves nothing of. Held by this process.
 absl::StatusOr<UniqueFd> make_unnamed(std::size_t size);
 // Gives it its name, exclusively: AlreadyExists. A name that only the dead hold is reclaimed first.
-absl::Status publish(int fd, const std::string& name);
+// Unavailable where removing is locked: `patience` bounds the wait for that lock, and so does kNamesPatience.
+absl::Status publish(int fd, const std::string& name, Deadline patience);
 
 // Opens what bears the name, holds it, and checks that it is a regular file of this user with mode 0600. NotFound also
-// when only the dead held it: then it is removed.
+// when only the dead held it: then it is removed, if nobody else is removing for longer than the patience.
 struct OpenedFile {
   UniqueFd fd;
   std::size_t size = 0;
 };
-absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only);
+absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, Deadline patience);
 absl::Status unlink_named(const std::string& name);
-// Removes the name if nobody but `fd` holds it and it still is this file.
+// Removes the name if nobody but `fd` holds it and it still is this file. `fd` need not hold it any longer.
 void remove_if_last(int fd, const std::string& name) noexcept;
 // Another open file description of the same file, holding it too; invalid where that fails.
 UniqueFd hold_again(int fd) noexcept;

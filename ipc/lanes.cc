@@ -39,7 +39,7 @@ std::uint32_t Attachment::lanes_high() const noexcept {
 
 Seat& Attachment::find_seat() noexcept {
   const std::uint64_t thread = thread_token();
-  AttachmentList::watch_end_of_this_thread();
+  AttachmentList::instance().watch_end_of_this_thread();
   const std::scoped_lock lock(AttachmentList::instance().mutex());
   seat_this_process();
   auto found = std::ranges::find(seats_, thread, [](const auto& seat) { return seat->thread; });
@@ -131,7 +131,7 @@ void Attachment::release(Seat& seat) noexcept {
   std::uint64_t word = lane.identity.load(std::memory_order_relaxed);
   const LaneIdentity mine = LaneIdentity::from(word);
   if (mine.phase != Phase::kLive || mine.generation != seat.generation) return;
-  lane.announcement.store(0, std::memory_order_relaxed);
+  lane.announcement.store(0, std::memory_order_release);  // [Q20] as Q6: who reads this 0 reads no longer that one
   lane.take.store(0, std::memory_order_relaxed);
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
@@ -211,9 +211,9 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
                              .generation = found.generation,
                              .phase = Phase::kSweeping};
   if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
-    return false;                     // [L12] pairs with L4
-  WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
-  lane.announcement.store(0, std::memory_order_relaxed);
+    return false;                                         // [L12] pairs with L4
+  WARREN_CRASH_POINT(sweep_claimed);                      // the next sweep finds a dead sweeper and goes on
+  lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
   lane.take.store(0, std::memory_order_relaxed);
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -42,15 +43,69 @@ std::uint64_t to_number(std::string_view text) {
   return value;
 }
 
+// How many numbers the line NSpid of /proc/self/status holds: one where /proc belongs to the caller's own pid
+// namespace, and one more for each namespace between. It may stand behind thousands of groups. 0: it could not be read.
+std::size_t numbers_in_proc() noexcept {
+  constexpr std::string_view kLine = "\nNSpid:";
+  const int fd = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  std::array<char, 2048> text{};
+  std::size_t kept = 0;
+  std::size_t numbers = 0;
+  while (numbers == 0) {
+    const ssize_t got = ::read(fd, text.data() + kept, text.size() - kept);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    const std::string_view all(text.data(), kept + static_cast<std::size_t>(got));
+    const std::size_t found = all.find(kLine);
+    const std::size_t end = found == std::string_view::npos ? found : all.find('\n', found + kLine.size());
+    if (end != std::string_view::npos) {
+      const std::string_view line = all.substr(found + kLine.size(), end - found - kLine.size());
+      numbers = static_cast<std::size_t>(std::ranges::count(line, '\t'));
+    }
+    kept = std::min(all.size(), text.size() / 2);  // in which the line may have begun
+    std::memmove(text.data(), all.data() + all.size() - kept, kept);
+  }
+  ::close(fd);
+  return numbers;
+}
+
 std::uint32_t inode_of(const char* path) {
   struct stat st {};
   return ::stat(path, &st) == 0 ? static_cast<std::uint32_t>(st.st_ino) : 0;
 }
 
+StatResult read_stat(const char* path) noexcept {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {.stat = {}, .error = errno == ENOENT ? StatError::kGone : StatError::kUnknown};
+  std::array<char, 1024> text{};
+  ssize_t length = 0;
+  do length = ::read(fd, text.data(), text.size());
+  while (length < 0 && errno == EINTR);
+  const int error = errno;
+  ::close(fd);
+  if (length < 0) return {.stat = {}, .error = error == ESRCH ? StatError::kGone : StatError::kUnknown};
+  const std::string_view stat(text.data(), static_cast<std::size_t>(length));
+  const std::string_view state = stat_field(stat, 3);
+  const std::string_view start = stat_field(stat, 22);
+  if (state.empty() || start.empty()) return {};
+  return {.stat = ProcessStat{.pid = static_cast<pid_t>(to_number(stat)),
+                              .state = state[0],
+                              .start_time = to_number(start),
+                              .threads = to_number(stat_field(stat, 20))},
+          .error = {}};
+}
+
+// /proc may belong to another pid namespace (unshare --pid without --mount-proc): what it shows under a number is then
+// somebody else. So its entry of this process must bear the number that this process knows itself by, and no other.
+StatResult read_own_stat() noexcept {
+  const StatResult own = read_stat("/proc/self/stat");
+  return own.stat && own.stat->pid == ::getpid() && numbers_in_proc() == 1 ? own : StatResult{};
+}
+
 ProcessIdentity read_identity() {
-  const pid_t pid = ::getpid();
-  const StatResult result = read_process_stat(pid);
-  ProcessIdentity self{.pid = pid,
+  const StatResult result = read_own_stat();
+  ProcessIdentity self{.pid = ::getpid(),
                        .start_time = result.stat ? result.stat->start_time : 0,
                        .pid_namespace = inode_of("/proc/thread-self/ns/pid"),
                        .time_namespace = inode_of("/proc/thread-self/ns/time")};
@@ -97,6 +152,7 @@ bool dead_unless(pid_t pid, StartMatches start_matches) {
     const ProcessStat& stat = *result.stat;
     const bool zombie = stat.state == 'Z' || stat.state == 'X' || stat.state == 'x';
     dead = !start_matches(stat.start_time) || (zombie && stat.threads <= 1);
+    dead = dead && read_own_stat().stat;  // last: only now is it known that this /proc had the say
   } else {
     dead = result.error == StatError::kGone && ::kill(pid, 0) != 0 && errno == ESRCH;
   }
@@ -109,23 +165,7 @@ bool dead_unless(pid_t pid, StartMatches start_matches) {
 StatResult read_process_stat(pid_t pid) noexcept {
   std::array<char, 32> path{};
   std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
-  const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {.stat = {}, .error = errno == ENOENT ? StatError::kGone : StatError::kUnknown};
-  std::array<char, 1024> text{};
-  ssize_t length = 0;
-  do length = ::read(fd, text.data(), text.size());
-  while (length < 0 && errno == EINTR);
-  const int error = errno;
-  ::close(fd);
-  if (length < 0) return {.stat = {}, .error = error == ESRCH ? StatError::kGone : StatError::kUnknown};
-  const std::string_view stat(text.data(), static_cast<std::size_t>(length));
-  const std::string_view state = stat_field(stat, 3);
-  const std::string_view start = stat_field(stat, 22);
-  if (state.empty() || start.empty()) return {};
-  return {
-      .stat =
-          ProcessStat{.state = state[0], .start_time = to_number(start), .threads = to_number(stat_field(stat, 20))},
-      .error = {}};
+  return read_stat(path.data());
 }
 
 bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept {

@@ -41,28 +41,34 @@ SpscRing::SpscRing(Attachment& attachment, layout::SpscRingHeader& header, std::
       slot_bytes_(slot_bytes),
       sides_(std::make_shared<SpscSides>()) {}
 
-// The side's owner word goes from 0, or from an owner who is gone, to this thread by one CAS: of two who try, one wins.
-absl::Status SpscRing::claim(Side which) noexcept {
-  const bool producer = which == Side::kProducer;
-  SpscSide& mine = side(which);
-  if (mine.mine()) return absl::OkStatus();
+absl::Status SpscRing::claimable(Side which) noexcept {
+  if (side(which).mine()) return absl::OkStatus();
+  return claimable(which, owner_word(which).load(std::memory_order_acquire));  // [S12] pairs with S11
+}
+
+absl::Status SpscRing::claimable(Side which, std::uint64_t found) noexcept {
   const Seat& seat = attachment_->seat();
   if (seat.lane == nullptr || seat.sharing) {
     return absl::ResourceExhaustedError("no memory for this thread's lane in the queue's segment");
   }
-  std::atomic<std::uint64_t>& word = producer ? header_->producer : header_->consumer;
+  const SideOwner owner = SideOwner::from(found);
+  const bool me_already = owner.owned && owner.lane == seat.lane_index && owner.generation == seat.generation;
+  if (!owner.owned || me_already || !attachment_->holds_lane(owner.lane, owner.generation)) return absl::OkStatus();
+  const layout::Lane& lane = attachment_->lane(owner.lane);
+  const auto identity = layout::LaneIdentity::from(lane.identity.load(std::memory_order_relaxed));
+  return absl::AlreadyExistsError(
+      absl::StrCat("the ", which == Side::kProducer ? "producer" : "consumer", "'s side belongs to thread ",
+                   lane.thread_id.load(std::memory_order_relaxed), " of process ", identity.pid, ", which is alive"));
+}
+
+// The side's owner word goes from 0, or from an owner who is gone, to this thread by one CAS: of two who try, one wins.
+absl::Status SpscRing::claim(Side which) noexcept {
+  if (side(which).mine()) return absl::OkStatus();
+  std::atomic<std::uint64_t>& word = owner_word(which);
   std::uint64_t found = word.load(std::memory_order_acquire);  // [S12] pairs with S11
   for (;;) {
-    const SideOwner owner = SideOwner::from(found);
-    const bool me_already = owner.owned && owner.lane == seat.lane_index && owner.generation == seat.generation;
-    if (owner.owned && !me_already && attachment_->holds_lane(owner.lane, owner.generation)) {
-      const auto identity =
-          layout::LaneIdentity::from(attachment_->lane(owner.lane).identity.load(std::memory_order_relaxed));
-      return absl::AlreadyExistsError(
-          absl::StrCat("the ", producer ? "producer" : "consumer", "'s side belongs to thread ",
-                       attachment_->lane(owner.lane).thread_id.load(std::memory_order_relaxed), " of process ",
-                       identity.pid, ", which is alive"));
-    }
+    if (absl::Status status = claimable(which, found); !status.ok()) return status;
+    const Seat& seat = attachment_->seat();
     const SideOwner me{.lane = seat.lane_index, .generation = seat.generation, .owned = true};
     if (word.compare_exchange_strong(found, me.word(), std::memory_order_acq_rel)) break;  // [S11] pairs with S12
   }
@@ -82,8 +88,7 @@ absl::Status SpscRing::adopt_index(Side which) noexcept {
   if (which == Side::kProducer) {
     header_->committing.store(0, std::memory_order_release);  // [S19] not before the dead owner's tail; pairs with S9
   }
-  mine.epoch.store(process_epoch(), std::memory_order_relaxed);
-  mine.thread.store(thread_token(), std::memory_order_relaxed);
+  mine.owner.store(thread_word(), std::memory_order_relaxed);
   return absl::OkStatus();
 }
 

@@ -76,6 +76,16 @@ IsolatedEnd in_new_pid_namespace(const std::function<void()>& run) {
   });
 }
 
+IsolatedEnd in_new_pid_namespace_with_proc_of_another(const std::function<void()>& run) {
+  return isolated([&] {
+    if (!unshare_as_root(CLONE_NEWPID)) return kNotPermitted;
+    return run_in_grandchild([&] {
+      const int code = run_in_grandchild(run);
+      if (code != 0) ::_exit(code);
+    });
+  });
+}
+
 IsolatedEnd in_new_time_namespace(const std::function<void()>& run) {
   return isolated([&] {
     if (!unshare_as_root(CLONE_NEWTIME) || !write_file("/proc/self/timens_offsets", "boottime 100000 0")) {

@@ -20,6 +20,9 @@ IsolatedEnd with_small_shm(std::size_t bytes, const std::function<void()>& run);
 // In a child of a child, in a pid namespace of its own with its own /proc; there its pid is 2 or so.
 IsolatedEnd in_new_pid_namespace(const std::function<void()>& run);
 
+// Likewise, where /proc goes on showing the processes of the pid namespace outside.
+IsolatedEnd in_new_pid_namespace_with_proc_of_another(const std::function<void()>& run);
+
 // In a child whose clocks are shifted, so that /proc shows it other start times than it shows us.
 IsolatedEnd in_new_time_namespace(const std::function<void()>& run);
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <span>
@@ -32,6 +33,8 @@ static_assert(!kCopyAsBytes<int*> && !kCopyAsBytes<std::string_view> && !kCopyAs
 static_assert(!kCopyAsBytes<int (*)(int)> && !kCopyAsBytes<int Point::*> && !kCopyAsBytes<std::nullptr_t>);
 static_assert(!kCopyAsBytes<std::array<const char*, 2>> && !kCopyAsBytes<std::reference_wrapper<int>>);
 static_assert(!kCopyAsBytes<Percent>, "its codec decides");
+static_assert(!Carriable<AnonymousUnion> && !Carriable<std::vector<NamedUnion>>, "which member counts, who knows");
+static_assert(kCopyAsBytes<Vouched> && Carriable<HoldsVouched> && Carriable<HoldsCoded> && !Carriable<HoldsAny>);
 
 static_assert(Carriable<Record> && Carriable<Call> && Carriable<Node> && Carriable<Constant> && Carriable<Bits> &&
               Carriable<Sixteen>);
@@ -100,6 +103,9 @@ TEST(Codec, PlainValuesComeBack) {
   expect_round_trip(std::array<int, 3>{1, 2, 3});
   EXPECT_TRUE(std::isnan(round_trip(std::numeric_limits<double>::quiet_NaN())));
   EXPECT_EQ(round_trip(Either{.i = 7}).i, 7);
+  EXPECT_EQ(round_trip(Vouched{.kind = 1, .d = 2.5}).d, 2.5);
+  EXPECT_EQ(round_trip(std::vector<HoldsVouched>{{{.kind = 1, .i = 7}, "x"}}).at(0).vouched.i, 7);
+  EXPECT_EQ(round_trip(HoldsCoded{{{7}}, "x"}).coded.either.i, 7);
 }
 
 TEST(Codec, TypesOfStdComeBack) {
@@ -126,6 +132,8 @@ TEST(Codec, TypesOfStdComeBack) {
   expect_round_trip(std::unordered_map<int, std::string>{{1, "a"}, {2, "b"}});
   expect_round_trip(std::set<std::string>{"a", "b"});
   expect_round_trip(std::unordered_set<int>{1, 2, 3});
+  expect_round_trip(std::filesystem::path("/tmp/a b\n/\xff"));
+  expect_round_trip(std::vector<std::filesystem::path>{"", "relative/", "../x"});
   EXPECT_EQ(*round_trip(std::make_unique<std::string>("x")), "x");
   EXPECT_EQ(round_trip(std::unique_ptr<int>()), nullptr);
 }

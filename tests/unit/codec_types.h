@@ -5,6 +5,7 @@
 #include <warren/ipc/detail/buffer_writer.h>
 #include <warren/ipc/time.h>
 
+#include <any>
 #include <array>
 #include <cstddef>
 #include <map>
@@ -95,6 +96,45 @@ union Either {
   int i;
   float f;
 };
+struct AnonymousUnion {
+  int kind;
+  union {
+    int i;
+    double d;
+  };
+};
+struct NamedUnion {
+  std::string name;
+  union {
+    int i;
+    double d;
+  } either;
+};
+struct Vouched {  // plain bytes, since it says so
+  int kind;
+  union {
+    int i;
+    double d;
+  };
+};
+struct HoldsVouched {
+  Vouched vouched;
+  std::string name;
+};
+struct Coded {  // has a codec
+  union {
+    int i;
+    float f;
+  } either;
+};
+struct HoldsCoded {
+  Coded coded;
+  std::string name;
+};
+struct HoldsAny {
+  std::string name;
+  std::any any;
+};
 struct Silent {  // its codec writes nothing
   Silent() {}
   friend bool operator==(const Silent&, const Silent&) { return true; }
@@ -149,6 +189,17 @@ struct Codec<Percent> {
 };
 template <>
 inline constexpr bool kCopyAsBytes<Either> = true;
+template <>
+inline constexpr bool kCopyAsBytes<Vouched> = true;
+template <>
+struct Codec<Coded> {
+  static void encode(Writer& w, const Coded& c) { w.put(c.either.i); }
+  static absl::StatusOr<Coded> decode(Reader& r) {
+    const auto i = r.get<int>();
+    if (!i.ok()) return i.status();
+    return Coded{{*i}};
+  }
+};
 template <>
 struct Codec<Silent> {
   static void encode(Writer&, const Silent&) {}

@@ -1,6 +1,7 @@
 // Lanes: who is attached, whose death is certain, and what is given back after it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,7 +9,9 @@
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 
+#include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -155,6 +158,69 @@ TEST_F(Lanes, TheEndOfAThreadFreesItsLaneForTheNext) {
   EXPECT_FALSE(at_->announced_by_living(4));
   std::thread([&] { second = at_->seat().lane_index; }).join();
   EXPECT_EQ(second, first);
+}
+
+// What a user's thread_local does when it is destroyed: after the main function of the thread, before its end.
+struct AtThreadsEnd {
+  std::function<void()> run;
+  ~AtThreadsEnd() {
+    if (run) run();
+  }
+};
+thread_local AtThreadsEnd at_threads_end;
+
+TEST_F(Lanes, AThreadThatComesAgainFromItsDestructorsLeavesNoLane) {
+  for (int i = 0; i < 100; ++i) {
+    std::thread([&] {
+      at_threads_end.run = [&] { EXPECT_NE(at_->seat().lane, nullptr); };
+      (void)at_->seat();
+    }).join();
+    std::thread([&] {  // whose first use it is
+      at_threads_end.run = [&] { EXPECT_NE(at_->seat().lane, nullptr); };
+    })
+        .join();
+  }
+  EXPECT_EQ(count(Phase::kLive), 1u) << "the spare";
+  EXPECT_LE(at_->lanes_high(), 2u);
+}
+
+// The destructors of keys run one after the other: whoever was made later may come after ours, and is followed by ours.
+TEST_F(Lanes, AThreadThatComesAgainFromAKeysDestructorLeavesNoLane) {
+  (void)at_->seat();
+  static std::function<void()> run;
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, [](void*) { run(); }), 0);
+  std::uint32_t calls = 0;
+  run = [&] {
+    EXPECT_NE(at_->seat().lane, nullptr);
+    EXPECT_EQ(count(Phase::kLive), 3u) << "with the spare and the main thread's";
+    if (++calls < 2) ::pthread_setspecific(key, this);  // not to the last round, which is ThreadSanitizer's
+  };
+  std::thread([&] {
+    (void)at_->seat();
+    ::pthread_setspecific(key, this);
+  }).join();
+  EXPECT_EQ(calls, 2u);
+  EXPECT_EQ(count(Phase::kLive), 2u);
+  ::pthread_key_delete(key);
+}
+
+// exit() in a program's main thread: its static objects may use a segment yet. Then the lane is free.
+TEST_F(Lanes, TheMainThreadHasItsLaneUntilTheLastStaticObjectIsGone) {
+  static Attachment* at = nullptr;
+  static Place* place = nullptr;
+  at = at_.get();
+  place = &*place_;
+  Child child([&] {
+    place_->note(at_->seat());
+    std::atexit([] {
+      if (!at->holds_lane(place->index, place->generation) || at->seat().generation != place->generation) ::_exit(1);
+    });
+    std::exit(0);
+  });
+  EXPECT_TRUE(child.join().well());
+  EXPECT_EQ(phase_of(place_->index), Phase::kFree);
+  EXPECT_EQ(identity_of(place_->index).generation, place_->generation + 1) << "not by a sweep";
 }
 
 TEST_F(Lanes, GenerationsWrap) {

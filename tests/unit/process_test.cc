@@ -166,6 +166,15 @@ TEST(ConfirmedDeath, SomebodyElsesProcessIsNotDead) {
   WARREN_EXPECT_ISOLATED(test::as_another_user([&] { EXPECT_FALSE(confirmed_dead(pid, start)); }));
 }
 
+// unshare --pid without --mount-proc: what stands in /proc under a number is somebody else.
+TEST(ConfirmedDeath, WhatAnotherPidNamespacesProcShowsIsNobodysDeath) {
+  WARREN_EXPECT_ISOLATED(test::in_new_pid_namespace_with_proc_of_another([] {
+    ASSERT_TRUE(read_process_stat(1).stat.has_value()) << "the premise: outside there is a process 1 too";
+    EXPECT_FALSE(confirmed_dead(1, start_of(1) + 1)) << "ours lives";
+    EXPECT_TRUE(confirmed_dead(4'000'000, 1)) << "the kernel knows no such process";
+  }));
+}
+
 TEST(ConfirmedDeath, ErrnoIsLeftAlone) {
   errno = EXFULL;
   (void)confirmed_dead(::getpid(), 1);
@@ -197,6 +206,13 @@ TEST(ThisProcess, KnowsItself) {
   struct stat st {};
   ASSERT_EQ(::stat("/proc/self/ns/pid", &st), 0);
   EXPECT_EQ(self.pid_namespace, st.st_ino);
+}
+
+TEST(ThisProcess, ThatAnotherPidNamespacesProcShowsKnowsThatItDoesNot) {
+  WARREN_EXPECT_ISOLATED(test::in_new_pid_namespace_with_proc_of_another([] {
+    EXPECT_FALSE(this_process().known());
+    EXPECT_EQ(this_process().pid, ::getpid());
+  }));
 }
 
 TEST(ThisProcess, AForkedChildIsAnother) {

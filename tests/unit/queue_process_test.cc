@@ -313,6 +313,22 @@ TEST(QueueDeath, ABuriedClaimFreesItsPlaceForAWaitingProducer) {
   EXPECT_EQ(queue.stats().buried, 1u);
 }
 
+// Each costs its own stall: the first ones do not make the later ones dearer.
+TEST(QueueDeath, ManyDeadClaimsInARowAreBuriedOneAfterTheOther) {
+  constexpr std::uint64_t kDead = 500;
+  const std::string name = test::unique_name();
+  auto queue = Queue<int>::create(name, {.capacity = 2 * kDead}).value();
+  auto raw =
+      detail::Attachment::open(name, {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<int>()})
+          .value();
+  reinterpret_cast<layout::MpmcRingHeader*>(raw->object())->tail.fetch_add(kDead);
+  ASSERT_TRUE(queue.try_push(7));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(queue.pop(), 7);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "a millisecond for each, and not 20";
+  EXPECT_EQ(queue.stats().buried, kDead);
+}
+
 TEST(QueueDeath, ClosedWithADeadClaimDrains) {
   const std::string name = test::unique_name();
   auto queue = Queue<int>::create(name, {.capacity = 4}).value();

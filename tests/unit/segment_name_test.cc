@@ -1,18 +1,24 @@
 // Names: what may be one, who owns it, how long it lives.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/layout/segment.h>
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "support/child.h"
@@ -454,6 +460,155 @@ TEST(SegmentLifetime, AChildForkedBehindOurBackLeavesTheNameToItsParent) {
   ASSERT_EQ(::waitpid(pid, &status, 0), pid);
   EXPECT_TRUE(name_exists(name));
   EXPECT_TRUE(Segment::open(name).ok());
+}
+
+// Ends like a process that runs no destructors, and leaves its names all the same.
+TEST(SegmentLifetime, AChildThatEndsByExitWithoutDestructorsCanLeaveItsNames) {
+  const std::string name = unique_name();
+  const std::string kept = unique_name("kept");
+  std::optional<Segment> segment(Segment::create(name, 64).value());
+  auto until_unlinked = Segment::create(kept, 64, {.lifetime = Lifetime::kUntilUnlinked});
+  Gate alone;
+  Child early([&] { detail::Attachment::leave_all_names(); });
+  EXPECT_TRUE(early.join().well());
+  EXPECT_TRUE(name_exists(name)) << "the parent holds it";
+  Child last([&] {
+    alone.wait();
+    detail::Attachment::leave_all_names();
+  });
+  segment.reset();
+  EXPECT_TRUE(name_exists(name));
+  alone.open();
+  EXPECT_TRUE(last.join().well());
+  EXPECT_FALSE(name_exists(name));
+  EXPECT_TRUE(name_exists(kept));
+  EXPECT_EQ(Segment::unlink(kept), absl::OkStatus());
+}
+
+// --- somebody stands in the way of removals --------------------------------------------------------------------------
+
+const std::string kLock = ".warren." + std::to_string(::geteuid());
+
+// Locks `path` until it goes, as a process would that was stopped while it removes a name.
+class HeldLock {
+ public:
+  explicit HeldLock(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    EXPECT_EQ(::flock(fd_, LOCK_EX | LOCK_NB), 0) << path;
+  }
+  ~HeldLock() { ::close(fd_); }
+  HeldLock(const HeldLock&) = delete;
+  HeldLock& operator=(const HeldLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+constexpr std::size_t kOwnShm = std::size_t{4} << 20;  // other tests are not to wait for these locks
+
+// Anybody can lock the directory.
+TEST(SegmentRemoval, ALockOnTheDirectoryIsNobodysBusiness) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(kOwnShm, [] {
+    const HeldLock directory("/dev/shm");
+    const std::string stale = stale_name();
+    EXPECT_TRUE(Segment::create("left", 64).ok());
+    EXPECT_FALSE(name_exists("left"));
+    EXPECT_TRUE(Segment::create("kept", 64, {.lifetime = Lifetime::kUntilUnlinked}).ok());
+    EXPECT_EQ(Segment::unlink("kept"), absl::OkStatus());
+    EXPECT_TRUE(absl::IsNotFound(Segment::open(stale).status()));
+    EXPECT_FALSE(name_exists(stale));
+  }));
+}
+
+TEST(SegmentRemoval, LocksAFileOfThisUsersThatStays) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(kOwnShm, [] {
+    const mode_t before = ::umask(0777);
+    EXPECT_TRUE(Segment::create("a", 64).ok());
+    ::umask(before);
+    struct stat st {};
+    ASSERT_EQ(::lstat(shm_path(kLock).c_str(), &st), 0);
+    EXPECT_TRUE(S_ISREG(st.st_mode));
+    EXPECT_EQ(st.st_mode & 0777, 0600u);
+    EXPECT_EQ(st.st_size, 0);
+    EXPECT_EQ(st.st_uid, ::geteuid());
+    EXPECT_FALSE(Segment::open(kLock).ok());
+    EXPECT_FALSE(Segment::unlink(kLock).ok());
+  }));
+}
+
+// Whoever removes it by hand harms nobody: also not who waits for it just then.
+TEST(SegmentRemoval, ALockFileThatWasRemovedIsMadeAgain) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(kOwnShm, [] {
+    const std::string stale = stale_name();
+    EXPECT_TRUE(Segment::create("a", 64).ok());
+    std::optional<HeldLock> held(shm_path(kLock));
+    std::thread waits([&] { EXPECT_TRUE(absl::IsNotFound(Segment::open(stale).status())); });
+    EXPECT_EQ(::unlink(shm_path(kLock).c_str()), 0);
+    held.reset();
+    waits.join();
+    EXPECT_FALSE(name_exists(stale));
+    EXPECT_TRUE(name_exists(kLock));
+  }));
+}
+
+TEST(SegmentRemoval, WhereTheLockFileIsNotOursTheDirectoryIsLocked) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(kOwnShm, [] {
+    const std::string path = shm_path(kLock);
+    const std::vector<std::function<int()>> squats = {[&] { return ::mkfifo(path.c_str(), 0600); },
+                                                      [&] { return ::mkdir(path.c_str(), 0700); },
+                                                      [&] { return ::symlink("/etc/passwd", path.c_str()); },
+                                                      [&] {
+                                                        const int fd = ::open(path.c_str(), O_CREAT | O_RDWR, 0666);
+                                                        ::close(fd);
+                                                        return ::chown(path.c_str(), 65534, 65534);
+                                                      }};
+    for (const auto& squat : squats) {
+      if (squat() != 0) {  // only root can give a file away
+        std::filesystem::remove(path);
+        continue;
+      }
+      EXPECT_TRUE(Segment::create("left", 64).ok());
+      EXPECT_FALSE(name_exists("left"));
+      if (&squat == &squats.back()) {
+        const HeldLock directory("/dev/shm");
+        EXPECT_TRUE(absl::IsUnavailable(Segment::unlink("left")));
+      }
+      std::filesystem::remove(path);
+    }
+  }));
+}
+
+TEST(SegmentRemoval, AStoppedRemoverHoldsUpRemovalsAloneAndNotForEver) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(kOwnShm, [] {
+    std::vector<std::string> stale;
+    for (int i = 0; i < 4; ++i) stale.push_back(stale_name());
+    auto living = Segment::create("living", 64);
+    EXPECT_TRUE(Segment::create("first", 64).ok()) << "removed again, for which the lock was made";
+    std::optional<HeldLock> held(shm_path(kLock));
+    const std::vector<std::function<void()>> calls = {
+        [&] { EXPECT_TRUE(absl::IsNotFound(Segment::open(stale[0]).status())) << "nobody has it"; },
+        [&] { EXPECT_TRUE(absl::IsUnavailable(Segment::create(stale[1], 64).status())); },
+        [&] { EXPECT_TRUE(absl::IsUnavailable(Segment::unlink(stale[2]))); },
+        [&] {
+          const auto begin = std::chrono::steady_clock::now();
+          EXPECT_TRUE(absl::IsUnavailable(Segment::open_or_create(stale[3], 64).status()));
+          EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60)) << "4 s, and not 64 times that";
+        },
+        [&] { EXPECT_TRUE(Segment::open("living").ok()); },
+        [&] { EXPECT_TRUE(absl::IsAlreadyExists(Segment::create("living", 64).status())); },
+        [&] {
+          EXPECT_TRUE(Segment::open_or_create("fresh", 64).ok());
+          EXPECT_TRUE(name_exists("fresh")) << "its last process could not remove it";
+          EXPECT_TRUE(absl::IsNotFound(Segment::open("fresh").status()));
+        }};
+    std::vector<std::thread> threads;
+    threads.reserve(calls.size());
+    for (const auto& call : calls) threads.emplace_back(call);
+    for (std::thread& thread : threads) thread.join();
+    held.reset();
+    EXPECT_TRUE(absl::IsNotFound(Segment::open("fresh").status()));
+    for (const std::string& name : stale) EXPECT_TRUE(Segment::open_or_create(name, 64).ok());
+    for (const std::string& name : stale) EXPECT_FALSE(name_exists(name));
+  }));
 }
 
 // --- races -----------------------------------------------------------------------------------------------------------

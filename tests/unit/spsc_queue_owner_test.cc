@@ -1,6 +1,7 @@
 // SpscQueue: who owns a side, who takes it over, and transfers between processes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <tuple>
@@ -96,6 +98,68 @@ TEST(SpscOwner, AThreadThatEndedLeavesItsSide) {
   EXPECT_TRUE(queue.try_push(3));
   EXPECT_EQ(queue.try_pop(), 2) << "going on where it left off";
   EXPECT_EQ(queue.try_pop(), 3);
+}
+
+// The destructors of a thread's thread_local objects push yet: until then the side is its own.
+struct AtThreadsEnd {
+  std::function<void()> run;
+  ~AtThreadsEnd() {
+    if (run) run();
+  }
+};
+thread_local AtThreadsEnd at_threads_end;
+
+TEST(SpscOwner, AnEndingThreadOwnsItsSideThroughItsDestructors) {
+  auto queue = queue_of(8);
+  Gate ending, tried;
+  Child other([&] {
+    ending.wait();
+    EXPECT_TRUE(absl::IsAlreadyExists(queue.claim_producer()));
+    tried.open();
+  });
+  std::thread([&] {
+    at_threads_end.run = [&] {
+      ending.open();
+      tried.wait();
+      EXPECT_TRUE(queue.try_push(2));
+    };
+    EXPECT_TRUE(queue.push(1));
+  }).join();
+  EXPECT_TRUE(other.join().well());
+  EXPECT_TRUE(queue.try_push(3)) << "the side of a thread that has ended is free";
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(queue.try_pop(), i);
+}
+
+// A key's destructor that runs after ours: the side was given back, and somebody else may have it.
+TEST(SpscOwner, AThreadThatGaveItsSideBackDoesNotTakeItForItsOwn) {
+  auto queue = queue_of(8);
+  ASSERT_EQ(queue.try_pop(), std::nullopt);  // from here on our key is there
+  static std::function<void()> run;
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, [](void*) { run(); }), 0);
+  Gate ending, claimed, end;
+  Child other([&] {
+    ending.wait();
+    EXPECT_TRUE(queue.try_push(2));
+    claimed.open();
+    end.wait();
+  });
+  run = [&] {
+    ending.open();
+    claimed.wait();
+    EXPECT_FALSE(queue.try_push(3));
+    EXPECT_TRUE(absl::IsAlreadyExists(queue.claim_producer()));
+  };
+  std::thread([&] {
+    EXPECT_TRUE(queue.push(1));
+    ::pthread_setspecific(key, &queue);
+  }).join();
+  end.open();
+  EXPECT_TRUE(other.join().well());
+  ::pthread_key_delete(key);
+  EXPECT_EQ(queue.try_pop(), 1);
+  EXPECT_EQ(queue.try_pop(), 2);
+  EXPECT_EQ(queue.try_pop(), std::nullopt);
 }
 
 TEST(SpscOwner, SidesPassFromThreadToThreadManyTimes) {

@@ -25,6 +25,7 @@ using test::Blocked;
 using test::SegmentFile;
 using test::unique_name;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 SpscQueue<int> queue_of(std::size_t capacity) { return SpscQueue<int>::create({.capacity = capacity}).value(); }
 
@@ -429,6 +430,49 @@ TEST(SpscIndices, ThatCannotBeAreDataLossWhenASideIsClaimed) {
   EXPECT_EQ(queue.pop(), std::nullopt);
   EXPECT_TRUE(queue.prepare(1).empty());
   EXPECT_TRUE(queue.peek().empty());
+}
+
+// Room is asked for once and again: the second answer must not come from what the first one was refused for.
+TEST(SpscIndices, AHeadThatCannotBeStaysRefused) {
+  const std::string name = unique_name();
+  auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
+  ASSERT_EQ(queue.try_push_n(std::array{1, 2, 3, 4}), 4u);
+  for (const std::uint64_t head : {std::uint64_t{5}, std::uint64_t{1} << 40, UINT64_MAX}) {
+    SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, head)), head);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_FALSE(queue.try_push(5)) << head;
+      EXPECT_TRUE(queue.prepare(4).empty()) << head;
+      EXPECT_EQ(queue.try_push_n(std::array{5, 6}), 0u) << head;
+    }
+  }
+  SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, head)), std::uint64_t{1});
+  EXPECT_TRUE(queue.try_push(5));
+  EXPECT_FALSE(queue.try_push(6));
+}
+
+// --- why a push is refused -------------------------------------------------------------------------------------------
+
+TEST(SpscCheck, SaysWhyAPushIsRefused) {
+  auto queue = SpscQueue<int>::create({.capacity = 2}).value();
+  EXPECT_EQ(queue.check(1), absl::OkStatus());
+  ASSERT_TRUE(queue.try_push(1));
+  EXPECT_EQ(queue.check(1), absl::OkStatus());
+  ASSERT_TRUE(queue.try_push(2));
+  EXPECT_TRUE(absl::IsResourceExhausted(queue.check(3)));
+  EXPECT_THAT(queue.check(3).message(), HasSubstr("full"));
+  std::thread([&] {
+    EXPECT_FALSE(queue.try_push(3));
+    EXPECT_TRUE(absl::IsAlreadyExists(queue.check(3)));
+    EXPECT_THAT(queue.check(3).message(), HasSubstr("producer"));
+  }).join();
+  queue.close();
+  EXPECT_TRUE(absl::IsOutOfRange(queue.check(3)));
+}
+
+TEST(SpscCheck, ClaimsNothing) {
+  const auto queue = SpscQueue<int>::create({.capacity = 2}).value();
+  EXPECT_EQ(queue.check(1), absl::OkStatus());
+  std::thread([copy = queue]() mutable { EXPECT_EQ(copy.claim_producer(), absl::OkStatus()); }).join();
 }
 
 }  // namespace

@@ -253,6 +253,24 @@ TEST_P(WaitWord, TheStalledLookAgainWithoutANotice) {
       [] { return kNoSlice; }, [] {}));
 }
 
+// Who stands in the way now has not stood there for long, however long others did.
+TEST_P(WaitWord, TheStalledLookSoonAgainWhenSomebodyElseStandsInTheWay) {
+  Word word{0};
+  Spinner spinner;
+  while (spinner.window() != 0) spinner.failed();
+  constexpr int kEach = 4, kEnough = 500 * kEach;
+  int looks = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(await(
+      word, mode_, spinner, Deadline::never(),
+      [&] {
+        if (++looks == kEnough) return Progress::kDone;
+        return looks % kEach == 0 ? Progress::kStalledAnew : Progress::kStalled;
+      },
+      [] { return kNoSlice; }, [] {}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s) << "2000 of the longest would take 40 s";
+}
+
 // --- between processes -----------------------------------------------------------------------------------------------
 
 struct Turns {

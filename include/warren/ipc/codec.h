@@ -45,8 +45,8 @@ template <class T, class... Seen>
 constexpr bool carriable();
 }  // namespace detail
 
-// True: copied as bytes. Specialise to true to vouch for a trivially copyable type that holds a union, or whose bytes
-// the compiler cannot look at. Never true for a handle.
+// True: copied as bytes. Specialise to true, right behind the type, to vouch for a trivially copyable one that holds a
+// union or something else whose bytes the compiler cannot look at. Never true for a handle.
 template <class T>
 inline constexpr bool kCopyAsBytes = detail::PlainBytes<T> && !detail::HasCodec<T>;
 template <class T, std::size_t N>
@@ -66,8 +66,9 @@ class Writer {
   // Returns at least `needed` bytes, of which the first `used` hold what was written. An empty span: memory ended.
   using Grow = std::span<std::byte> (*)(void* context, std::size_t used, std::size_t needed);
 
-  Writer(std::span<std::byte> memory, Grow grow, void* context) noexcept
-      : memory_(memory), grow_(grow), context_(context) {}
+  // Goes on behind the first `used` bytes of the memory.
+  Writer(std::span<std::byte> memory, Grow grow, void* context, std::size_t used = 0) noexcept
+      : memory_(memory), used_(used), grow_(grow), context_(context) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -97,7 +98,7 @@ class Writer {
   bool make_room(std::size_t n);
 
   std::span<std::byte> memory_;
-  std::size_t used_ = 0;
+  std::size_t used_;
   Grow grow_;
   void* context_;
   std::size_t nesting_ = 0;
@@ -149,10 +150,13 @@ namespace detail {
 // the type and the remedy.
 template <class T>
 consteval bool check_carriable();
+template <class T>
+consteval bool check_plain();  // the same for what carries plain bytes only
 }  // namespace detail
 
 }  // namespace warren
 
+#include <warren/ipc/detail/carriable.h>
 #include <warren/ipc/detail/codec_inl.h>
 #include <warren/ipc/detail/container_codecs.h>
 #include <warren/ipc/detail/std_codecs.h>

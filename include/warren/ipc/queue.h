@@ -8,7 +8,18 @@
 // Items live as long as the queue: by default until the last attached process leaves it (Lifetime). So a producer that
 // is done before its consumer comes needs Lifetime::kUntilUnlinked, or somebody who holds the queue meanwhile.
 // A producer that dies is not end of stream: another may go on. Who must notice pops with a time limit and asks after
-// the producer by what it knows of it. Closing is for ever: to start anew, unlink the name and create another queue.
+// the producer by what it knows of it.
+//
+// Closing is for ever. To start anew under the same name, one process, the one that starts the others, say, unlinks it
+// and creates another queue: when the old one is closed and drained, or at its own start. Who holds the old queue keeps
+// that one, closed as it is, and sees nothing of the new: it has to open the name again. With kWhileAttached nobody
+// need unlink: the name goes with the last who leaves.
+//
+// A blocking call goes on after a signal handler ran, and returns for no signal. A loop that must notice one pops
+// (pushes) with a time limit and looks at its flag in between. Not from signal handlers: a push that interrupts another
+// push of its thread can lose that one's item.
+// Words: a push claims its place and commits its item there; a claim whose producer died in between is buried, that is,
+// passed over; a lane is a thread's entry in the table of those who are attached.
 // Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md.
 #pragma once
 #include <warren/ipc/codec.h>
@@ -36,9 +47,7 @@ struct QueueStats {
 // Thread-safe and process-safe. T is plain bytes. Handles pass to other processes by fork and by name.
 template <class T>
 class Queue : public Handle {
-  static_assert(detail::check_carriable<T>());
-  static_assert(!Carriable<T> || kCopyAsBytes<T>,
-                "Queue<T> carries plain bytes: arithmetic types, enums, and trivially copyable structs of them");
+  static_assert(detail::check_plain<T>());
   using Ring = detail::MpmcRing<detail::kWordsOf<T>>;
 
  public:
@@ -52,7 +61,7 @@ class Queue : public Handle {
     return detail::Factory::create<Queue>(name, options);
   }
   static absl::StatusOr<Queue> open(std::string_view name) { return detail::Factory::open<Queue>(name); }
-  // Whoever comes first decides the capacity; the options of the others are not looked at, but must be valid.
+  // Whoever comes first decides capacity and lifetime; the options of the others are not looked at, but must be valid.
   static absl::StatusOr<Queue> open_or_create(std::string_view name, const QueueOptions& options = {}) {
     return detail::Factory::open_or_create<Queue>(name, options);
   }
@@ -169,15 +178,15 @@ std::optional<T> Queue<T>::pop_until(Deadline deadline) {
   detail::Seat& seat = attachment_->seat();
   detail::Words<detail::kWordsOf<T>> words;
   detail::Front front = detail::Front::kEmpty;
-  bool stalled = false;
+  std::uint64_t held_up_by = 0;
   (void)attachment_->wait_for_change(ring_.not_empty(), seat.pop_spinner, deadline, [&] {
     front = ring_.try_pop(seat, words);
-    stalled = stalled || front == detail::Front::kStalled;
-    return Ring::progress(front);
+    return ring_.progress(front, held_up_by);
   });
   if (front != detail::Front::kItem) return std::nullopt;
   popped(1);
-  if (stalled) pushed(1);  // wakes for the items behind may have gone to this thread, which looked again and again
+  // Wakes for the items behind may have gone to this thread, which looked again and again.
+  if (held_up_by != 0) pushed(1);
   return detail::from_words<T>(words);
 }
 

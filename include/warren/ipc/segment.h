@@ -11,7 +11,7 @@
 
 namespace warren {
 
-// Who ends the life of a name.
+// Who ends the life of a name. The creator decides.
 enum class Lifetime {
   kWhileAttached,  // the last process that leaves removes it; where kills left one behind, the next create or open of
                    // that name removes it, and open says NotFound
@@ -26,10 +26,16 @@ struct SegmentOptions {
 };
 
 // Names: [A-Za-z0-9._-], 1 to 200 characters, not starting with a dot; "/name" is the same as "name". They live in
-// /dev/shm, mode 0600. Memory is committed when it is promised, so a full /dev/shm is an error here and never a SIGBUS
-// later. Errors: InvalidArgument (name, size), AlreadyExists (name taken), NotFound (also: everyone who had it died),
-// FailedPrecondition (not a Warren segment, another ABI version, another type), PermissionDenied (another owner or
-// mode), DataLoss (corrupt header), ResourceExhausted (memory, descriptors, address space).
+// /dev/shm, mode 0600: a name is for the processes of one user. Memory is committed when it is promised, so a full
+// /dev/shm is an error here and never a SIGBUS later. Errors: InvalidArgument (name, size), AlreadyExists (name taken),
+// NotFound (also: everyone who had it died), FailedPrecondition (not a Warren segment, another ABI version, another
+// type), PermissionDenied (another owner or mode), DataLoss (corrupt header), ResourceExhausted (memory, descriptors,
+// address space; /proc that does not show this process), Unavailable (the name is being removed, or another process of
+// this user was stopped while it removed one: after 2 s, open_or_create after 4; docs/failure_model.md).
+//
+// What an object holds is known by the type's name (mangled, so with its namespaces and template arguments), its size
+// and its alignment, not by its fields. Programs that are not built together change the object's name when they change
+// the type: "orders.v2".
 //
 // A named segment cannot be sealed: whoever may open it for writing may also truncate it, and a reader then dies of
 // SIGBUS. Share names with peers that you trust, memfds by fork with others.

@@ -2,8 +2,9 @@
 //
 // What was committed is delivered exactly once, whoever is killed and when; a consumer that is killed between the copy
 // and the commit of its take gets nothing, and its successor gets the item.
-// A producer that dies is not end of stream, and closing is for ever: as with Queue.
-// Algorithm, ordering and crash tables: docs/algorithms/spsc_ring.md.
+// A producer that dies is not end of stream, closing is for ever, and signals end no call: as with Queue, which says
+// how to start anew. Not from signal handlers that interrupt a call of the same side. Algorithm, ordering and crash
+// tables: docs/algorithms/spsc_ring.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/factory.h>
@@ -22,14 +23,14 @@ struct SpscOptions {
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
-// The first thread that pushes (pops) owns that side until it ends. A second one is refused while the owner lives:
-// false, nullopt; claim_*() says who owns it. A dead owner's side is taken over by whoever comes next.
+// The first thread that pushes (pops) owns that side until it ends: the thread, not its process, and there is no giving
+// back before. A second one, also of the same process, is refused while the owner lives: false, nullopt; check() and
+// claim_*() say who owns it. A dead owner's side is taken over by whoever comes next. So threads that take turns want a
+// Queue.
 // Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork and by name.
 template <class T>
 class SpscQueue : public Handle {
-  static_assert(detail::check_carriable<T>());
-  static_assert(!Carriable<T> || kCopyAsBytes<T>,
-                "SpscQueue<T> carries plain bytes: arithmetic types, enums, and trivially copyable structs of them");
+  static_assert(detail::check_plain<T>());
   static_assert(alignof(T) <= sizeof(layout::SpscRingHeader), "the slots are aligned to 256 bytes, and T wants more");
 
  public:
@@ -43,6 +44,7 @@ class SpscQueue : public Handle {
     return detail::Factory::create<SpscQueue>(name, options);
   }
   static absl::StatusOr<SpscQueue> open(std::string_view name) { return detail::Factory::open<SpscQueue>(name); }
+  // Whoever comes first decides capacity and lifetime, as with Queue.
   static absl::StatusOr<SpscQueue> open_or_create(std::string_view name, const SpscOptions& options = {}) {
     return detail::Factory::open_or_create<SpscQueue>(name, options);
   }
@@ -52,7 +54,8 @@ class SpscQueue : public Handle {
   absl::Status claim_producer() { return ring_.claim(detail::Side::kProducer); }
   absl::Status claim_consumer() { return ring_.claim(detail::Side::kConsumer); }
 
-  // Blocks while full. False: closed, or another living thread owns the side.
+  // Blocks while full. False: refused, nothing was taken: closed, or another living thread owns the side; check(item)
+  // says which.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
   [[nodiscard]] bool try_push(const T& item) noexcept;
   [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }
@@ -82,6 +85,9 @@ class SpscQueue : public Handle {
   void close() noexcept { ring_.close(); }  // by anybody; pushes are refused from now on, pops drain
   [[nodiscard]] bool closed() const noexcept { return ring_.closed(); }
   [[nodiscard]] bool drained() const noexcept { return ring_.drained(); }  // once true, true for ever
+  // Why push refuses the item now: OutOfRange closed, AlreadyExists another living thread owns the producer's side (it
+  // says which), ResourceExhausted full or no memory for this thread's lane. Claims nothing.
+  [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t approx_size() const noexcept { return ring_.approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
 
@@ -253,6 +259,14 @@ template <class T>
 void SpscQueue<T>::consume(std::size_t n) noexcept {
   if (!ring_.owns(detail::Side::kConsumer) || n == 0) return;
   if (n <= std::min(ring_.readable(n), ring_.until_wrap(detail::Side::kConsumer))) release(n);
+}
+
+template <class T>
+absl::Status SpscQueue<T>::check(const T&) const {
+  if (closed()) return absl::OutOfRangeError("the queue is closed");
+  if (absl::Status status = ring_.claimable(detail::Side::kProducer); !status.ok()) return status;
+  if (approx_size() >= capacity()) return absl::ResourceExhaustedError("the queue is full");
+  return absl::OkStatus();
 }
 
 }  // namespace warren

@@ -104,6 +104,9 @@ class Attachment {
   // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a
   // new one.
   void leave() noexcept;
+  // For a process that is about to _exit: leaves the names of all its attachments, and removes those that nobody else
+  // holds. No lane is given back (leave()). Waits up to 200 ms for each name while somebody else is removing one.
+  static void leave_all_names() noexcept;
 
   [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
@@ -128,7 +131,11 @@ class Attachment {
 
   Attachment();
   void bear_name(const std::string& name);
-  static absl::StatusOr<Pointer> make(const std::string& name, const SegmentPlan& plan, const SegmentOptions& options);
+  void leave_name() noexcept;
+  static absl::StatusOr<Pointer> make(const std::string& name, const SegmentPlan& plan, const SegmentOptions& options,
+                                      Deadline patience);
+  static absl::StatusOr<Pointer> open_checked(const std::string& name, const SegmentExpectation& expected,
+                                              bool read_only, Deadline patience);
   absl::Status map(int fd, std::size_t file_size, bool read_only);
   absl::Status adopt(const SegmentExpectation& expected, std::size_t file_size);
   absl::Status join();  // what attaching takes beside the mapping: membarrier, a spare lane
@@ -173,12 +180,15 @@ struct SeatCacheEntry {
 inline constexpr std::size_t kSeatCacheSize = 16;
 extern constinit thread_local std::array<SeatCacheEntry, kSeatCacheSize> seat_cache;
 
-// Names a thread of this process; never 0, never reused (its address would be).
+// Names a thread of this process until it gives its lanes back; never 0, never reused (its address would be).
 extern constinit thread_local std::uint64_t assigned_thread_token;
 std::uint64_t assign_thread_token() noexcept;
 [[nodiscard]] inline std::uint64_t thread_token() noexcept {
   return assigned_thread_token != 0 ? assigned_thread_token : assign_thread_token();
 }
+
+// The same for its process too: a fork copies the token, and not the epoch. One word, so that nobody reads half of it.
+[[nodiscard]] inline std::uint64_t thread_word() noexcept { return process_epoch() + thread_token(); }
 
 inline Seat& Attachment::seat() noexcept {
   const SeatCacheEntry& entry = seat_cache[serial_ % kSeatCacheSize];

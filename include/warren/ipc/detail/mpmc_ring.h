@@ -13,6 +13,7 @@
 #include <warren/layout/mpmc_ring.h>
 
 #include <optional>
+#include <utility>
 
 namespace warren::detail {
 
@@ -43,10 +44,14 @@ class MpmcRingBase {
 
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
-  [[nodiscard]] static Progress progress(Front front) noexcept {
+  // What `front` means to a waiter, which keeps in `held_up_by`, 0 at first, the position + 1 whose claim it waits for.
+  [[nodiscard]] Progress progress(Front front, std::uint64_t& held_up_by) const noexcept {
     switch (front) {
       case Front::kEmpty: return Progress::kBlocked;
-      case Front::kStalled: return Progress::kStalled;
+      case Front::kStalled: {
+        const std::uint64_t now = taken() + 1;
+        return std::exchange(held_up_by, now) == now ? Progress::kStalled : Progress::kStalledAnew;
+      }
       default: return Progress::kDone;
     }
   }

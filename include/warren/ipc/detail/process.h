@@ -14,8 +14,8 @@ struct ProcessIdentity {
   std::uint32_t pid_namespace = 0;   // inode; pids of different namespaces do not compare,
   std::uint32_t time_namespace = 0;  // nor do start times: /proc shows them shifted to the reader's
 
-  // False where /proc could not be read: no descriptor left, or not mounted. Then it says nothing, and must not be
-  // written where others would conclude something from it.
+  // False where /proc could not be read: no descriptor left, not mounted, or it is another pid namespace's. Then it
+  // says nothing, and must not be written where others would conclude something from it.
   [[nodiscard]] bool known() const noexcept { return start_time != 0 && pid_namespace != 0 && time_namespace != 0; }
   [[nodiscard]] std::uint32_t start_low() const noexcept {
     return static_cast<std::uint32_t>(start_time) & layout::LaneIdentity::kStartMask;
@@ -28,8 +28,9 @@ const ProcessIdentity& this_process() noexcept;
 // Never 0; another number after every fork, also by raw clone: it lies in memory that the kernel wipes in a child.
 [[nodiscard]] inline std::uint64_t process_epoch() noexcept;
 
-// Field 22 and the state of /proc/PID/stat.
+// Of /proc/PID/stat.
 struct ProcessStat {
+  pid_t pid = 0;  // in the pid namespace that /proc belongs to
   char state = '?';
   std::uint64_t start_time = 0;
   std::uint64_t threads = 0;
@@ -41,8 +42,8 @@ struct StatResult {
 };
 StatResult read_process_stat(pid_t pid) noexcept;
 
-// True only when it is certain: no such pid, another start time, or a zombie without threads. "Could not tell" is
-// false.
+// True only when it is certain: no such pid; or another start time, or a zombie without threads, in a /proc of this
+// process's own pid namespace. "Could not tell" is false.
 bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept;
 bool confirmed_dead(const layout::LaneIdentity& identity, std::uint64_t start_time) noexcept;
 

@@ -18,16 +18,12 @@ enum class Side { kProducer, kConsumer };
 
 // What this process remembers of a side; all copies of a handle share it.
 struct alignas(layout::kLine) SpscSide {
-  std::atomic<std::uint64_t> thread{0};  // the token of the thread of this process that owns the side,
-  std::atomic<std::uint64_t> epoch{0};   // and the process, since a fork copies the token
-  std::uint64_t own = 0;                 // the owner's index,
-  std::uint64_t other = 0;               // and what it last saw of the other side's
+  std::atomic<std::uint64_t> owner{0};  // the thread_word() of the thread that owns the side: each looks for its own
+  std::uint64_t own = 0;                // the owner's index,
+  std::uint64_t other = 0;              // and what it last saw of the other side's
   Spinner spinner;
 
-  [[nodiscard]] bool mine() const noexcept {
-    return thread.load(std::memory_order_relaxed) == thread_token() &&
-           epoch.load(std::memory_order_relaxed) == process_epoch();
-  }
+  [[nodiscard]] bool mine() const noexcept { return owner.load(std::memory_order_relaxed) == thread_word(); }
 };
 
 struct SpscSides {
@@ -46,10 +42,10 @@ class SpscRing {
 
   // Makes the calling thread the owner of the side, if nobody is or the owner is dead. AlreadyExists names the owner;
   // DataLoss: the indices cannot be.
-  absl::Status claim(Side side) noexcept;
-  [[nodiscard]] bool owns(Side side) noexcept {
-    return (side == Side::kProducer ? sides_->producer : sides_->consumer).mine() || claim_quietly(side);
-  }
+  absl::Status claim(Side which) noexcept;
+  // What claim() would say now, but for DataLoss.
+  [[nodiscard]] absl::Status claimable(Side which) noexcept;
+  [[nodiscard]] bool owns(Side which) noexcept { return side(which).mine() || claim_quietly(which); }
 
   // The owner's: how many slots from its index on may be written or read in one run, up to `most`.
   std::size_t writable(std::size_t most) noexcept;
@@ -57,7 +53,7 @@ class SpscRing {
   [[nodiscard]] std::byte* write_place() const noexcept { return slot(sides_->producer.own); }
   [[nodiscard]] const std::byte* read_place() const noexcept { return slot(sides_->consumer.own); }
   // Slots from the place to the end of the memory, where a run has to break.
-  [[nodiscard]] std::size_t until_wrap(Side side) const noexcept;
+  [[nodiscard]] std::size_t until_wrap(Side which) const noexcept;
   // Publishes `count` slots; false: closed, nothing was published.
   bool commit(std::size_t count) noexcept;
   void consume(std::size_t count) noexcept;
@@ -69,8 +65,8 @@ class SpscRing {
   [[nodiscard]] bool drained() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t approx_size() const noexcept;
-  [[nodiscard]] SpscSide& side(Side side) const noexcept {
-    return side == Side::kProducer ? sides_->producer : sides_->consumer;
+  [[nodiscard]] SpscSide& side(Side which) const noexcept {
+    return which == Side::kProducer ? sides_->producer : sides_->consumer;
   }
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
@@ -79,8 +75,12 @@ class SpscRing {
   [[nodiscard]] std::byte* slot(std::uint64_t index) const noexcept {
     return slots_ + (index & (capacity_ - 1)) * slot_bytes_;
   }
-  bool claim_quietly(Side side) noexcept { return claim(side).ok(); }
-  absl::Status adopt_index(Side side) noexcept;
+  [[nodiscard]] std::atomic<std::uint64_t>& owner_word(Side which) const noexcept {
+    return which == Side::kProducer ? header_->producer : header_->consumer;
+  }
+  absl::Status claimable(Side which, std::uint64_t found) noexcept;
+  bool claim_quietly(Side which) noexcept { return claim(which).ok(); }
+  absl::Status adopt_index(Side which) noexcept;
 
   Attachment* attachment_;
   layout::SpscRingHeader* header_;
@@ -96,8 +96,10 @@ inline std::size_t SpscRing::writable(std::size_t most) noexcept {
   if (free < most) {
     mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
     free = capacity_ - (mine.own - mine.other);
-    if (free > capacity_) [[unlikely]]
-      return 0;  // a head that cannot be
+    if (free > capacity_) [[unlikely]] {  // a head that cannot be
+      mine.other = mine.own - capacity_;  // full: the next look reads it again
+      return 0;
+    }
   }
   return free < most ? static_cast<std::size_t>(free) : most;
 }

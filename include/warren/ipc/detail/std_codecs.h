@@ -1,10 +1,12 @@
-// How optional, unique_ptr, pair, tuple and variant travel. codec.h includes this.
+// How optional, unique_ptr, pair, tuple, variant and filesystem::path travel. codec.h includes this.
 #pragma once
 #include <warren/ipc/codec.h>
 
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -122,6 +124,16 @@ struct Codec<std::variant<T...>> {
     auto value = r.get<std::variant_alternative_t<I, Variant>>();
     if (!value.ok()) return value.status();
     return Variant(std::in_place_index<I>, *std::move(value));
+  }
+};
+
+template <>
+struct Codec<std::filesystem::path> {
+  static void encode(Writer& w, const std::filesystem::path& path) { w.put(path.native()); }
+  static absl::StatusOr<std::filesystem::path> decode(Reader& r) {
+    auto text = r.get<std::string>();
+    if (!text.ok()) return text.status();
+    return std::filesystem::path(*std::move(text));
   }
 };
 

@@ -16,9 +16,10 @@ inline constexpr int kWakeAll = INT_MAX;
 
 // What a look at the state found.
 enum class Progress {
-  kDone,     // what was waited for is there
-  kBlocked,  // it is not; whoever brings it will notify
-  kStalled,  // somebody stands in the way and may be dead: look again soon
+  kDone,         // what was waited for is there
+  kBlocked,      // it is not; whoever brings it will notify
+  kStalled,      // somebody stands in the way and may be dead: look again soon, then less soon
+  kStalledAnew,  // likewise, but somebody else than at the last look
 };
 
 // Learns whether spinning pays here: doubles its window when the peer answers within it, halves it when not. Threads
@@ -122,7 +123,8 @@ bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, D
     const Progress progress = test();
     if (progress == Progress::kDone) return true;
     if (deadline.expired()) return false;
-    if (progress == Progress::kStalled) {
+    if (progress == Progress::kStalledAnew) stall = kFirstStall;
+    if (progress == Progress::kStalled || progress == Progress::kStalledAnew) {
       (void)sleep_on(word, armed, deadline, stall);
       stall = std::min(stall * 2, kLastStall);
     } else {
