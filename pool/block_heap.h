@@ -26,9 +26,9 @@ class BlockHeap {
   // nullopt: memory ended, or more than the largest class holds. One CAS claims the block and records its owner.
   std::optional<Block> allocate(std::size_t bytes, layout::BlockOwner owner) noexcept;
   // Empty for a reference that cannot be: it may be a peer's word.
-  [[nodiscard]] std::span<std::byte> memory(std::uint64_t ref) const noexcept;
+  [[nodiscard]] std::span<std::byte> memory(std::uint64_t word) const noexcept;
   // Nothing happens unless `owner` has it.
-  void free(std::uint64_t ref, layout::BlockOwner owner) noexcept;
+  void free(std::uint64_t word, layout::BlockOwner owner) noexcept;
   // Frees every block whose owner no longer uses it. Returns how many.
   std::size_t reclaim(absl::FunctionRef<bool(layout::BlockOwner, std::uint64_t)> in_use) noexcept;
 

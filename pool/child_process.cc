@@ -1,6 +1,5 @@
 #include "child_process.h"
 
-#include <signal.h>
 #include <sys/prctl.h>
 
 #include <cstdio>
@@ -26,8 +25,15 @@ void reset_signals() noexcept {
   ::sigaction(SIGINT, &action, nullptr);
   sigset_t none;
   sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
+
+SignalsHeld::SignalsHeld() noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+SignalsHeld::~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 void name_process(const std::string& name) noexcept { ::prctl(PR_SET_NAME, name.c_str(), 0, 0, 0); }
 

@@ -1,5 +1,7 @@
 // What every process that a pool forks does first.
 #pragma once
+#include <signal.h>
+
 #include <string>
 
 namespace warren::detail {
@@ -7,6 +9,17 @@ namespace warren::detail {
 // Handlers that the application installed are not for its children, nor is its ignoring their ends; Ctrl-C at the
 // terminal is the application's to handle, and reaches every process of its group.
 void reset_signals() noexcept;
+// Over a fork: no handler of the application runs in the child before reset_signals(), which lets signals in again.
+class SignalsHeld {
+ public:
+  SignalsHeld() noexcept;
+  ~SignalsHeld();
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  sigset_t before_;
+};
 // As ps -T and /proc show it; 15 characters.
 void name_process(const std::string& name) noexcept;
 // Writes out what stdout, stderr and std::cout hold, so that a fork does not copy it.

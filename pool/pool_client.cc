@@ -16,6 +16,7 @@
 #include <climits>
 #include <cstring>
 #include <new>
+#include <system_error>
 
 #include "child_process.h"
 #include "pool_client_impl.h"
@@ -28,11 +29,11 @@ namespace {
 
 using PoolPhase = layout::PoolHeader::Phase;
 
-absl::Status refused(const std::string& why) {
+absl::Status refused(const std::string& why, absl::StatusCode code = absl::StatusCode::kFailedPrecondition) {
   TaskError error;
   error.kind = TaskError::Kind::kRefused;
   error.what = why;
-  return make_task_status(absl::StatusCode::kFailedPrecondition, error);
+  return make_task_status(code, error);
 }
 
 std::string host_name() {
@@ -41,7 +42,7 @@ std::string host_name() {
 }
 
 absl::Status no_process(const char* what) {
-  return absl::ResourceExhaustedError(absl::StrCat("the pool ", what, ": ", std::strerror(errno)));
+  return absl::ResourceExhaustedError(absl::StrCat("the pool ", what, ": ", std::generic_category().message(errno)));
 }
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
@@ -72,13 +73,16 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   const int self_pidfd = open_pidfd(self);
   if (self_pidfd < 0) return no_process("cannot be watched by its supervisor");
   flush_streams();
-  supervisor_ = ::fork();
-  if (supervisor_ == 0) {
-    run_supervisor(table_, {.application = self,
-                            .application_pidfd = self_pidfd,
-                            .control = control_,
-                            .initializer = initializer,
-                            .name = options.name});
+  {
+    const SignalsHeld held;
+    supervisor_ = ::fork();
+    if (supervisor_ == 0) {
+      run_supervisor(table_, {.application = self,
+                              .application_pidfd = self_pidfd,
+                              .control = control_,
+                              .initializer = initializer,
+                              .name = options.name});
+    }
   }
   const int fork_error = errno;
   ::close(self_pidfd);
@@ -87,10 +91,28 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   supervisor_pidfd_ = open_pidfd(supervisor_);
   if (supervisor_pidfd_ >= 0) return absl::OkStatus();
   const int error = errno;
-  ::kill(supervisor_, SIGKILL);
+  if (error != ESRCH) ::kill(supervisor_, SIGKILL);  // else it is gone, and SIGCHLD is ignored
   ::waitpid(supervisor_, nullptr, 0);
   errno = error;
   return no_process("cannot watch its supervisor");
+}
+
+void PoolClient::Impl::close() {
+  const std::scoped_lock lock(maps_mutex_);
+  closing_ = true;
+  if (maps_ == 0) change_phase(PoolPhase::kClosing);
+}
+
+absl::Status PoolClient::Impl::begin_map() {
+  const std::scoped_lock lock(maps_mutex_);
+  if (absl::Status status = refusal(false); !status.ok()) return status;
+  ++maps_;
+  return absl::OkStatus();
+}
+
+void PoolClient::Impl::end_map() {
+  const std::scoped_lock lock(maps_mutex_);
+  if (--maps_ == 0 && closing_) change_phase(PoolPhase::kClosing);
 }
 
 void PoolClient::Impl::change_phase(PoolPhase phase) {
@@ -104,7 +126,7 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
 
 absl::Status PoolClient::Impl::join(Deadline deadline) {
   look_after_supervisor();
-  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen &&
+  if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !closing_ &&
       !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
@@ -132,7 +154,9 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
 // --- the supervisor's death ------------------------------------------------------------------------------------------
 
 void PoolClient::Impl::look_after_supervisor() {
-  if (!mine() || supervisor_dead_ || reaped_ || !readable(supervisor_pidfd_, 0)) return;
+  if (!mine()) return;
+  if (supervisor_dead_) return lose_unfinished();
+  if (reaped_ || !readable(supervisor_pidfd_, 0)) return;
   if (supervisor_was_killed()) supervisor_died();
 }
 
@@ -157,22 +181,23 @@ bool PoolClient::Impl::supervisor_was_killed() const {
 void PoolClient::Impl::supervisor_died() {
   const std::scoped_lock lock(death_mutex_);
   if (supervisor_dead_) return;
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
   for (std::uint32_t i = 0; i < table_.worker_count(); ++i) {
-    const auto pid = static_cast<pid_t>(table_.worker(i).pid.load(std::memory_order_relaxed));
     const auto lane = layout::WorkerLane::from(table_.worker(i).lane.load(std::memory_order_relaxed));
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    while (pid != 0 && attachment_->holds_lane(lane.index, lane.generation) &&
-           std::chrono::steady_clock::now() < give_up) {
+    while (attachment_->holds_lane(lane.index, lane.generation) && std::chrono::steady_clock::now() < give_up) {
       ::usleep(1000);
     }
   }
   table_.header().phase.store(PoolPhase::kBroken, std::memory_order_seq_cst);  // [P15] no more submits; pairs with P12
+  table_.lose_all(layout::Loss::kSupervisorGone);
   supervisor_dead_ = true;
-  for (;; ::usleep(100)) {  // a submitter may be writing its task: that one is lost, or withdrawn, later
-    table_.lose_all(layout::Loss::kSupervisorGone);
-    if (!table_.unfinished()) break;
-  }
   table_.wake_everybody();
+}
+
+// A submitter that looked at the phase before it changed was still writing its task: who waits for it comes here.
+void PoolClient::Impl::lose_unfinished() {
+  const std::scoped_lock lock(death_mutex_);
+  table_.lose_all(layout::Loss::kSupervisorGone);
 }
 
 std::string PoolClient::Impl::diagnosis() {
@@ -184,16 +209,19 @@ std::string PoolClient::Impl::diagnosis() {
   return text.data();
 }
 
-absl::Status PoolClient::Impl::refusal() {
+absl::Status PoolClient::Impl::refusal(bool of_map) {
   if (!mine()) return refused("the pool belongs to the process that made it, not to a child that it forked");
   switch (
       table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
-    case PoolPhase::kOpen: return absl::OkStatus();
+    case PoolPhase::kOpen:
+      if (closing_ && !of_map) break;
+      return absl::OkStatus();
     case PoolPhase::kBroken:
-      if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed");
+      if (supervisor_dead_) return refused("the pool's supervisor was killed", absl::StatusCode::kUnavailable);
       return refused(absl::StrCat("the pool is broken: ", diagnosis()));
-    default: return refused("the pool is closed");
+    default: break;
   }
+  return refused("the pool is closed");
 }
 
 absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) {
@@ -223,10 +251,10 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) 
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
-std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, absl::Status& refused_because) {
+std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, bool of_map, absl::Status& refused_because) {
   std::optional<TaskRef> task;
   const auto test = [&] {
-    refused_because = refusal();
+    refused_because = refusal(of_map);
     if (!refused_because.ok()) return true;
     const std::scoped_lock lock(mutex_);
     task = acquire_locked();
@@ -302,10 +330,13 @@ void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
   }
 }
 
-void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) {
-  const std::scoped_lock lock(mutex_);
-  if (tickets_[ticket.slot_] == &ticket) tickets_[ticket.slot_] = nullptr;
-  if (slot_is_free) free_.push_back(ticket.slot_);
+void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    const bool remembered = ticket.slot_ < tickets_.size() && tickets_[ticket.slot_] == &ticket;
+    if (remembered) tickets_[ticket.slot_] = nullptr;
+  }
+  if (slot_is_free) give_back(ticket.slot_);
 }
 
 // --- PoolClient ------------------------------------------------------------------------------------------------------
@@ -359,6 +390,11 @@ class PoolClient::NewTask {
   bool published_ = false;
 };
 
+absl::StatusOr<PoolClient::MapUnderWay> PoolClient::begin_map() {
+  if (absl::Status status = impl_->begin_map(); !status.ok()) return status;
+  return MapUnderWay(this, [](PoolClient* client) { client->impl_->end_map(); });
+}
+
 PoolClient::PoolClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PoolClient::~PoolClient() = default;
 
@@ -386,8 +422,10 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
   }
   if (!attachment.ok()) return attachment.status();
   const int control = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (control < 0)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot make an eventfd: ", std::generic_category().message(errno)));
   auto impl = std::make_unique<Impl>(*std::move(attachment), control);
-  if (control < 0) return absl::ResourceExhaustedError(absl::StrCat("cannot make an eventfd: ", std::strerror(errno)));
   if (absl::Status status = impl->start(options); !status.ok()) return status;
   return std::shared_ptr<PoolClient>(new PoolClient(std::move(impl)));
 }
@@ -402,13 +440,14 @@ std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
         "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
   absl::Status refusal;
-  const std::optional<TaskRef> task = impl_->acquire(wait, refusal);
+  const bool of_map = submission.chunk;
+  const std::optional<TaskRef> task = impl_->acquire(wait, of_map, refusal);
   if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
 
   NewTask draft(*impl_, *task);
   if (absl::Status status = draft.write(submission.encode); !status.ok())
     return std::make_unique<Ticket>(std::move(status));
-  if (absl::Status status = impl_->refusal(); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+  if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_unique<Ticket>(std::move(status));
   layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;
   slot.function_offset = submission.function->offset;
@@ -427,7 +466,7 @@ bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool(
 
 std::uint32_t PoolClient::workers() const noexcept { return impl_->table().worker_count(); }
 bool PoolClient::mine() const noexcept { return impl_->mine(); }
-void PoolClient::close() { impl_->change_phase(PoolPhase::kClosing); }
+void PoolClient::close() { impl_->close(); }
 void PoolClient::terminate() { impl_->change_phase(PoolPhase::kTerminating); }
 absl::Status PoolClient::join(Deadline deadline) { return impl_->join(deadline); }
 

@@ -23,15 +23,15 @@ class PoolClient::Impl {
   [[nodiscard]] TaskTable& table() noexcept { return table_; }
   [[nodiscard]] bool mine() const noexcept { return epoch_ == process_epoch(); }
   // Why a submit is refused now; OK: it is not.
-  [[nodiscard]] absl::Status refusal();
+  [[nodiscard]] absl::Status refusal(bool of_map = false);
   // A slot in ALLOC. nullopt: the table is full, or `refused` says why.
-  std::optional<TaskRef> acquire(bool wait, absl::Status& refused);
+  std::optional<TaskRef> acquire(bool wait, bool of_map, absl::Status& refused);
   // `ticket` waits for the task in its slot: its result may be moved out of the way.
   void remember(const Ticket& ticket);
   // A slot that was acquired and not used.
   void give_back(std::uint32_t slot) noexcept;
   // The ticket lets go of its slot, which is free unless the task goes on.
-  void forget(const Ticket& ticket, bool slot_is_free);
+  void forget(const Ticket& ticket, bool slot_is_free) noexcept;
 
   // Waits on `word`, and looks after the supervisor meanwhile.
   template <class Test>
@@ -48,10 +48,14 @@ class PoolClient::Impl {
   // For who polls. True: it is a while since the last look.
   bool look_now_and_then();
 
+  // A map under way was accepted with all that it has still to submit: the pool closes when the last one has ended.
+  void close();
+  absl::Status begin_map();
+  void end_map();
   void change_phase(layout::PoolHeader::Phase phase);
   absl::Status join(Deadline deadline);
   // Of a task in LOST.
-  [[nodiscard]] absl::Status loss(std::uint32_t slot, std::uint32_t attempt);
+  [[nodiscard]] absl::Status loss(std::uint32_t index, std::uint32_t attempt);
 
  private:
   static constexpr std::chrono::nanoseconds kLookAfterSupervisor = std::chrono::milliseconds(250);
@@ -62,6 +66,7 @@ class PoolClient::Impl {
   void look_after_supervisor();
   [[nodiscard]] bool supervisor_was_killed() const;
   void supervisor_died();
+  void lose_unfinished();
   [[nodiscard]] std::string diagnosis();
 
   Attachment::Pointer attachment_;
@@ -75,6 +80,10 @@ class PoolClient::Impl {
   std::vector<std::uint32_t> free_;     // hints: the state words decide
   std::uint64_t fresh_ = 0;             // slots below were used before
   std::vector<const Ticket*> tickets_;  // by slot
+
+  std::mutex maps_mutex_;
+  std::atomic<bool> closing_ = false;  // close() was called
+  std::size_t maps_ = 0;               // under way
 
   std::mutex join_mutex_;
   std::atomic<bool> reaped_ = false;

@@ -11,6 +11,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "child_process.h"
@@ -22,12 +25,16 @@ namespace {
 
 using PoolPhase = layout::PoolHeader::Phase;
 using Record = layout::WorkerRecord;
+using Clock = std::chrono::steady_clock;
+
+bool readable(int fd) {
+  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
-std::uint64_t monotonic_ns() {
-  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
+std::uint64_t monotonic_ns() { return static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()); }
 
 class Supervisor {
  public:
@@ -70,8 +77,11 @@ class Supervisor {
       case PoolPhase::kClosing:
         if (table_.unfinished()) return false;
         set_phase(PoolPhase::kStopped);
+        stopped_ = Clock::now();
         return nobody_left();
-      case PoolPhase::kStopped: return nobody_left();
+      case PoolPhase::kStopped:
+        if (Clock::now() - stopped_ > kFarewell) kill_workers();  // a stopped one would never leave
+        return nobody_left();
       case PoolPhase::kTerminating: return given_up(layout::Loss::kTerminated);
       case PoolPhase::kBroken: return given_up(layout::Loss::kBroken);
     }
@@ -89,7 +99,6 @@ class Supervisor {
   // What a worker told stands, if it got to the end of it. No other one writes then: they are killed first.
   void break_pool(const std::string& why) {
     kill_workers();
-    logger().error("pool '{}' is broken: {}", start_.name, why);
     layout::PoolHeader& header = table_.header();
     if (header.diagnosed.load(std::memory_order_acquire) != 1) {  // [P7] pairs with P1
       std::memset(header.diagnosis, 0, sizeof header.diagnosis);
@@ -101,6 +110,11 @@ class Supervisor {
       if (header.phase.compare_exchange_weak(current, PoolPhase::kBroken, std::memory_order_seq_cst))
         break;  // [P10] pairs with P6
     }
+    const std::string_view diagnosis(header.diagnosis, ::strnlen(header.diagnosis, sizeof header.diagnosis));
+    logger().error("{} is broken: {}", name(), diagnosis);
+  }
+  [[nodiscard]] std::string name() const {
+    return start_.name.empty() ? "the pool" : absl::StrCat("pool '", start_.name, "'");
   }
 
   // --- waiting
@@ -109,19 +123,23 @@ class Supervisor {
   bool wait_for_news() {
     std::vector<pollfd> fds{{.fd = start_.application_pidfd, .events = POLLIN, .revents = 0},
                             {.fd = start_.control, .events = POLLIN, .revents = 0}};
-    for (const Place& place : workers_) fds.push_back({.fd = place.pidfd, .events = POLLIN, .revents = 0});
+    for (const Place& place : workers_) {
+      if (place.pidfd >= 0) fds.push_back({.fd = place.pidfd, .events = POLLIN, .revents = 0});
+    }
     // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
-    const int slice_ms = phase() == PoolPhase::kOpen ? 1000 : 10;
-    const int ready = ::poll(fds.data(), fds.size(), slice_ms);
-    if (ready < 0 && errno != EINTR) ::_exit(1);
+    const std::chrono::milliseconds slice(phase() == PoolPhase::kOpen ? 1000 : 10);
+    if (::poll(fds.data(), fds.size(), static_cast<int>(slice.count())) < 0) {
+      if (errno != EINTR) std::this_thread::sleep_for(slice);  // no memory for it
+      for (std::uint32_t i = 0; i < workers_.size(); ++i) reap(i);
+      return !readable(start_.application_pidfd);
+    }
     if ((fds[0].revents & POLLIN) != 0) return false;
     if ((fds[1].revents & POLLIN) != 0) {
       std::uint64_t rings = 0;
       (void)!::read(start_.control, &rings, sizeof rings);  // only to empty it: the phase and the table are the truth
     }
-    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-      const Place& place = workers_[i];
-      if (place.pid != 0 && (place.pidfd < 0 || fds[i + 2].revents != 0)) reap(i);
+    for (std::uint32_t i = 0, next = 2; i < workers_.size(); ++i) {
+      if (workers_[i].pidfd < 0 || fds[next++].revents != 0) reap(i);
     }
     return true;
   }
@@ -137,6 +155,10 @@ class Supervisor {
     record.started_ns.store(monotonic_ns(), std::memory_order_relaxed);
     const pid_t pid = ::fork();
     if (pid == 0) {
+      // Descriptors may be scarce, and a worker needs some.
+      for (const Place& other : workers_) {
+        if (other.pidfd >= 0) ::close(other.pidfd);
+      }
       run_worker(table_,
                  {.index = index, .control = start_.control, .supervisor = self_, .initializer = start_.initializer});
     }
@@ -149,7 +171,9 @@ class Supervisor {
     return true;
   }
 
-  static std::string cannot_fork() { return absl::StrCat("no worker could be forked: ", std::strerror(errno)); }
+  static std::string cannot_fork() {
+    return absl::StrCat("no worker could be forked: ", std::generic_category().message(errno));
+  }
 
   // New workers for the places of the dead. Where there is no process left for one, the others go on, and it is tried
   // again after a slice.
@@ -164,6 +188,7 @@ class Supervisor {
   void reap(std::uint32_t index) {
     Place& place = workers_[index];
     siginfo_t info{};
+    if (place.pid == 0) return;
     if (::waitid(P_PID, static_cast<id_t>(place.pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (place.pidfd >= 0) ::close(place.pidfd);
     const bool exited = info.si_code == CLD_EXITED;
@@ -184,8 +209,8 @@ class Supervisor {
     const bool left = phase() == PoolPhase::kStopped && end.signal == 0 && end.exit_code == kWorkerDone;
     if (!left) {
       table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
-      logger().info("worker {} of pool '{}' died: {} {}", end.pid, start_.name,
-                    end.signal != 0 ? "signal" : "exit code", end.signal != 0 ? end.signal : end.exit_code);
+      logger().info("worker {} of {} died: {} {}", end.pid, name(), end.signal != 0 ? "signal" : "exit code",
+                    end.signal != 0 ? end.signal : end.exit_code);
     }
     if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
     (void)table_.attachment().sweep();
@@ -230,13 +255,15 @@ class Supervisor {
     return std::ranges::all_of(workers_, [](const Place& place) { return place.pid == 0; });
   }
 
-  static constexpr int kMostEarlyDeaths = 5;    // in a row: there is no use in going on
+  static constexpr std::chrono::seconds kFarewell{2};  // for what workers have to do before they leave
+  static constexpr int kMostEarlyDeaths = 5;           // in a row: there is no use in going on
   static constexpr int kMostEarlyKills = 1000;  // somebody who kills at random hits new workers too; memory may be full
 
   TaskTable& table_;
   const SupervisorStart& start_;
   pid_t self_;
   std::vector<Place> workers_;
+  Clock::time_point stopped_;
   int early_deaths_ = 0;
   int early_kills_ = 0;
 };
@@ -247,10 +274,15 @@ void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
   reset_signals();
   ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
   ::signal(SIGTERM, SIG_IGN);
+  sigset_t broken_pipe;  // stderr may be one
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);  // until reset_signals() in a worker
   name_process("warren-pool");
   table.header().supervisor_pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
   Supervisor(table, start).run();
   table.attachment().leave();
+  Attachment::leave_all_names();  // which it inherited: it may be the last to hold them
   ::_exit(0);
 }
 

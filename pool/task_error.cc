@@ -33,8 +33,9 @@ constexpr std::array<std::string_view, 6> kKinds{"returned", "threw", "died", "c
 // anything.
 std::string to_payload(const TaskError& e) {
   return absl::StrCat("kind=", std::string(kKinds.at(static_cast<std::size_t>(e.kind))), ";worker=", e.worker,
-                      ";attempt=", e.attempt, ";signal=", e.signal, ";exit_code=", e.exit_code, ";host=", e.host,
-                      ";type=", e.type, ";what=", e.what);
+                      ";attempt=", e.attempt, ";signal=", e.signal, ";exit_code=", e.exit_code,
+                      ";item=", e.item ? std::to_string(*e.item) : "", ";host=", e.host, ";type=", e.type,
+                      ";what=", e.what);
 }
 
 // "name=value;" from the front of text; nullopt: something else stands there.
@@ -64,6 +65,11 @@ std::optional<TaskError> from_payload(std::string_view text) {
   e.kind = static_cast<TaskError::Kind>(known - kKinds.begin());
   if (!take_number(text, "worker", e.worker) || !take_number(text, "attempt", e.attempt) ||
       !take_number(text, "signal", e.signal) || !take_number(text, "exit_code", e.exit_code)) {
+    return std::nullopt;
+  }
+  if (text.starts_with("item=;")) {
+    (void)take_field(text, "item");
+  } else if (!take_number(text, "item", e.item.emplace())) {
     return std::nullopt;
   }
   const std::optional<std::string_view> host = take_field(text, "host");
@@ -178,6 +184,21 @@ absl::Status status_of_current_exception(std::uint32_t attempt) {
     if (error.type.empty()) error.type = "an exception of another language";
   }
   return make_task_status(absl::StatusCode::kUnknown, error);
+}
+
+absl::Status status_of_item(const absl::Status& status, std::size_t item) {
+  std::optional<TaskError> error = task_error(status);
+  const bool is_the_pools =
+      error && (error->kind == TaskError::Kind::kRefused || error->kind == TaskError::Kind::kCancelled);
+  if (is_the_pools) return status;
+  absl::Status named(static_cast<absl::StatusCode>(status.raw_code()),
+                     absl::StrCat("item ", item, ": ", status.message()));
+  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& value) { named.SetPayload(url, value); });
+  if (error && !error->item) {
+    error->item = item;
+    attach(named, *error);
+  }
+  return named;
 }
 
 // Code, text, and the payloads: of TaskError, and those of the task's own.

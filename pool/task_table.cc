@@ -82,7 +82,7 @@ TaskTable::TaskTable(Attachment& attachment) noexcept
       heap_(attachment, *header_) {}
 
 std::uint64_t TaskTable::committed() const noexcept {
-  return std::min(header_->slots_committed.load(std::memory_order_acquire), capacity_);  // [T4] pairs with T3
+  return std::min(header_->slots_committed.load(std::memory_order_seq_cst), capacity_);  // [T4] pairs with T3
 }
 
 absl::Status TaskTable::commit_more() noexcept {
@@ -92,7 +92,7 @@ absl::Status TaskTable::commit_more() noexcept {
   const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(slots_ + old) - attachment_->object());
   if (absl::Status status = attachment_->commit(offset, (more - old) * sizeof(TaskSlot)); !status.ok()) return status;
   while (old < more && !header_->slots_committed.compare_exchange_weak(
-                           old, more, std::memory_order_release)) {  // [T3] memory before the count; pairs with T4
+                           old, more, std::memory_order_seq_cst)) {  // [T3] memory before the count; pairs with T4
   }
   return absl::OkStatus();
 }
@@ -140,10 +140,13 @@ void TaskTable::publish(TaskRef task) noexcept {
 
 void TaskTable::push_hint(TaskRef task, int wake) noexcept {
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
-  if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) {
-    header_->rescan.store(1, std::memory_order_release);  // [T8] after the task is pending; pairs with T9
-  }
+  if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) ask_for_scan();
   notify(hints_.not_empty(), attachment_->wait_mode(), wake);
+}
+
+// An exchange, not a store: it goes on with the release sequence of who asked before.
+void TaskTable::ask_for_scan() noexcept {
+  (void)header_->rescan.exchange(1, std::memory_order_release);  // [T8] after the task is pending; pairs with T9
 }
 
 void TaskTable::withdraw(TaskRef task) noexcept {
@@ -249,7 +252,7 @@ std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat) noexc
     const State state = this->state(index);
     if (state.phase != Phase::kPending) continue;
     if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat)) {
-      header_->rescan.store(1, std::memory_order_release);  // [T20] there may be more; pairs with T9
+      ask_for_scan();  // there may be more
       notify(hints_.not_empty(), attachment_->wait_mode(), 1);
       return claimed;
     }
@@ -269,10 +272,6 @@ std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used
   WARREN_CRASH_POINT(result_grown);                    // the old block is nobody's: reclaim() frees it
   if (old != 0) heap_.free(old, owner);
   return block->memory;
-}
-
-std::span<std::byte> TaskTable::result_memory(std::uint32_t slot) const noexcept {
-  return heap_.memory(slots_[slot].result_block.load(std::memory_order_relaxed));
 }
 
 bool TaskTable::end(const Claim& claim, Phase phase) noexcept {

@@ -51,7 +51,7 @@ class TaskTable {
 
   // --- submitters
   // FREE -> ALLOC; nullopt: somebody else has it.
-  std::optional<TaskRef> allocate(std::uint32_t slot) noexcept;
+  std::optional<TaskRef> allocate(std::uint32_t index) noexcept;
   // A block for the arguments of a slot that is being written.
   std::span<std::byte> grow_arguments(TaskRef task, std::size_t used, std::size_t needed) noexcept;
   // ALLOC -> PENDING, and a hint to a worker.
@@ -62,18 +62,19 @@ class TaskTable {
   bool abandon(TaskRef task) noexcept;
   // Ended -> FREE.
   void free(TaskRef task) noexcept;
-  [[nodiscard]] std::span<const std::byte> arguments(std::uint32_t slot) const noexcept;
-  [[nodiscard]] std::span<const std::byte> result(std::uint32_t slot) const noexcept;
+  [[nodiscard]] std::span<const std::byte> arguments(std::uint32_t index) const noexcept;
+  [[nodiscard]] std::span<const std::byte> result(std::uint32_t index) const noexcept;
 
   // --- workers
   struct Claim {
     std::uint32_t slot;
     State state;
   };
+  // The hints do not tell all: the next worker that finds none looks at the table.
+  void ask_for_scan() noexcept;
   // Takes the next ready task for the worker that sits in `seat`: PENDING -> RUNNING. Front: why there was none.
   std::optional<Claim> claim_next(Seat& seat, Front& front) noexcept;
   std::span<std::byte> grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept;
-  [[nodiscard]] std::span<std::byte> result_memory(std::uint32_t slot) const noexcept;
   // RUNNING -> DONE, FAILED or LOST, or FREE where it was abandoned. False: the task is no longer this attempt's.
   bool end(const Claim& claim, Phase phase) noexcept;
   // RUNNING -> PENDING: it may be tried again.
@@ -82,7 +83,7 @@ class TaskTable {
   // --- the supervisor
   // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one
   // along), blocks that nobody uses are freed.
-  void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& end) noexcept;
+  void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how) noexcept;
   // Every task that has not ended is lost. No worker may be alive.
   void lose_all(layout::Loss loss) noexcept;
   [[nodiscard]] bool unfinished() const noexcept;
@@ -94,10 +95,10 @@ class TaskTable {
 
  private:
   void push_hint(TaskRef task, int wake) noexcept;
-  std::optional<Claim> claim(TaskRef hint, const Seat& seat) noexcept;
+  std::optional<Claim> claim(TaskRef task, const Seat& seat) noexcept;
   std::optional<Claim> claim_by_scan(const Seat& seat) noexcept;
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
-  void lose(std::uint32_t slot, State expected, layout::Loss loss, const WorkerEnd& end) noexcept;
+  void lose(std::uint32_t index, State expected, layout::Loss loss, const WorkerEnd& how) noexcept;
   [[nodiscard]] bool in_use(layout::BlockOwner owner, std::uint64_t ref) const noexcept;
 
   Attachment* attachment_;

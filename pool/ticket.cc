@@ -1,5 +1,6 @@
 #include <warren/pool/detail/ticket.h>
 
+#include <warren/pool/detail/result_sink.h>
 #include <warren/pool/detail/task_error.h>
 
 #include <algorithm>
@@ -11,6 +12,12 @@ namespace warren::detail {
 namespace {
 
 using Phase = TaskTable::Phase;
+
+// What ResultSink::fail() wrote.
+absl::Status get_error(Reader& reader) {
+  const absl::StatusOr<ItemTag> tag = reader.get<ItemTag>();
+  return tag.ok() ? get_status(reader) : tag.status();
+}
 
 }  // namespace
 
@@ -68,12 +75,11 @@ absl::Status Ticket::read(absl::FunctionRef<void(Reader&)> decode) const {
   TaskTable& table = client_->impl_->table();
   const layout::TaskState state = table.state(slot_);
   Reader reader(table.result(slot_));
+  if (state.phase == Phase::kDone || chunk_) decode(reader);
   switch (state.phase) {
-    case Phase::kDone: decode(reader); return absl::OkStatus();
-    case Phase::kFailed: return get_status(reader);
-    case Phase::kLost:
-      if (chunk_) decode(reader);
-      return client_->impl_->loss(slot_, state.attempt);
+    case Phase::kDone: return absl::OkStatus();
+    case Phase::kFailed: return chunk_ ? absl::OkStatus() : get_error(reader);
+    case Phase::kLost: return client_->impl_->loss(slot_, state.attempt);
     default: return absl::InternalError("a result was asked for before its task ended");
   }
 }
@@ -85,11 +91,14 @@ void Ticket::settle_locked() const {
   Settled settled;
   switch (state.phase) {
     case Phase::kDone: settled.bytes.assign(result.begin(), result.end()); break;
-    case Phase::kFailed: {
-      Reader reader(result);
-      settled.status = get_status(reader);
+    case Phase::kFailed:
+      if (chunk_) {
+        settled.bytes.assign(result.begin(), result.end());
+      } else {
+        Reader reader(result);
+        settled.status = get_error(reader);
+      }
       break;
-    }
     default:
       settled.status = client_->impl_->loss(slot_, state.attempt);
       if (chunk_) {  // what it had finished, and what it takes to run the rest

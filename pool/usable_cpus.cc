@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <thread>
 
@@ -28,7 +29,7 @@ double by_quota() {
   std::ifstream limits("/sys/fs/cgroup" + group + "/cpu.max");
   std::string quota;
   double period = 0;
-  if (!(limits >> quota >> period) || quota == "max" || period <= 0) return INFINITY;
+  if (!(limits >> quota >> period) || quota == "max" || period <= 0) return std::numeric_limits<double>::infinity();
   return std::strtod(quota.c_str(), nullptr) / period;
 }
 

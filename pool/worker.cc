@@ -27,7 +27,7 @@ class SlotSink final : public ResultSink {
  public:
   SlotSink(TaskTable& table, const TaskTable::Claim& claim)
       : table_(table), claim_(claim), slot_(table.slot(claim.slot)), attempt_(claim.state.attempt) {
-    start_over();
+    go_on_behind(0);
   }
 
   Writer& writer() noexcept override {
@@ -37,13 +37,15 @@ class SlotSink final : public ResultSink {
   void commit() noexcept override {
     leave_if_forked();
     if (!writer_->ok()) return;
-    slot_.result_bytes.store(writer_->size(), std::memory_order_release);  // [T16] after the bytes; pairs with T17
+    committed_ = writer_->size();
+    slot_.result_bytes.store(committed_, std::memory_order_release);  // [T16] after the bytes; pairs with T17
     WARREN_CRASH_POINT(chunk_committed);  // what was committed is delivered, the rest is run again or lost
   }
   void fail(const absl::Status& status) override {
     leave_if_forked();
     failed_ = true;
-    start_over();
+    go_on_behind(committed_);
+    writer_->put(ItemTag::kTaskFailed);
     put_status(*writer_, status);
     commit();
   }
@@ -60,7 +62,7 @@ class SlotSink final : public ResultSink {
     leave_if_forked();
     if (failed_) return;
     if (writer_->ok()) return commit();
-    fail(absl::Status(writer_->status()));  // a copy: the writer starts over
+    fail(absl::Status(writer_->status()));  // a copy: a new writer takes the place of this one
   }
 
  private:
@@ -70,20 +72,20 @@ class SlotSink final : public ResultSink {
       ::_exit(kWorkerDone);
   }
   static std::span<std::byte> grow(void* context, std::size_t used, std::size_t needed) {
-    const auto& sink = *static_cast<SlotSink*>(context);
-    return sink.table_.grow_result(sink.claim_, used, needed);
+    auto& sink = *static_cast<SlotSink*>(context);
+    const std::span<std::byte> larger = sink.table_.grow_result(sink.claim_, used, needed);
+    if (!larger.empty()) sink.memory_ = larger;
+    return larger;
   }
-  void start_over() {
-    slot_.result_bytes.store(0, std::memory_order_relaxed);
-    const std::uint64_t block = slot_.result_block.load(std::memory_order_relaxed);
-    writer_.emplace(block == 0 ? std::span<std::byte>(slot_.result) : table_.result_memory(claim_.slot), &grow, this);
-  }
+  void go_on_behind(std::size_t used) { writer_.emplace(memory_, &grow, this, used); }
 
   TaskTable& table_;
   const TaskTable::Claim& claim_;
   layout::TaskSlot& slot_;
   const std::uint64_t epoch_ = process_epoch();
   std::uint32_t attempt_;
+  std::span<std::byte> memory_{slot_.result};
+  std::size_t committed_ = 0;
   std::optional<Writer> writer_;
   bool failed_ = false;
 };
@@ -111,8 +113,10 @@ class Worker {
     if (seat_.lane == nullptr)
       return absl::ResourceExhaustedError("no lane for the worker: no memory, or no descriptor to read /proc by");
     if (!start_.initializer) return absl::OkStatus();
+    const std::uint64_t epoch = process_epoch();
     try {
       start_.initializer();
+      if (process_epoch() != epoch) ::_exit(kWorkerDone);  // it forked, and this child came out of it too
       return absl::OkStatus();
     } catch (...) {
       return status_of_current_exception(0);
@@ -145,7 +149,9 @@ class Worker {
       Front front = Front::kEmpty;
       claim = table_.claim_next(seat_, front);
       if (claim || stopped()) return Progress::kDone;
-      return front == Front::kStalled ? Progress::kStalled : Progress::kBlocked;
+      if (front != Front::kStalled) return Progress::kBlocked;
+      look_behind_stall();
+      return Progress::kStalled;
     };
     if (test() == Progress::kDone) return claim;
     record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
@@ -166,6 +172,17 @@ class Worker {
         },
         [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
     return claim;
+  }
+
+  // Who stands in the way of the hints may have been stopped, and then stands there for long. The tasks behind are in
+  // the table all the same.
+  void look_behind_stall() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_stall_ > 2 * kLongStall) stalled_since_ = now;
+    last_stall_ = now;
+    if (now - stalled_since_ < kLongStall) return;
+    stalled_since_ = now;
+    table_.ask_for_scan();
   }
 
   template <class Test>
@@ -230,10 +247,13 @@ class Worker {
     if (::__fpending(stdout) != 0) std::fflush(stdout);
   }
 
+  static constexpr std::chrono::milliseconds kLongStall{20};
+
   TaskTable& table_;
   const WorkerStart& start_;
   Record& record_;
   Seat& seat_;
+  std::chrono::steady_clock::time_point stalled_since_, last_stall_;
 };
 
 }  // namespace

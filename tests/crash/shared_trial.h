@@ -26,7 +26,7 @@ using std::chrono_literals::operator""us;
 using std::chrono_literals::operator""s;
 
 inline constexpr std::chrono::nanoseconds kPatience = 10s;  // survivors that need longer hang
-inline constexpr std::chrono::nanoseconds kSlice = 20ms;   // of bystanders: what a lost wake-up costs at most
+inline constexpr std::chrono::nanoseconds kSlice = 20ms;    // of bystanders: what a lost wake-up costs at most
 
 // The attachment behind a handle.
 struct Reach : Handle {

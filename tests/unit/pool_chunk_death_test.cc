@@ -9,6 +9,28 @@
 #include "support/pool_world.h"
 
 namespace warren::test {
+
+// Its codec throws in the midst of the value 5.
+struct Picky {
+  int value = 0;
+};
+
+}  // namespace warren::test
+
+template <>
+struct warren::Codec<warren::test::Picky> {
+  static void encode(Writer& w, const test::Picky& picky) {
+    w.put(picky.value);
+    if (picky.value == 5) throw std::runtime_error("not a five");
+  }
+  static absl::StatusOr<test::Picky> decode(Reader& r) {
+    const absl::StatusOr<int> value = r.get<int>();
+    if (!value.ok()) return value.status();
+    return test::Picky{*value};
+  }
+};
+
+namespace warren::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -194,6 +216,23 @@ TEST_F(ChunkDeaths, FinishedResultsOfAnySizeStand) {
     ++i;
   }
   EXPECT_EQ(failed, 1);
+}
+
+// Its error holds for the items without a result.
+TEST_F(ChunkDeaths, AChunkThatFailsKeepsWhatItHadFinished) {
+  int i = 0;
+  for (const absl::StatusOr<Picky>& each : pool.imap(
+           {.chunksize = 8}, [](int x) { return began(x), Picky{x}; }, std::views::iota(0, 8))) {
+    EXPECT_EQ(each.ok(), i < 5) << i << ": " << each.status();
+    if (each.ok()) {
+      EXPECT_EQ(each->value, i);
+    } else {
+      EXPECT_EQ(task_error(each.status()).value_or(TaskError{}).what, "not a five");
+    }
+    EXPECT_EQ(runs_of(i), i <= 5 ? 1u : 0u);
+    ++i;
+  }
+  EXPECT_EQ(i, 8);
 }
 
 TEST_F(ChunkDeaths, KilledFromOutside) {

@@ -26,7 +26,7 @@ TEST_F(PoolClose, ClosedItTakesNoMoreTasks) {
   ASSERT_TRUE(tried.has_value()) << "nullopt means full";
   expect_refused(tried->get());
   expect_refused(pool.map([](int x) { return x; }, {1, 2}).status());
-  EXPECT_TRUE(pool.map([](int x) { return x; }, std::vector<int>()).ok()) << "nothing to submit";
+  expect_refused(pool.map([](int x) { return x; }, std::vector<int>()).status());
 }
 
 TEST_F(PoolClose, WhatWasAcceptedIsFinished) {
@@ -51,6 +51,36 @@ TEST_F(PoolClose, WhatWasAcceptedIsFinishedThoughWorkersDie) {
   EXPECT_TRUE(pool.join().ok());
   for (const Future<void>& each : futures) EXPECT_TRUE(each.get().ok());
   EXPECT_EQ(marks->count, 200u);
+}
+
+// What a map has still to submit was accepted with it: the rest of a chunk whose worker died, too.
+TEST_F(PoolClose, AMapUnderWayIsFinishedThoughWorkersDie) {
+  Pool pool = make_pool(1);
+  std::thread closes([&] {
+    EXPECT_TRUE(marks->await_count(1));
+    pool.close();
+    expect_refused(pool.submit([] {}).get());
+    expect_refused(pool.map([](int x) { return x; }, {1}).status());
+    marks->open(0);
+    EXPECT_TRUE(pool.join_for(kPromptly).ok());
+  });
+  const auto dies_once = [](int i) {
+    if (i == 3 && current_task().attempt() == 1) ++marks->count, marks->pass(0), die(Death::kKilled);
+    return i;
+  };
+  const auto results = pool.map({.chunksize = 20, .task = {.retries = 1}}, dies_once, std::views::iota(0, 100));
+  closes.join();
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_EQ(results->size(), 100u);
+}
+
+TEST_F(PoolClose, AStoppedWorkerWithNothingToDoDoesNotHoldItUp) {
+  Pool pool = make_pool(2);
+  const pid_t worker = workers_of(pool).at(0);
+  ::kill(worker, SIGSTOP);
+  pool.close();
+  EXPECT_TRUE(pool.join_for(kPromptly).ok());
+  EXPECT_TRUE(gone(worker));
 }
 
 TEST_F(PoolClose, TheDestructorFinishesWhatWasAccepted) {

@@ -239,5 +239,11 @@ TEST_F(PoolDeath, ATaskThatForksReturnsOnce) {
   EXPECT_EQ(pool.apply([] { return ::getpid(); }).value(), worker);
 }
 
+TEST_F(PoolDeath, AnInitializerThatForksLeavesOneWorker) {
+  Pool pool = Pool::create({.workers = 1, .initializer = [] { (void)::fork(); }}).value();
+  const pid_t worker = pool.apply([] { return ::getpid(); }).value();
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(pool.apply([](int) { return ::getpid(); }, i).value(), worker);
+}
+
 }  // namespace
 }  // namespace warren::test

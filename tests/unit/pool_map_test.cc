@@ -2,10 +2,14 @@
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <list>
 #include <numeric>
 #include <set>
 #include <sstream>
+#include <stdexcept>
+#include <string>
 
 #include "support/pool_world.h"
 
@@ -149,6 +153,69 @@ TEST_F(PoolMap, LargeItemsAndResults) {
                            .value();
   for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(strings[i], std::string(100'000, static_cast<char>('a' + i)));
   EXPECT_THAT(pool.map([](const std::string& s) { return s.size(); }, strings).value(), Each(100'000u));
+}
+
+// --- which item failed
+// ------------------------------------------------------------------------------------------------
+
+class FailedItem : public PoolMap, public testing::WithParamInterface<std::optional<std::size_t>> {
+ protected:
+  // What is told of the items of 0 to 59 that fail: 7 throws, 20 returns a bad status, 47 dies.
+  static absl::StatusOr<int> fails(int i) {
+    if (i == 7) throw std::runtime_error("seven");
+    if (i == 20) return absl::NotFoundError("twenty");
+    if (i == 47) std::abort();
+    return i;
+  }
+  MapOptions options() const { return {.chunksize = GetParam()}; }
+};
+INSTANTIATE_TEST_SUITE_P(, FailedItem, testing::Values(std::nullopt, 1, 7, 60));
+
+void expect_item(const absl::Status& status, std::size_t item) {
+  EXPECT_EQ(task_error(status).value().item, item) << status;
+  EXPECT_TRUE(std::string(status.message()).starts_with("item " + std::to_string(item) + ": ")) << status;
+}
+
+TEST_P(FailedItem, IsNamedByMap) {
+  const auto from = [this](int first) { return pool.map(options(), fails, std::views::iota(first, 60)).status(); };
+  const absl::Status thrown = from(0), returned = from(8), died = from(21);
+  expect_item(thrown, 7);
+  EXPECT_EQ(task_error(thrown)->what, "seven");
+  expect_item(returned, 12);
+  EXPECT_EQ(returned.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(returned.message(), "item 12: twenty");
+  EXPECT_EQ(task_error(returned)->what, "twenty");
+  expect_item(died, 26);
+  EXPECT_EQ(task_error(died)->signal, SIGABRT);
+  EXPECT_EQ(died.code(), absl::StatusCode::kAborted);
+  const auto none = [](int i) { return fails(i).status(); };
+  expect_item(pool.map(options(), none, std::views::iota(8, 60)), 12);
+}
+
+TEST_P(FailedItem, IsNamedByStarmap) {
+  std::vector<std::tuple<int>> tuples;
+  for (int i = 21; i < 60; ++i) tuples.emplace_back(i);
+  expect_item(pool.starmap(options(), fails, tuples).status(), 26);
+}
+
+TEST_P(FailedItem, IsNamedByStreams) {
+  std::size_t at = 0;
+  for (const absl::StatusOr<int>& each : pool.imap(options(), fails, std::views::iota(0, 60))) {
+    if (!each.ok()) expect_item(each.status(), at);
+    ++at;
+  }
+  std::set<std::size_t> items;
+  for (const absl::StatusOr<int>& each : pool.imap_unordered(options(), fails, std::views::iota(0, 60))) {
+    if (!each.ok()) items.insert(task_error(each.status()).value().item.value());
+  }
+  EXPECT_EQ(items, (std::set<std::size_t>{7, 20, 47}));
+}
+
+TEST_F(PoolMap, ATaskAloneHasNoItem) {
+  const absl::Status status =
+      pool.submit([](int i) { return i == 0 ? throw std::runtime_error("no") : i; }, 0).get().status();
+  EXPECT_EQ(task_error(status).value().item, std::nullopt);
+  EXPECT_TRUE(std::string(status.message()).starts_with("std::runtime_error: no")) << status;
 }
 
 // --- starmap ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <warren/ipc/segment.h>
 #include <warren/pool/pool.h>
 
 #include <cstdio>
@@ -14,6 +15,28 @@
 #include "support/isolation.h"
 #include "support/limits.h"
 #include "support/pool_world.h"
+
+namespace warren::test {
+
+struct SlowToEncode {
+  int value = 0;
+};
+
+}  // namespace warren::test
+
+template <>
+struct warren::Codec<warren::test::SlowToEncode> {
+  static void encode(Writer& w, const test::SlowToEncode& slow) {
+    ++test::marks->count;
+    test::marks->pass(1);
+    w.put(slow.value);
+  }
+  static absl::StatusOr<test::SlowToEncode> decode(Reader& r) {
+    const absl::StatusOr<int> value = r.get<int>();
+    if (!value.ok()) return value.status();
+    return test::SlowToEncode{*value};
+  }
+};
 
 namespace warren::test {
 namespace {
@@ -106,6 +129,20 @@ TEST_F(SupervisorKilled, ForgottenTasksDoNotBlock) {
   for (int i = 0; i < 100; ++i) pool.submit([] {});
 }
 
+// Whoever is still writing a task then is not waited for.
+TEST_F(SupervisorKilled, AWaitDoesNotWaitForWhoEncodes) {
+  const Future<void> running = pool.submit([] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  std::thread encodes(
+      [&] { expect_unavailable(pool.submit([](const SlowToEncode&) {}, SlowToEncode{1}).get_for(kPromptly)); });
+  ASSERT_TRUE(marks->await_count(2));
+  workers = children_of(children_of(::getpid()).at(0));
+  ::kill(children_of(::getpid()).at(0), SIGKILL);
+  expect_unavailable(running.get_for(kPromptly));
+  marks->open(1);
+  encodes.join();
+}
+
 TEST_F(SupervisorKilled, TheDestructorReturns) {
   kill_supervisor();
   const Pool taken = std::move(pool);
@@ -143,15 +180,20 @@ TEST_F(PoolWorld, AnOrphanedWorkerThatNobodyKillsEnds) {
   const pid_t worker = pool.apply(survive).value();
   ::kill(children_of(::getpid()).at(0), SIGKILL);
   EXPECT_TRUE(eventually([&] { return gone(worker); }, kPromptly));
-  EXPECT_EQ(pool.submit([] {}).get().code(), absl::StatusCode::kUnavailable);
+  const absl::Status after = pool.submit([] {}).get();
+  EXPECT_EQ(after.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(task_error(after).value().kind, TaskError::Kind::kRefused);
 }
 
 // --- the application is killed ---------------------------------------------------------------------------------------
 
+// Other than those of tests, which come and go beside this one, and the lock of removals, which stays.
 std::size_t names_in_shm() {
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
-    count += entry.path().filename().string().find("warren") != std::string::npos;
+    const std::string name = entry.path().filename().string();
+    const bool others = name.starts_with("warren-test.") || name.starts_with('.');
+    count += name.find("warren") != std::string::npos && !others;
   }
   return count;
 }
@@ -171,8 +213,8 @@ TEST_P(ApplicationKilled, LeavesNoProcessAndNoName) {
     for (;;) ::pause();
   });
   ASSERT_TRUE(marks->await_count(1));
-  std::vector<pid_t> processes = children_of(marks->pids[0]);
-  EXPECT_EQ(processes.size(), 3u);
+  std::vector<pid_t> processes;
+  EXPECT_TRUE(eventually([&] { return (processes = children_of(marks->pids[0])).size() == 3; }, kPromptly));
   processes.push_back(marks->pids[0]);
   application.kill();
   EXPECT_TRUE(all_gone(processes));
@@ -205,6 +247,20 @@ TEST_F(PoolWorld, ApplicationAndSupervisorKilledTogetherLeaveNoWorker) {
   EXPECT_TRUE(all_gone({marks->pids[0], marks->pids[1], marks->pids[2]}));
 }
 
+// --- names that the pool's processes inherited -----------------------------------------------------------------------
+
+TEST_F(PoolWorld, ANameLivesNoLongerThanItsLastHolder) {
+  const std::string name = unique_name();
+  {
+    auto segment = std::make_unique<Segment>(Segment::create(name, 100).value());
+    Pool pool = make_pool(2);
+    EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
+    segment.reset();
+    EXPECT_TRUE(std::filesystem::exists("/dev/shm/" + name)) << "the pool's processes hold it";
+  }
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm/" + name));
+}
+
 // --- signals ---------------------------------------------------------------------------------------------------------
 
 TEST_F(PoolWorld, AnInterruptOfTheGroupIsTheApplicationsToHandle) {
@@ -221,6 +277,24 @@ TEST_F(PoolWorld, AnInterruptOfTheGroupIsTheApplicationsToHandle) {
     EXPECT_EQ(running.get().value(), 1);
     EXPECT_EQ(workers_of(pool), workers);
     EXPECT_EQ(marks->gates[7], 1u) << "the application's handler ran in another process";
+  });
+  EXPECT_TRUE(child.join().well());
+}
+
+// Also while it is being made.
+TEST_F(PoolWorld, AHandlerRunsInTheApplicationAlone) {
+  Child child([] {
+    ::setpgid(0, 0);
+    static pid_t application = 0;
+    application = ::getpid();
+    ::signal(SIGINT, [](int) { marks->gates[7] += ::getpid() != application; });
+    Child storm([] {
+      ::signal(SIGINT, SIG_IGN);
+      while (::getppid() == application) ::kill(0, SIGINT);
+    });
+    for (int i = 0; i < 100; ++i) const Pool pool = make_pool(1);
+    storm.kill();
+    EXPECT_EQ(marks->gates[7], 0u);
   });
   EXPECT_TRUE(child.join().well());
 }
@@ -300,6 +374,35 @@ TEST_F(PoolWorld, WhatIsPrintedBeforeAKillAppearsAtMostOnce) {
   for (const char* word : {"task 0;", "task 1;", "c++ 2;"}) EXPECT_LE(times(word, text), 1u) << word << " in: " << text;
 }
 
+// --- a stderr that takes nothing -------------------------------------------------------------------------------------
+
+enum class Stderr { kFull, kBroken };
+class SupervisorTells : public WithMarks, public testing::WithParamInterface<Stderr> {};
+
+TEST_P(SupervisorTells, NobodyWaitsForStderr) {
+  Child child([] {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+    if (GetParam() == Stderr::kFull) {
+      const std::string page(4096, 'x');
+      while (::write(ends[1], page.data(), page.size()) > 0) {
+      }
+      ASSERT_EQ(::fcntl(ends[1], F_SETFL, 0), 0);
+    } else {
+      ::close(ends[0]);
+    }
+    ::dup2(ends[1], STDERR_FILENO);
+    Pool pool = Pool::create({.workers = 1, .initializer = [] { throw std::runtime_error("no model"); }}).value();
+    const absl::Status status = pool.submit([] {}).get_for(kPromptly);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("no model"));
+  });
+  const auto ended = ended_within(child, 2 * kPromptly);
+  ASSERT_TRUE(ended.has_value()) << "it hangs";
+  EXPECT_TRUE(ended->well());
+}
+INSTANTIATE_TEST_SUITE_P(, SupervisorTells, testing::Values(Stderr::kFull, Stderr::kBroken));
+
 // --- limits ----------------------------------------------------------------------------------------------------------
 
 TEST_F(PoolWorld, WithoutDescriptorsThereIsNoPool) {
@@ -330,6 +433,19 @@ TEST_F(PoolWorld, WithFewDescriptorsItWorksOrSaysSo) {
     EXPECT_TRUE(next.ok() || absl::IsFailedPrecondition(next.status())) << left << ": " << next.status();
   }
   EXPECT_GE(worked, 1);
+}
+
+// A pidfd for each is more than the supervisor may have.
+TEST_F(PoolWorld, MoreWorkersThanDescriptorsAreServed) {
+  const int first = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(first);
+  const ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(first + 20));
+  Pool pool = make_pool(40);
+  EXPECT_EQ(workers_of(pool).size(), 40u);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(pool.apply([] { die(Death::kKilled); }).code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
+  }
 }
 
 TEST_F(PoolWorld, UnderALimitedAddressSpaceItWorksOrSaysSo) {

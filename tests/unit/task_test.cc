@@ -275,6 +275,18 @@ TEST(TaskError, DeathsAreNamed) {
             "worker 4711 died: exited with code 0 in the middle of a task, attempt 1");
 }
 
+TEST(TaskError, ItemsAreNamed) {
+  const absl::Status alone = detail::status_of_returned(absl::NotFoundError("x;y=z"), 1);
+  EXPECT_EQ(task_error(alone).value().item, std::nullopt);
+  const absl::Status item = detail::status_of_item(alone, 47);
+  EXPECT_EQ(item.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(item.message(), "item 47: x;y=z");
+  EXPECT_EQ(task_error(item).value().item, 47u);
+  EXPECT_EQ(task_error(item).value().what, "x;y=z");
+  EXPECT_EQ(task_error(detail::status_of_item(item, 3)).value().item, 47u) << "the root cause stays";
+  EXPECT_FALSE(task_error(detail::status_of_item(absl::DataLossError(""), 3)));
+}
+
 TEST(TaskError, ReturnedFailuresKeepCodeTextAndPayloads) {
   absl::Status returned = absl::NotFoundError("no such");
   returned.SetPayload("mine", absl::Cord("payload"));

@@ -8,9 +8,12 @@
 // Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. A moved-from pool may
 // only be assigned to or destroyed.
 //
-// Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. std::exit() in a
-// task runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what breaks
-// a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
+// Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. They hold every
+// descriptor that was open when the pool was made: a pipe or a socket of that time has its end of file only when they
+// are gone too. A SIGTERM to the whole process group or service kills busy workers, and their tasks fail: who wants to
+// finish them has it sent to the application alone (systemd: KillMode=mixed), and closes the pool then. std::exit() in
+// a task runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what
+// breaks a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/map.h>
@@ -32,12 +35,17 @@ struct PoolOptions {
 
 namespace detail {
 template <class F>
-concept NotOptions =
-    Asked<F> && !std::same_as<std::decay_t<F>, TaskOptions> && !std::same_as<std::decay_t<F>, MapOptions>;
+concept NotOptions = Asked<F> && !kIsOptions<F>;
+
+// What the verbs give: TaskValue, and at the call what is wrong with the task (CheckedTask).
+template <class F, class... A>
+using Value = typename CheckedTask<F, A...>::value;
 template <class F, class... Rg>
-using MapValue = typename MapOf<TaskValue<F, std::ranges::range_value_t<Rg>...>>::value;
+using ItemValue = typename CheckedMap<F, Rg...>::value;
+template <class F, class... Rg>
+using MapValue = typename MapOf<ItemValue<F, Rg...>>::value;
 template <class F, class Rg>
-using StarValue = typename CallOf<std::decay_t<F>, typename Star<Rg>::Item>::Value;
+using StarValue = typename MapOf<typename CheckedStar<F, Rg>::value>::value;
 }  // namespace detail
 
 class Pool {
@@ -51,35 +59,37 @@ class Pool {
 
   // Never fails itself: a closed pool or a full memory is the future's error. Waits while max_pending are pending.
   template <detail::NotOptions F, class... A>
-  Future<TaskValue<F, A...>> submit(F&& f, A&&... a) {
+  Future<detail::Value<F, A...>> submit(F&& f, A&&... a) {
     return submit(TaskOptions{}, std::forward<F>(f), std::forward<A>(a)...);
   }
   template <detail::Asked F, class... A>
-  Future<TaskValue<F, A...>> submit(const TaskOptions& options, F&& f, A&&... a);
-  // nullopt: max_pending have not ended.
+  Future<detail::Value<F, A...>> submit(const TaskOptions& options, F&& f, A&&... a);
+  // nullopt: max_pending have not ended; the arguments are untouched then. All else, a closed pool too, is the
+  // future's.
   template <detail::NotOptions F, class... A>
-  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(F&& f, A&&... a) {
+  [[nodiscard]] std::optional<Future<detail::Value<F, A...>>> try_submit(F&& f, A&&... a) {
     return try_submit(TaskOptions{}, std::forward<F>(f), std::forward<A>(a)...);
   }
   template <detail::Asked F, class... A>
-  [[nodiscard]] std::optional<Future<TaskValue<F, A...>>> try_submit(const TaskOptions& options, F&& f, A&&... a);
+  [[nodiscard]] std::optional<Future<detail::Value<F, A...>>> try_submit(const TaskOptions& options, F&& f, A&&... a);
   // submit and get.
   template <detail::NotOptions F, class... A>
-  Result<TaskValue<F, A...>> apply(F&& f, A&&... a) {
+  Result<detail::Value<F, A...>> apply(F&& f, A&&... a) {
     return submit(std::forward<F>(f), std::forward<A>(a)...).get();
   }
   template <detail::Asked F, class... A>
-  Result<TaskValue<F, A...>> apply(const TaskOptions& options, F&& f, A&&... a) {
+  Result<detail::Value<F, A...>> apply(const TaskOptions& options, F&& f, A&&... a) {
     return submit(options, std::forward<F>(f), std::forward<A>(a)...).get();
   }
 
-  // One range per parameter, zipped to the shortest. Waits for every chunk, then the first error in order.
-  template <detail::NotOptions F, std::ranges::input_range... Rg>
+  // One range per parameter, zipped to the shortest. Waits for every chunk. If an item failed, the first error in
+  // order, which names the item; the results of the others are thrown away: who wants to keep them takes imap.
+  template <detail::NotOptions F, class... Rg>
     requires(sizeof...(Rg) > 0)
   Result<detail::MapValue<F, Rg...>> map(F&& f, Rg&&... ranges) {
     return map(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <detail::Asked F, std::ranges::input_range... Rg>
+  template <detail::Asked F, class... Rg>
     requires(sizeof...(Rg) > 0)
   Result<detail::MapValue<F, Rg...>> map(const MapOptions& options, F&& f, Rg&&... ranges);
   template <detail::NotOptions F, class T>
@@ -93,45 +103,46 @@ class Pool {
   }
 
   // Elements are tuples, pairs or arrays: f(std::get<0>(e), ...).
-  template <detail::NotOptions F, std::ranges::input_range Rg>
-  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(F&& f, Rg&& tuples) {
+  template <detail::NotOptions F, class Rg>
+  Result<detail::StarValue<F, Rg>> starmap(F&& f, Rg&& tuples) {
     return starmap(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
   }
-  template <detail::Asked F, std::ranges::input_range Rg>
-  Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> starmap(const MapOptions& options, F&& f,
-                                                                          Rg&& tuples);
+  template <detail::Asked F, class Rg>
+  Result<detail::StarValue<F, Rg>> starmap(const MapOptions& options, F&& f, Rg&& tuples);
 
   // The range is read as results are taken, in the calling thread, at most 4 chunks per worker ahead; an rvalue range
   // is kept, an lvalue must outlive the stream. imap gives results in order, imap_unordered as they come.
-  template <detail::NotOptions F, std::ranges::input_range... Rg>
-  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(F&& f, Rg&&... ranges) {
+  template <detail::NotOptions F, class... Rg>
+  Stream<detail::ItemValue<F, Rg...>> imap(F&& f, Rg&&... ranges) {
     return stream(MapOptions{}, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <detail::Asked F, std::ranges::input_range... Rg>
-  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap(const MapOptions& options, F&& f, Rg&&... ranges) {
+  template <detail::Asked F, class... Rg>
+  Stream<detail::ItemValue<F, Rg...>> imap(const MapOptions& options, F&& f, Rg&&... ranges) {
     return stream(options, true, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
   template <detail::NotOptions F, class T>
-  Stream<TaskValue<F, T>> imap(F&& f, std::initializer_list<T> items) {
+  Stream<detail::ItemValue<F, std::vector<T>>> imap(F&& f, std::initializer_list<T> items) {
     return stream(MapOptions{}, true, std::forward<F>(f), std::vector<T>(items));
   }
-  template <detail::NotOptions F, std::ranges::input_range... Rg>
-  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(F&& f, Rg&&... ranges) {
+  template <detail::NotOptions F, class... Rg>
+  Stream<detail::ItemValue<F, Rg...>> imap_unordered(F&& f, Rg&&... ranges) {
     return stream(MapOptions{}, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
-  template <detail::Asked F, std::ranges::input_range... Rg>
-  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> imap_unordered(const MapOptions& options, F&& f,
-                                                                         Rg&&... ranges) {
+  template <detail::Asked F, class... Rg>
+  Stream<detail::ItemValue<F, Rg...>> imap_unordered(const MapOptions& options, F&& f, Rg&&... ranges) {
     return stream(options, false, std::forward<F>(f), std::forward<Rg>(ranges)...);
   }
   template <detail::NotOptions F, class T>
-  Stream<TaskValue<F, T>> imap_unordered(F&& f, std::initializer_list<T> items) {
+  Stream<detail::ItemValue<F, std::vector<T>>> imap_unordered(F&& f, std::initializer_list<T> items) {
     return stream(MapOptions{}, false, std::forward<F>(f), std::vector<T>(items));
   }
 
-  // No more tasks; what was accepted is finished.
+  // No more tasks; what was accepted is finished, a map() under way in another thread included. A stream (imap) submits
+  // no more: items it has not submitted fail with FailedPrecondition, and so do those behind an item whose worker dies
+  // from now on, in the same chunk.
   void close();
-  // No more tasks; workers are killed, what has not ended fails as Cancelled.
+  // No more tasks; workers are killed, what has not ended fails as Cancelled. Unlike all else here it may be called in
+  // a signal handler (it may change errno).
   void terminate();
   // Waits until every worker has gone. FailedPrecondition: neither closed nor terminated, or workers could not be
   // started (it says why). Unavailable: the supervisor was killed. May be called again.
@@ -149,8 +160,7 @@ class Pool {
     return *client_;
   }
   template <class F, class... Rg>
-  Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> stream(const MapOptions& options, bool ordered, F&& f,
-                                                                 Rg&&... ranges);
+  Stream<detail::ItemValue<F, Rg...>> stream(const MapOptions& options, bool ordered, F&& f, Rg&&... ranges);
 
   std::shared_ptr<detail::PoolClient> client_;
 };
@@ -158,13 +168,6 @@ class Pool {
 // --- bodies ----------------------------------------------------------------------------------------------------------
 
 namespace detail {
-template <class F, class Tuple, class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
-struct CheckStar;
-template <class F, class Tuple, std::size_t... I>
-struct CheckStar<F, Tuple, std::index_sequence<I...>> {
-  static constexpr void check() { detail::check<true, F, std::tuple_element_t<I, Tuple>...>(); }
-};
-
 template <class F, class... A>
 std::optional<FunctionId> single_task() {
   return registered<SingleTask<std::decay_t<F>, typename Carried<A>::type...>>().id();
@@ -172,48 +175,61 @@ std::optional<FunctionId> single_task() {
 }  // namespace detail
 
 template <detail::Asked F, class... A>
-Future<TaskValue<F, A...>> Pool::submit(const TaskOptions& options, F&& f, A&&... a) {
-  detail::check<true, F, A...>();
-  return Future<TaskValue<F, A...>>(
-      client().submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
-                         detail::encode_callable<std::decay_t<F>>(w, f);
-                         (detail::put_argument(w, a), ...);
-                       }}));
+Future<detail::Value<F, A...>> Pool::submit(const TaskOptions& options, F&& f, A&&... a) {
+  if constexpr (detail::CheckedTask<F, A...>::ok) {
+    return Future<detail::Value<F, A...>>(
+        client().submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+                           detail::encode_callable<std::decay_t<F>>(w, f);
+                           (detail::put_argument(w, a), ...);
+                         }}));
+  } else {
+    return {};  // told above
+  }
 }
 
 template <detail::Asked F, class... A>
-std::optional<Future<TaskValue<F, A...>>> Pool::try_submit(const TaskOptions& options, F&& f, A&&... a) {
-  detail::check<true, F, A...>();
-  auto ticket =
-      client().try_submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
-                             detail::encode_callable<std::decay_t<F>>(w, f);
-                             (detail::put_argument(w, a), ...);
-                           }});
-  if (ticket == nullptr) return std::nullopt;
-  return Future<TaskValue<F, A...>>(std::move(ticket));
+std::optional<Future<detail::Value<F, A...>>> Pool::try_submit(const TaskOptions& options, F&& f, A&&... a) {
+  if constexpr (detail::CheckedTask<F, A...>::ok) {
+    auto ticket =
+        client().try_submit({.function = detail::single_task<F, A...>(), .options = options, .encode = [&](Writer& w) {
+                               detail::encode_callable<std::decay_t<F>>(w, f);
+                               (detail::put_argument(w, a), ...);
+                             }});
+    if (ticket == nullptr) return std::nullopt;
+    return Future<detail::Value<F, A...>>(std::move(ticket));
+  } else {
+    return std::nullopt;  // told above
+  }
 }
 
-template <detail::Asked F, std::ranges::input_range... Rg>
+template <detail::Asked F, class... Rg>
   requires(sizeof...(Rg) > 0)
 Result<detail::MapValue<F, Rg...>> Pool::map(const MapOptions& options, F&& f, Rg&&... ranges) {
-  detail::check<true, F, std::ranges::range_value_t<Rg>...>();
-  return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
+  if constexpr (detail::CheckedMap<F, Rg...>::ok) {
+    return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...));
+  } else {
+    return absl::UnimplementedError("");  // told above
+  }
 }
 
-template <detail::Asked F, std::ranges::input_range Rg>
-Result<typename detail::MapOf<detail::StarValue<F, Rg>>::value> Pool::starmap(const MapOptions& options, F&& f,
-                                                                              Rg&& tuples) {
-  detail::CheckStar<F, std::ranges::range_value_t<Rg>>::check();
-  return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
+template <detail::Asked F, class Rg>
+Result<detail::StarValue<F, Rg>> Pool::starmap(const MapOptions& options, F&& f, Rg&& tuples) {
+  if constexpr (detail::CheckedStar<F, Rg>::ok) {
+    return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
+  } else {
+    return absl::UnimplementedError("");  // told above
+  }
 }
 
 template <class F, class... Rg>
-Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>> Pool::stream(const MapOptions& options, bool ordered, F&& f,
-                                                                     Rg&&... ranges) {
-  detail::check<true, F, std::ranges::range_value_t<Rg>...>();
-  using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
-  return Stream<TaskValue<F, std::ranges::range_value_t<Rg>...>>(std::make_unique<Source>(
-      client().shared_from_this(), options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+Stream<detail::ItemValue<F, Rg...>> Pool::stream(const MapOptions& options, bool ordered, F&& f, Rg&&... ranges) {
+  if constexpr (detail::CheckedMap<F, Rg...>::ok) {
+    using Source = detail::MapStream<std::decay_t<F>, detail::Zip<Rg...>>;
+    return Stream<detail::ItemValue<F, Rg...>>(std::make_unique<Source>(
+        client().shared_from_this(), options, std::forward<F>(f), ordered, std::forward<Rg>(ranges)...));
+  } else {
+    return Stream<detail::ItemValue<F, Rg...>>(nullptr);  // told above
+  }
 }
 
 }  // namespace warren

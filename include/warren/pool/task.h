@@ -3,6 +3,7 @@
 #include <absl/status/status.h>
 #include <sys/types.h>
 #include <warren/ipc/codec.h>
+#include <warren/ipc/time.h>
 #include <warren/pool/detail/callable.h>
 #include <warren/pool/detail/task_types.h>
 
@@ -63,10 +64,14 @@ class Function<R()> {
   template <detail::Asked F>
     requires(!std::same_as<std::decay_t<F>, Function>)
   Function(F&& f) {  // NOLINT: implicit on purpose
-    static_assert(detail::check_function<F>());
-    static_assert(std::is_invocable_r_v<R, std::decay_t<F>&>,
-                  "this callable cannot be called without arguments. Remedy: warren::bind_front(f, arguments...)");
-    call_ = [held = std::make_shared<std::decay_t<F>>(std::forward<F>(f))]() -> R { return std::invoke(*held); };
+    using Held = std::decay_t<F>;
+    if constexpr (detail::check_function<Held>()) {
+      static_assert(std::is_invocable_r_v<R, Held&>,
+                    "this callable cannot be called without arguments. Remedy: warren::bind_front(f, arguments...)");
+      if constexpr (std::is_invocable_r_v<R, Held&>) {
+        call_ = [held = std::make_shared<Held>(std::forward<F>(f))]() -> R { return std::invoke(*held); };
+      }
+    }
   }
 
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(call_); }
@@ -86,9 +91,23 @@ struct TaskOptions {
   RetryOn retry_on = RetryOn::kDeath;
 };
 
+namespace detail {
+// A field that stands elsewhere, and says so when it is set.
+struct Misplaced {
+  Misplaced() = default;
+  template <class T>
+    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
+  constexpr Misplaced(T) noexcept {  // NOLINT: implicit on purpose
+    static_assert(kNever<T>, "retries are an item's, not a map's. Remedy: {.task = {.retries = 3}}");
+  }
+};
+}  // namespace detail
+
 struct MapOptions {
   std::optional<std::size_t> chunksize = {};  // items per task; default: map ceil(n / (4 workers)), imap 1
   TaskOptions task = {};                      // retries are an item's, not a chunk's
+  detail::Misplaced retries = {};             // not here, but in `task`
+  detail::Misplaced retry_on = {};
 };
 
 struct TaskId {
@@ -107,6 +126,8 @@ struct TaskError {
   int signal = 0;             // kDied: what killed the worker; 0: it exited
   int exit_code = 0;          // kDied, and no signal
   std::uint32_t attempt = 0;  // the first is 1
+  std::optional<std::size_t> item =
+      {};  // of map, starmap, imap: which of the input, from 0, failed; the message says so
 };
 
 // From a future, or from any status that came out of one. nullopt: the status is not a task's failure.

@@ -3,6 +3,7 @@
 #pragma once
 #include <warren/pool/detail/invoke.h>
 #include <warren/pool/detail/pool_client.h>
+#include <warren/pool/detail/task_error.h>
 
 #include <cstring>
 #include <deque>
@@ -62,6 +63,7 @@ template <class R>
 Result<R> get_item(Reader& in, const absl::StatusOr<ItemTag>& tag) {
   if (!tag.ok()) return tag.status();
   if (*tag == ItemTag::kFailed) return get_status(in);
+  if (*tag != ItemTag::kValue) return in.fail(absl::DataLossError("an item's result has a tag that cannot be"));
   if constexpr (std::is_void_v<R>) {
     return absl::OkStatus();
   } else {
@@ -69,18 +71,33 @@ Result<R> get_item(Reader& in, const absl::StatusOr<ItemTag>& tag) {
   }
 }
 
-// Of a chunk that has ended: calls take(index, Result<R>) for each of its items in order, and returns the chunks of
+// Of a chunk that has ended: calls give(index, Result<R>) for each of its items in order, and returns the chunks of
 // those that have to run (again).
 template <class R, class Take>
-std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&& take) {
+std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&& give) {
+  const auto take = [&give](std::size_t item, Result<R> result) {
+    if (!result.ok()) {
+      if constexpr (std::is_void_v<R>) {
+        result = status_of_item(result, item);
+      } else {
+        result = status_of_item(result.status(), item);
+      }
+    }
+    give(item, std::move(result));
+  };
   std::uint64_t done = 0;
   std::uint32_t attempt = chunk.attempt;  // of the item that is next
+  absl::Status failure;                   // of all that have no result
   const absl::Status status = chunk.ticket->read([&](Reader& in) {
     while (done < chunk.count && in.remaining() != 0) {
       const absl::StatusOr<ItemTag> tag = in.get<ItemTag>();
       if (tag.ok() && *tag == ItemTag::kTriedAgain) {
         ++attempt;
         continue;
+      }
+      if (tag.ok() && *tag == ItemTag::kTaskFailed) {
+        failure = get_status(in);
+        return;
       }
       take(chunk.begin + chunk.first + done, get_item<R>(in, tag));
       attempt = 1;
@@ -89,10 +106,11 @@ std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&
   });
   std::vector<Chunk> rest;
   if (done == chunk.count) return rest;
+  if (failure.ok() && status.ok()) failure = absl::DataLossError("the chunk's results are not whole");
   const std::optional<TaskError> error = task_error(status);
-  if (!error || error->kind != TaskError::Kind::kDied) {
-    const absl::Status why = status.ok() ? absl::DataLossError("the chunk's results are not whole") : status;
-    for (; done < chunk.count; ++done) take(chunk.begin + chunk.first + done, Result<R>(why));
+  if (failure.ok() && (!error || error->kind != TaskError::Kind::kDied)) failure = status;
+  if (!failure.ok()) {
+    for (; done < chunk.count; ++done) take(chunk.begin + chunk.first + done, Result<R>(failure));
     return rest;
   }
   const std::uint64_t victim = chunk.first + done;

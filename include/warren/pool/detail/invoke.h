@@ -83,13 +83,6 @@ struct ChunkHead {
   std::uint32_t reserved = 0;
 };
 
-// What stands before an item's result.
-enum class ItemTag : std::uint8_t {
-  kFailed = 0,      // a status follows
-  kValue = 1,       // a value follows
-  kTriedAgain = 2,  // an attempt of the next item has failed: it counts, should the worker die in a later one
-};
-
 // Many calls of one function. Bytes: ChunkHead, the callable, the items, each with its arguments. Result: for each item
 // a tag and a value or a status, committed one by one: if the worker dies, what it finished stands.
 template <class F, class... T>
@@ -118,7 +111,7 @@ struct ChunkTask {
       for (; head.retry_on_any_failure != 0 && attempt <= head.retries; ++attempt) {
         std::tuple<T...> copies = *arguments;
         const std::size_t before = sink.writer().size();
-        const absl::Status status = run_once(function, copies, attempt, sink);
+        absl::Status status = run_once(function, copies, attempt, sink);
         if (status.ok()) return sink.writer().status();
         if (sink.writer().size() != before) return status;  // a codec threw in the middle of a value
         sink.writer().put(ItemTag::kTriedAgain);
@@ -126,7 +119,7 @@ struct ChunkTask {
       }
     }
     const std::size_t before = sink.writer().size();
-    const absl::Status status = run_once(function, *arguments, attempt, sink);
+    absl::Status status = run_once(function, *arguments, attempt, sink);
     if (status.ok()) return sink.writer().status();
     if (sink.writer().size() != before) return status;  // as above
     sink.writer().put(ItemTag::kFailed);

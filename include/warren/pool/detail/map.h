@@ -71,6 +71,8 @@ std::deque<Chunk> submit_all(PoolClient& client, const MapOptions& options, cons
 template <class F, class Source, class Item = typename Source::Item, class R = typename CallOf<F, Item>::Value>
 Result<typename MapOf<R>::value> run_map(PoolClient& client, const MapOptions& options, const F& f, Source&& source) {
   if (absl::Status status = check_chunksize(options); !status.ok()) return status;
+  const absl::StatusOr<PoolClient::MapUnderWay> under_way = client.begin_map();
+  if (!under_way.ok()) return under_way.status();
   std::deque<Chunk> chunks = submit_all<F, Item>(client, options, f, source);
   std::conditional_t<std::is_void_v<R>, int, typename MapOf<R>::value> results{};
   absl::Status failure;

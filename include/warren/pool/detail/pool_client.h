@@ -35,6 +35,11 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   // Null: the table is full.
   std::unique_ptr<Ticket> try_submit(const Submission& submission);
 
+  // While it is there, close() does not keep chunks out: they belong to a map that was accepted. FailedPrecondition:
+  // the pool is closed already.
+  using MapUnderWay = std::unique_ptr<PoolClient, void (*)(PoolClient*)>;
+  absl::StatusOr<MapUnderWay> begin_map();
+
   // Asks `test` again whenever a task ends. False: the time is up.
   bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
 

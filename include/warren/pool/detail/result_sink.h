@@ -7,12 +7,23 @@
 
 namespace warren::detail {
 
+// What stands before a status, and before each item's result in a chunk.
+enum class ItemTag : std::uint8_t {
+  kFailed = 0,      // the item's status follows
+  kValue = 1,       // its value follows
+  kTriedAgain = 2,  // an attempt of the next item has failed: it counts, should the worker die in a later one
+  kTaskFailed = 3,  // the status of the task follows, and holds for every item that has no result before it
+};
+
 class ResultSink {
  public:
+  ResultSink(const ResultSink&) = delete;
+  ResultSink& operator=(const ResultSink&) = delete;
+
   virtual Writer& writer() noexcept = 0;
   // Publishes what was written so far: it outlives this process. A chunk calls it after every item.
   virtual void commit() noexcept = 0;
-  // The task failed: the error takes the place of what was written.
+  // The task failed: the error goes behind what was committed.
   virtual void fail(const absl::Status& status) = 0;
   // 1 for the first attempt; and what a chunk says of the item that runs.
   [[nodiscard]] virtual std::uint32_t attempt() const noexcept = 0;
@@ -21,8 +32,6 @@ class ResultSink {
  protected:
   ResultSink() = default;
   ~ResultSink() = default;
-  ResultSink(const ResultSink&) = delete;
-  ResultSink& operator=(const ResultSink&) = delete;
 };
 
 }  // namespace warren::detail

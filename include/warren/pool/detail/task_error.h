@@ -4,6 +4,7 @@
 #include <warren/ipc/codec.h>
 #include <warren/pool/task.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace warren::detail {
@@ -21,6 +22,10 @@ absl::Status status_of_current_exception(std::uint32_t attempt);
 
 // Of a function that returned a failure, in the process that ran it.
 absl::Status status_of_returned(absl::Status status, std::uint32_t attempt);
+
+// Of an item of map and imap: "item 47: " stands before the text. An inner map's item stays in the TaskError. What the
+// pool refuses, or gives up, is no item's.
+absl::Status status_of_item(const absl::Status& status, std::size_t item);
 
 // A failure with all its payloads.
 void put_status(Writer& w, const absl::Status& status);

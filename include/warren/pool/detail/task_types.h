@@ -13,6 +13,11 @@
 #include <type_traits>
 #include <utility>
 
+namespace warren {
+struct TaskOptions;
+struct MapOptions;
+}  // namespace warren
+
 namespace warren::detail {
 
 // --- results ---------------------------------------------------------------------------------------------------------
@@ -55,9 +60,22 @@ inline constexpr bool kIsReferenceWrapper<std::reference_wrapper<T>> = true;
 template <class T>
 using Passed = std::conditional_t<IsHandle<T>, T&, T>;
 
+// What a call gives that does not fit: by the signature, where there is one. It stands for the result, so that what
+// check() says is all that is said.
+struct NoResult {};
+template <class F>
+struct ResultBySignature {
+  using type = NoResult;
+};
+template <class F>
+  requires requires(F f) { std::function(f); }
+struct ResultBySignature<F> {
+  using type = typename decltype(std::function(std::declval<F>()))::result_type;
+};
+
 template <class F, class... T>
 struct Call {
-  using raw = void;
+  using raw = typename ResultBySignature<F>::type;
   static constexpr bool ok = false;
 };
 template <class F, class... T>
@@ -133,42 +151,96 @@ consteval bool is_forgotten_closure() {
   }
 }
 
+// Assertions rather than constraints: SFINAE would hide what they say. Each check tells one thing, and gives whether
+// all is well; who gets false goes no further, so that nothing else is told.
 template <class F>
 consteval bool check_function() {
   static_assert(
-      !is_forgotten_closure<std::decay_t<F>>(),
+      !is_forgotten_closure<F>(),
       "this compiler no longer sees what this closure captures, since it was used in a std::optional, a std::pair "
       "or a view before. Remedy: give the task a lambda of its own, or warren::bind_front(f, value)");
-  static_assert(TravellingFunction<std::decay_t<F>> || is_forgotten_closure<std::decay_t<F>>(),
+  static_assert(TravellingFunction<F> || is_forgotten_closure<F>(),
                 "this callable cannot travel: it captures a pointer, a reference (&), a view, a handle or an owning "
                 "object. Remedy: pass that as an argument, or warren::bind_front(f, value); a member function as "
                 "warren::fn<&Type::function>; a handle in a global variable, or by its name");
-  return true;
+  return TravellingFunction<F>;
 }
 
-// Assertions rather than constraints: SFINAE would hide what they say. Threads share memory, so for them all is well.
-template <bool Processes, class F, class... A>
-constexpr void check() {
-  if constexpr (Processes) {
-    static_assert(check_function<F>());
-    static_assert((!kIsReferenceWrapper<std::decay_t<A>> && ...),
+template <class A>
+consteval bool check_argument() {
+  using Value = std::decay_t<A>;
+  using Travels = typename Carried<A>::type;
+  if constexpr (kIsReferenceWrapper<Value>) {
+    static_assert(!kIsReferenceWrapper<Value>,
                   "std::ref cannot travel: the worker has its own memory. Remedy: pass a value, and return the result");
-    static_assert(
-        ((!IsHandle<std::decay_t<A>> || Carriable<std::decay_t<A>>)&&...),
-        "this handle cannot be an argument of a task. Remedy: hold it in a global variable that is set before the pool "
-        "is made, so that workers inherit it, or pass its name and open it in the task");
-    static_assert(((IsHandle<std::decay_t<A>> || Carriable<typename Carried<A>::type>)&&...),
-                  "an argument cannot travel to another process: it holds a pointer, a reference, a view or private "
-                  "state. Remedy: own the data; for private members template <> struct warren::Codec<T> : "
-                  "warren::MemberCodec<&T::a_, &T::b_> {}; and friend struct warren::Codec<T>");
-    static_assert((std::constructible_from<std::decay_t<A>, A> && ...), "a move-only argument: std::move it");
-    static_assert(TaskCall<F, A...>::ok,
-                  "the function cannot be called with these arguments: their number or types differ, or a parameter is "
-                  "T& (a worker has copies, so it would change nothing: take T or const T&)");
-    static_assert(TravellingResult<typename ResultOf<std::decay_t<typename TaskCall<F, A...>::raw>>::value>,
-                  "the result cannot travel back: it holds a pointer, a reference, a view or private state. Remedy: "
-                  "return the data, or specialise warren::Codec");
+    return false;
+  } else if constexpr (!Carriable<Travels>) {
+    constexpr Obstacle kWhat = obstacle<Travels>();
+    if constexpr (kWhat == Obstacle::kHandle) {
+      static_assert(kWhat != Obstacle::kHandle,
+                    "this handle cannot be an argument of a task. Remedy: hold it in a global variable that is set "
+                    "before the pool is made, so that workers inherit it, or pass its name and open it in the task");
+    } else if constexpr (kWhat == Obstacle::kPointer || kWhat == Obstacle::kOther) {
+      static_assert(Carriable<Travels>,
+                    "an argument cannot travel to another process: it holds a pointer, a reference, a view or private "
+                    "state. Remedy: own the data; for private members template <> struct warren::Codec<T> : "
+                    "warren::MemberCodec<&T::a_, &T::b_> {}; and friend struct warren::Codec<T>");
+    } else {
+      (void)check_carriable<Travels>();
+    }
+    return false;
+  } else {
+    static_assert(std::constructible_from<Value, A>, "a move-only argument: std::move it");
+    return std::constructible_from<Value, A>;
   }
 }
+
+template <class F, class... A>
+consteval bool check_call() {
+  using Called = TaskCall<F, A...>;
+  static_assert(Called::ok,
+                "the function cannot be called with these arguments: their number or types differ, or a parameter is "
+                "T& (a worker has copies, so it would change nothing: take T or const T&)");
+  if constexpr (Called::ok) {
+    using Value = typename ResultOf<std::decay_t<typename Called::raw>>::value;
+    if constexpr (TravellingResult<Value>) {
+      return true;
+    } else if constexpr (obstacle<Value>() == Obstacle::kPointer || obstacle<Value>() == Obstacle::kOther) {
+      static_assert(TravellingResult<Value>,
+                    "the result cannot travel back: it holds a pointer, a reference, a view or private state. Remedy: "
+                    "return the data, or specialise warren::Codec");
+    } else {
+      (void)check_carriable<Value>();
+    }
+  }
+  return false;
+}
+
+// Threads share memory, so for them all is well.
+template <bool Processes, class F, class... A>
+consteval bool check() {
+  if constexpr (!Processes) {
+    return true;
+  } else if constexpr (!check_function<std::decay_t<F>>()) {
+    return false;
+  } else if constexpr (!(int{check_argument<A>()} & ... & 1)) {
+    return false;
+  } else {
+    return check_call<F, A...>();
+  }
+}
+
+// Options where a function stands: another overload is meant, which clang 16 finds out after it has asked for the type.
+template <class F>
+inline constexpr bool kIsOptions =
+    std::same_as<std::decay_t<F>, TaskOptions> || std::same_as<std::decay_t<F>, MapOptions>;
+
+// Named in the types of what is public, so that check() speaks at the call, before anything is made of the result.
+template <class F, class... A>
+struct CheckedTask {
+  static constexpr bool ok = !kIsOptions<F> && check<!kIsOptions<F>, F, A...>();
+  using raw = typename TaskCall<F, A...>::raw;
+  using value = typename ResultOf<std::decay_t<std::conditional_t<ok, raw, raw>>>::value;
+};
 
 }  // namespace warren::detail

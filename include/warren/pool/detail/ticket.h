@@ -34,8 +34,9 @@ class Ticket {
   [[nodiscard]] bool poll() const;  // ended(), for who asks again and again: notices the supervisor's death
   [[nodiscard]] bool running() const;
   [[nodiscard]] bool successful() const;
-  // Of an ended task: hands the bytes of its result to `decode`, or says why there is none. A lost chunk gives both:
-  // the results that it had committed, and the loss. The bytes are valid during `decode`.
+  // Of an ended task: hands the bytes of its result to `decode`, or says why there is none. A chunk gives the results
+  // that it had committed in any case, behind them the error with which it failed, and the loss where it is lost. The
+  // bytes are valid during `decode`.
   absl::Status read(absl::FunctionRef<void(Reader&)> decode) const;
   // Submits the arguments of this lost chunk once more, with other bytes in front. Its own slot is given back first.
   std::unique_ptr<Ticket> submit_again(std::span<const std::byte> front) const;

@@ -15,6 +15,23 @@ namespace warren::detail {
 template <class Rg>
 using ItemOf = typename Carried<std::ranges::range_value_t<Rg>>::type;
 
+// What check() says of a call with an item of each range.
+template <class F, class... Rg>
+consteval bool check_ranges() {
+  static_assert(kIsOptions<F> || (std::ranges::input_range<Rg> && ...),
+                "map and imap take the function, then a range for each of its parameters, and this is none. Remedy: a "
+                "container, a view, or one list {1, 2, 3}; for a single call submit(f, x)");
+  return false;
+}
+template <class F, class... Rg>
+struct CheckedMap {
+  static constexpr bool ok = check_ranges<F, Rg...>();
+  using value = std::conditional_t<ok, NoResult, NoResult>;
+};
+template <class F, class... Rg>
+  requires(std::ranges::input_range<Rg> && ...)
+struct CheckedMap<F, Rg...> : CheckedTask<F, std::ranges::range_value_t<Rg>...> {};
+
 // Holds rvalue ranges, refers to lvalues; ends with the shortest.
 template <class... Rg>
 class Zip {
@@ -83,6 +100,30 @@ struct Unpacked<Tuple, std::index_sequence<I...>> {
     return Item(static_cast<std::tuple_element_t<I, Item>>(std::get<I>(std::forward<Element>(element)))...);
   }
 };
+
+// What check() says of a call with the elements of an item.
+template <class T>
+concept TupleLike = requires { std::tuple_size<T>::value; };
+template <class F, class Tuple, class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
+struct CheckedApply;
+template <class F, class Tuple, std::size_t... I>
+struct CheckedApply<F, Tuple, std::index_sequence<I...>> : CheckedTask<F, std::tuple_element_t<I, Tuple>...> {};
+template <class Rg>
+consteval bool check_tuples() {
+  static_assert(
+      std::ranges::input_range<Rg> && TupleLike<std::ranges::range_value_t<Rg>>,
+      "starmap takes one range of tuples, pairs or arrays, each the arguments of one call. Remedy: map, which "
+      "takes a range for each parameter");
+  return false;
+}
+template <class F, class Rg>
+struct CheckedStar {
+  static constexpr bool ok = check_tuples<Rg>();
+  using value = std::conditional_t<ok, NoResult, NoResult>;
+};
+template <class F, class Rg>
+  requires(std::ranges::input_range<Rg> && TupleLike<std::ranges::range_value_t<Rg>>)
+struct CheckedStar<F, Rg> : CheckedApply<F, std::ranges::range_value_t<Rg>> {};
 
 template <class Rg>
 class Star {
