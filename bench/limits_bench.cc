@@ -18,7 +18,7 @@ struct alignas(128) Line {
 };
 
 // A number there and back, each way on a line of its own.
-void LineRoundTrip(benchmark::State& state) {
+void line_round_trip(benchmark::State& state) {
   struct Lines {
     Line there, back;
   };
@@ -38,10 +38,10 @@ void LineRoundTrip(benchmark::State& state) {
     }
   }
 }
-BENCHMARK(LineRoundTrip)->Name("limit/line_round_trip")->UseRealTime();
+BENCHMARK(line_round_trip)->Name("limit/line_round_trip")->UseRealTime();
 
 // 64-byte lines one way through a ring, published `batch` at a time.
-void LineStream(benchmark::State& state) {
+void line_stream(benchmark::State& state) {
   constexpr std::uint64_t kLines = 4096;
   struct Ring {
     Line tail, head;
@@ -69,10 +69,10 @@ void LineStream(benchmark::State& state) {
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(head));
 }
-BENCHMARK(LineStream)->Name("limit/line_stream")->Arg(1)->Arg(8)->Arg(64)->UseRealTime();
+BENCHMARK(line_stream)->Name("limit/line_stream")->Arg(1)->Arg(8)->Arg(64)->UseRealTime();
 
 // Block and be woken, there and back.
-void FutexRoundTrip(benchmark::State& state) {
+void futex_round_trip(benchmark::State& state) {
   struct Words {
     std::atomic<std::uint32_t> there{0}, back{0};
   };
@@ -98,9 +98,9 @@ void FutexRoundTrip(benchmark::State& state) {
     wait_for(words->back, i);
   }
 }
-BENCHMARK(FutexRoundTrip)->Name("limit/futex_round_trip")->ArgName("core")->Arg(kThere)->Arg(kHere)->UseRealTime();
+BENCHMARK(futex_round_trip)->Name("limit/futex_round_trip")->ArgName("core")->Arg(kThere)->Arg(kHere)->UseRealTime();
 
-void ForkAndWait(benchmark::State& state) {
+void fork_and_wait(benchmark::State& state) {
   const auto children = static_cast<std::size_t>(state.range(0));
   std::vector<pid_t> pids(children);
   for (auto _ : state) {
@@ -111,7 +111,7 @@ void ForkAndWait(benchmark::State& state) {
     for (const pid_t pid : pids) ::waitpid(pid, nullptr, 0);
   }
 }
-BENCHMARK(ForkAndWait)->Name("limit/fork_and_wait")->ArgName("processes")->Arg(2)->Arg(8)->Arg(32)->UseRealTime();
+BENCHMARK(fork_and_wait)->Name("limit/fork_and_wait")->ArgName("processes")->Arg(2)->Arg(8)->Arg(32)->UseRealTime();
 
 }  // namespace
 }  // namespace warren::bench

@@ -17,7 +17,7 @@ Pool make_pool(const benchmark::State& state) {
 int add_one(int x) { return x + 1; }
 
 // Workers awake: the next task comes within the spin window.
-void SubmitAndGet(benchmark::State& state) {
+void submit_and_get(benchmark::State& state) {
   Pool pool = make_pool(state);
   int i = 0;
   for (auto _ : state) {
@@ -25,10 +25,10 @@ void SubmitAndGet(benchmark::State& state) {
     ++i;
   }
 }
-BENCHMARK(SubmitAndGet)->Name("pool/submit_get")->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(submit_and_get)->Name("pool/submit_get")->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
 
 // Workers asleep: each task waits for the last to be slept off.
-void SubmitAndGetAsleep(benchmark::State& state) {
+void submit_and_get_asleep(benchmark::State& state) {
   Pool pool = make_pool(state);
   for (auto _ : state) {
     state.PauseTiming();
@@ -37,10 +37,10 @@ void SubmitAndGetAsleep(benchmark::State& state) {
     if (pool.submit(fn<&add_one>, 1).get().value() != 2) state.SkipWithError("wrong result");
   }
 }
-BENCHMARK(SubmitAndGetAsleep)->Name("pool/submit_get_asleep")->ArgName("workers")->Arg(2)->UseRealTime();
+BENCHMARK(submit_and_get_asleep)->Name("pool/submit_get_asleep")->ArgName("workers")->Arg(2)->UseRealTime();
 
 // One by one, with futures: submit 1,000, get 1,000.
-void TasksOneByOne(benchmark::State& state) {
+void tasks_one_by_one(benchmark::State& state) {
   constexpr int kTasks = 1000;
   Pool pool = make_pool(state);
   std::vector<Future<int>> futures;
@@ -53,9 +53,9 @@ void TasksOneByOne(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kTasks);
 }
-BENCHMARK(TasksOneByOne)->Name("pool/tasks_one_by_one")->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(tasks_one_by_one)->Name("pool/tasks_one_by_one")->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
 
-void MapOfAMillion(benchmark::State& state) {
+void map_of_a_million(benchmark::State& state) {
   constexpr int kItems = 1'000'000;
   Pool pool = make_pool(state);
   for (auto _ : state) {
@@ -64,7 +64,7 @@ void MapOfAMillion(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kItems);
 }
-BENCHMARK(MapOfAMillion)
+BENCHMARK(map_of_a_million)
     ->Name("pool/map_1M")
     ->ArgName("workers")
     ->Arg(1)
@@ -72,20 +72,20 @@ BENCHMARK(MapOfAMillion)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-void StartAndStop(benchmark::State& state) {
+void start_and_stop(benchmark::State& state) {
   for (auto _ : state) make_pool(state);
 }
-BENCHMARK(StartAndStop)->Name("pool/start_stop")->ArgName("workers")->Arg(2)->Arg(8)->Arg(32)->UseRealTime();
+BENCHMARK(start_and_stop)->Name("pool/start_stop")->ArgName("workers")->Arg(2)->Arg(8)->Arg(32)->UseRealTime();
 
 // From a worker's death in a task to the next task's result, with no other worker to run it.
-void Recovery(benchmark::State& state) {
+void recovery(benchmark::State& state) {
   Pool pool = Pool::create({.workers = 1}).value();
   for (auto _ : state) {
     (void)pool.submit([] { ::kill(::getpid(), SIGKILL); });
     if (pool.submit(fn<&add_one>, 1).get().value() != 2) state.SkipWithError("wrong result");
   }
 }
-BENCHMARK(Recovery)->Name("pool/recovery")->UseRealTime();
+BENCHMARK(recovery)->Name("pool/recovery")->UseRealTime();
 
 }  // namespace
 }  // namespace warren::bench

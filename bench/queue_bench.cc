@@ -28,7 +28,7 @@ bool is(const Message<Bytes>& m, std::uint64_t i) {
 }
 
 template <template <class> class QueueOf, std::size_t Bytes>
-void RoundTrip(benchmark::State& state) {
+void round_trip(benchmark::State& state) {
   using M = Message<Bytes>;
   auto there = QueueOf<M>::create({.capacity = 1024}).value();
   auto back = QueueOf<M>::create({.capacity = 1024}).value();
@@ -44,7 +44,7 @@ void RoundTrip(benchmark::State& state) {
 }
 
 template <template <class> class QueueOf, std::size_t Bytes>
-void OneWay(benchmark::State& state) {
+void one_way(benchmark::State& state) {
   using M = Message<Bytes>;
   auto queue = QueueOf<M>::create({.capacity = 4096}).value();
   const Pinned pinned(kHere);
@@ -61,7 +61,7 @@ void OneWay(benchmark::State& state) {
 }
 
 template <template <class> class QueueOf, std::size_t Bytes>
-void OneWayInBatches(benchmark::State& state) {
+void one_way_in_batches(benchmark::State& state) {
   using M = Message<Bytes>;
   constexpr std::size_t kBatch = 64;
   auto queue = QueueOf<M>::create({.capacity = 4096}).value();
@@ -87,12 +87,12 @@ void OneWayInBatches(benchmark::State& state) {
 template <template <class> class QueueOf, std::size_t Bytes>
 void add(const std::string& queue) {
   const std::string size = "/" + std::to_string(Bytes);
-  benchmark::RegisterBenchmark((queue + "/round_trip" + size).c_str(), RoundTrip<QueueOf, Bytes>)
+  benchmark::RegisterBenchmark((queue + "/round_trip" + size).c_str(), round_trip<QueueOf, Bytes>)
       ->ArgName("core")
       ->Arg(kThere)
       ->UseRealTime();
-  benchmark::RegisterBenchmark((queue + "/one_way" + size).c_str(), OneWay<QueueOf, Bytes>)->UseRealTime();
-  benchmark::RegisterBenchmark((queue + "/one_way_batches" + size).c_str(), OneWayInBatches<QueueOf, Bytes>)
+  benchmark::RegisterBenchmark((queue + "/one_way" + size).c_str(), one_way<QueueOf, Bytes>)->UseRealTime();
+  benchmark::RegisterBenchmark((queue + "/one_way_batches" + size).c_str(), one_way_in_batches<QueueOf, Bytes>)
       ->UseRealTime();
 }
 
@@ -102,7 +102,7 @@ bool add_all(const std::string& queue) {
   add<QueueOf, 64>(queue);
   add<QueueOf, 1024>(queue);
   // Both on one core: every message costs two switches, as it does with a bare futex.
-  benchmark::RegisterBenchmark((queue + "/round_trip_one_core/8").c_str(), RoundTrip<QueueOf, 8>)
+  benchmark::RegisterBenchmark((queue + "/round_trip_one_core/8").c_str(), round_trip<QueueOf, 8>)
       ->ArgName("core")
       ->Arg(kHere)
       ->UseRealTime();
@@ -112,7 +112,7 @@ const bool added = add_all<SpscQueue>("spsc_queue") && add_all<Queue>("queue");
 
 // One process, no contention: what the instructions cost.
 template <template <class> class QueueOf>
-void PushAndPop(benchmark::State& state) {
+void push_and_pop(benchmark::State& state) {
   auto queue = QueueOf<std::uint64_t>::create({.capacity = 1024}).value();
   std::uint64_t i = 0;
   for (auto _ : state) {
@@ -120,8 +120,8 @@ void PushAndPop(benchmark::State& state) {
     benchmark::DoNotOptimize(queue.try_pop());
   }
 }
-BENCHMARK(PushAndPop<SpscQueue>)->Name("spsc_queue/push_and_pop/8");
-BENCHMARK(PushAndPop<Queue>)->Name("queue/push_and_pop/8");
+BENCHMARK(push_and_pop<SpscQueue>)->Name("spsc_queue/push_and_pop/8");
+BENCHMARK(push_and_pop<Queue>)->Name("queue/push_and_pop/8");
 
 }  // namespace
 }  // namespace warren::bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""check.py COMPILER [FLAGS...]: compiles every wrong program of wrong.cc, whose first error must be what it says there,
-and what must compile: right.cc, and wrong.cc without a case."""
+"""check.py COMPILER [FLAGS...]: compiles every wrong program of wrong.cc, whose first error must be what it says there
+(and the only one, where it is an assertion), and what must compile: right.cc, and wrong.cc without a case."""
 import concurrent.futures
 import os
 import pathlib
@@ -25,6 +25,8 @@ def judge_wrong(command, number, text):
         return "compiles, but must not"
     if not errors or text not in errors[0]:
         return f"is not told first: {text}\n" + "\n".join(errors[:5])
+    if "static assertion" in errors[0] and len(errors) > 1:
+        return "is told more than that:\n" + "\n".join(errors[:5])
     return None
 
 

@@ -11,6 +11,23 @@ struct Shape {
   double area() const { return w; }
   double w;
 };
+struct Vouched {
+  int kind;
+  union {
+    int i;
+    double d;
+  };
+};
+template <>
+inline constexpr bool warren::kCopyAsBytes<Vouched> = true;
+struct HoldsVouched {
+  Vouched value;
+  std::string name;
+};
+struct Constexpr {
+  explicit constexpr Constexpr(int v) : x(v) {}
+  int x;
+};
 struct Job {
   std::string path;
   std::vector<Point> points;
@@ -42,6 +59,16 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   pool.submit(warren::bind_front([](const std::string& s, int n) { return s + std::to_string(n); }, text), 1);
   pool.submit(warren::fn<&Shape::area>, Shape{1});
   pool.submit(warren::fn<&square>, 1);
+  pool.submit([](Vouched v) { return v; }, Vouched{});
+  pool.submit([](std::vector<HoldsVouched> v) { return v; }, std::vector<HoldsVouched>(1));
+  auto vouched = warren::Queue<Vouched>::create({.capacity = 1});
+  auto no_default = warren::SpscQueue<Constexpr>::create({.capacity = 1});
+  const warren::TaskOptions task_options;
+  const warren::MapOptions map_options;
+  pool.submit(task_options, square, 1);
+  (void)pool.map(map_options, square, xs);
+  (void)pool.starmap(map_options, square, std::vector<std::tuple<int>>());
+  for (auto r : pool.imap(map_options, square, xs)) (void)r;
   pool.submit(owned, std::make_unique<int>(3));
   pool.submit([](const Job& job) { return job.points; }, Job{});
   warren::Future<Job> job = pool.submit([](Job j) { return absl::StatusOr<Job>(std::move(j)); }, Job{});

@@ -26,6 +26,33 @@ struct warren::Codec<Unfinished> {
   static void encode(warren::Writer& w, const Unfinished& u) { w.put(u.text); }
 };
 
+struct WithView {
+  int id;
+  std::string_view text;
+};
+struct AnonymousUnion {
+  int kind;
+  union {
+    int i;
+    double d;
+  };
+};
+struct WithUnion {
+  std::string name;
+  union Either {
+    int i;
+    double d;
+  } either;
+};
+struct NoConstexpr {
+  explicit NoConstexpr(int v) : x(v) {}
+  int x;
+};
+struct Locked {
+  std::mutex mutex;
+  int x;
+};
+
 int square(int x) { return x * x; }
 void by_reference(int& x) { ++x; }
 void take(Queue<int>& q) { q.push(1); }
@@ -89,6 +116,25 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   pool.submit(take, queue);
 #elif CASE == 26  // an argument cannot travel to another process
   pool.submit([](const std::vector<WithPointer>& v) { return v.size(); }, std::vector<WithPointer>());
+#elif CASE == 28  // this type cannot travel to another process by itself: it holds a union
+  pool.submit([](const AnonymousUnion& u) { return u.kind; }, AnonymousUnion{});
+#elif CASE == 29  // it holds a union
+  pool.submit([](const WithUnion& u) { return u.name; }, WithUnion{});
+#elif CASE == 60  // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
+  pool.submit([](NoConstexpr n) { return n.x; }, NoConstexpr(1));
+#elif CASE == 61  // this type can be neither copied nor moved to another process: it holds a mutex
+  Locked locked;
+  pool.submit([](const Locked& l) { return l.x; }, locked);
+#elif CASE == 62  // the fields of this struct cannot be told
+  pool.submit([](const Seventeen& s) { return s.a; }, Seventeen{});
+#elif CASE == 63  // static absl::StatusOr<T> decode(warren::Reader&)
+  pool.submit([](const Unfinished& u) { return u.text; }, Unfinished{});
+#elif CASE == 64  // Remedy: hold it in a global variable that is set before the pool
+  pool.submit([](std::vector<Queue<int>> queues) { return queues.size(); }, std::vector<Queue<int>>{queue});
+#elif CASE == 65  // the function cannot be called with these arguments: their number or types differ
+  std::string sum = std::to_string(pool.submit([](int a, int b) { return a + b; }, 3).get().value());
+#elif CASE == 66  // the function cannot be called with these arguments: their number or types differ
+  for (absl::StatusOr<int> r : pool.imap([](int a, int b) { return a + b; }, xs)) (void)r;
 #elif CASE == 27  // cannot be called without arguments. Remedy: warren::bind_front
   auto options = warren::PoolOptions{.initializer = [](int) {}};
 
@@ -99,19 +145,33 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto r = pool.map([](int x) { return new int(x); }, xs);
 #elif CASE == 32  // ignoring return
   pool.submit(square, 1).get();
+#elif CASE == 34  // it holds a union
+  pool.submit([] { return AnonymousUnion{}; });
 #elif CASE == 33  // bool
   while (auto x = pool.submit(square, 1).get()) {
   }
 
   // --- payloads
-#elif CASE == 40  // this type cannot travel to another process: it holds a pointer
+#elif CASE == 40  // in its place char text[N] for a text
   auto q = Queue<WithPointer>::create({.capacity = 1});
-#elif CASE == 41  // this type cannot travel to another process
+#elif CASE == 41  // in its place char text[N] for a text
   auto q = warren::SpscQueue<std::string_view>::create({.capacity = 1});
-#elif CASE == 42  // the fields of this struct cannot be told
+#elif CASE == 42  // a queue carries plain bytes
   auto q = Queue<Seventeen>::create({.capacity = 1});
-#elif CASE == 43  // static absl::StatusOr<T> decode(warren::Reader&)
-  auto q = Queue<Unfinished>::create({.capacity = 1});
+#elif CASE == 43  // in its place char text[N] for a text
+  auto q = warren::SpscQueue<WithView>::create({.capacity = 1});
+#elif CASE == 44  // Remedy: a struct with named fields, char text[N] for a text
+  auto q = Queue<std::string>::create({.capacity = 1});
+#elif CASE == 45  // Remedy: a struct with named fields, char text[N] for a text
+  auto q = Queue<std::pair<int, int>>::create({.capacity = 1});
+#elif CASE == 46  // Remedy: a struct with named fields, char text[N] for a text
+  auto q = warren::SpscQueue<std::map<int, int>>::create({.capacity = 1});
+#elif CASE == 47  // it holds a union, and which member counts only the program knows
+  auto q = Queue<AnonymousUnion>::create({.capacity = 1});
+#elif CASE == 48  // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
+  auto q = Queue<NoConstexpr>::create({.capacity = 1});
+#elif CASE == 49  // this type can be neither copied nor moved to another process
+  auto q = Queue<Locked>::create({.capacity = 1});
 
   // --- calls
 #elif CASE == 50  // ignoring return
@@ -124,6 +184,14 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto q = Queue<int>::create({});
 #elif CASE == 54  // order
   pool.submit({.retry_on = warren::RetryOn::kDeath, .retries = 1}, square, 1);
+#elif CASE == 56  // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
+  auto r = pool.map(square, 3);
+#elif CASE == 57  // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
+  for (auto r : pool.imap({.chunksize = 2}, square, k)) (void)r;
+#elif CASE == 58  // starmap takes one range of tuples, pairs or arrays
+  auto r = pool.starmap([](int a, int b) { return a + b; }, xs);
+#elif CASE == 59  // Remedy: {.task = {.retries = 3}}
+  auto r = pool.map({.retries = 3}, square, xs);
 #elif CASE == 55  // no matching
   auto s = std::string_view(absl::InternalError("x").message());
 #endif

@@ -1,13 +1,16 @@
 # cmake -DBUILD_DIR=... -DWORK_DIR=... -DGENERATOR=... -DCOMPILER=... -DFLAGS=... -P install_and_use.cmake
-# Installs a build of Warren to a fresh prefix, then configures, builds and runs a consumer that knows the prefix only.
+# Installs a build of Warren to a fresh prefix, then configures, builds and runs a consumer that knows the prefix only,
+# and the tools that lie there.
 file(REMOVE_RECURSE "${WORK_DIR}")
-foreach(step IN ITEMS install configure build run)
+foreach(step IN ITEMS install configure build run inspect count)
   set(install ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
   set(configure
       ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Debug
       -DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${FLAGS})
   set(build ${CMAKE_COMMAND} --build ${WORK_DIR}/build)
   set(run ${WORK_DIR}/build/consumer)
+  set(inspect ${WORK_DIR}/prefix/bin/ipc-inspect ls --help)
+  set(count ${WORK_DIR}/prefix/bin/warren-count ${WORK_DIR}/prefix --workers 1)
   execute_process(COMMAND ${${step}} RESULT_VARIABLE result)
   if(NOT result EQUAL 0)
     message(FATAL_ERROR "${step} failed: ${result}")

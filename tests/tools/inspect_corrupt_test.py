@@ -87,6 +87,19 @@ class Corrupt(SegmentTest):
             name = self.put(kind, size, head, lanes, bytes(64))
             self.assertIn(name, self.assert_lives())
 
+    def test_a_worker_that_never_started_has_no_age(self):
+        size, head, lanes, contents = self.originals()["pool"]
+        running = next(segment for segment in self.own(self.holder) if segment["type"] == "pool")["pool"]["workers"][0]
+        self.assertGreaterEqual(running["age_seconds"], 0)
+        records = range(0, len(contents), 64)
+        at = next(at for at in records if struct.unpack_from("<I", contents, at)[0] == running["pid"] and at > 2048)
+        name = self.put(0, size, head, lanes, contents[:at] + bytes(64) + contents[at + 64 :])
+        never = self.assert_lives()[name]["pool"]["workers"][0]
+        self.assertEqual((0, None, 0), (never["pid"], never["age_seconds"], never["tasks_done"]))
+        lines = inspect("ls")[1].decode().splitlines()
+        first = next(i for i, line in enumerate(lines) if line.startswith(name)) + 3
+        self.assertRegex(lines[first], r"^ +0 +- .* -$")
+
     def test_any_bytes(self):
         files = 0
         for kind, (size, head, lanes, contents) in self.originals().items():

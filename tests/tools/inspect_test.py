@@ -156,6 +156,19 @@ class Usage(unittest.TestCase):
             self.assertEqual((2, b""), (code, out), arguments)
             self.assertNotEqual(b"", err)
 
+    def test_an_unknown_subcommand_is_named_and_so_are_the_known(self):
+        for arguments in (["what"], ["what", "--help"], ["lss"]):
+            code, out, err = inspect(*arguments)
+            self.assertEqual((2, b""), (code, out))
+            self.assertIn(b"'%s'" % arguments[0].encode(), err)
+            self.assertIn(b"there is: ls\n", err)
+
+    def test_help_tells_the_columns(self):
+        out = inspect("ls", "--help")[1].decode()
+        for word in ("USED", "PEERS", "STATE", "OWNER", "@PID:FD", "stale", "unlinked", "--no-headers "):
+            self.assertIn(word, out)
+        self.assertNotIn("{", out)
+
     def test_help(self):
         for arguments in (["--help"], ["ls", "--help"]):
             code, out, err = inspect(*arguments)

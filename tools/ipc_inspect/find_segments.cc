@@ -57,6 +57,7 @@ class Search {
     if (directory == nullptr)
       return errno == ENOENT ? absl::OkStatus() : absl::ErrnoToStatus(errno, "cannot read /dev/shm");
     for (const std::string& name : entries_of(directory.get())) {
+      if (name.starts_with('.')) continue;  // no segment's name; that of the file which removals lock
       if (FoundSegment* segment = look_at(::dirfd(directory.get()), name, O_NOFOLLOW)) segment->name = name;
     }
     std::ranges::sort(found_.segments, {}, &FoundSegment::name);

@@ -13,7 +13,13 @@ namespace warren::tools {
 void add_ls(CLI::App& app, LsOptions& options) {
   CLI::App* ls = app.add_subcommand("ls", "List segments, who is attached to them, and the workers of pools");
   ls->add_flag("--json", options.json, "As JSON, with all that is known");
-  ls->add_flag("!--no-headers", options.headers, "Without the lines that name the columns");
+  ls->add_flag_callback(
+      "--no-headers", [&options] { options.headers = false; }, "Without the lines that name the columns");
+  ls->footer(
+      "NAME @PID:FD: anonymous, descriptor FD of process PID. USED: items of a queue, tasks of a pool, of how many at\n"
+      "most. PEERS: processes that use it, alive/dead. STATE: live; idle or kept: nobody uses it; stale: its users "
+      "died;\n"
+      "unlinked: its name is gone. OWNER: user:process that made it. More: docs/tools.md");
 }
 
 int run_ls(const LsOptions& options) {

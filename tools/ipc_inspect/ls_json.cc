@@ -9,13 +9,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json worker_as_json(const WorkerInfo& worker) {
-  Json json = {{"index", worker.index},
-               {"pid", worker.pid},
-               {"state", worker.state},
-               {"task", nullptr},
-               {"tasks_done", worker.tasks_done},
-               {"restarts", worker.restarts},
-               {"age_seconds", worker.age_seconds}};
+  Json json = {
+      {"index", worker.index},           {"pid", worker.pid},           {"state", worker.state}, {"task", nullptr},
+      {"tasks_done", worker.tasks_done}, {"restarts", worker.restarts}, {"age_seconds", nullptr}};
+  if (worker.age_seconds) json["age_seconds"] = *worker.age_seconds;
   if (worker.task) json["task"] = {{"id", *worker.task}, {"attempt", worker.attempt}};
   return json;
 }

@@ -64,7 +64,7 @@ Row worker_row(const WorkerInfo& worker) {
           worker.task ? absl::StrCat(worker.attempt) : "-",
           absl::StrCat(worker.tasks_done),
           absl::StrCat(worker.restarts),
-          age_as_text(worker.age_seconds)};
+          worker.age_seconds ? age_as_text(*worker.age_seconds) : "-"};
 }
 
 std::string pool_as_text(const PoolInfo& pool, bool headers) {

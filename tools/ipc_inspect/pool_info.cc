@@ -126,7 +126,9 @@ class PoolReader {
                     .task = {},
                     .tasks_done = record.tasks_done.load(std::memory_order_relaxed),
                     .restarts = record.restarts.load(std::memory_order_relaxed),
-                    .age_seconds = seconds_since(record.started_ns.load(std::memory_order_relaxed))};
+                    .age_seconds = {}};
+    if (const std::uint64_t started = record.started_ns.load(std::memory_order_relaxed); started != 0)
+      info.age_seconds = seconds_since(started);
     const bool at_work = state == WorkerRecord::State::kIdle || state == WorkerRecord::State::kBusy;
     if (at_work && peers_.is_dead(info.pid)) info.state = "dead";
     add_task(info, record.current.load(std::memory_order_relaxed));

@@ -20,7 +20,7 @@ struct WorkerInfo {
   std::uint32_t attempt = 0;          // of that
   std::uint64_t tasks_done = 0;
   std::uint32_t restarts = 0;
-  double age_seconds = 0;
+  std::optional<double> age_seconds = {};  // nullopt: it never started
 };
 
 struct PoolInfo {
