@@ -119,15 +119,14 @@ struct TaskId {
 struct TaskError {
   enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kCancelled, kRefused, kUndecodable };
   Kind kind = Kind::kReturned;
-  std::string type = {};      // of the exception, as it is written in C++
-  std::string what = {};      // its text, or that of the status
-  std::string host = {};      // where it ran
-  pid_t worker = 0;           // 0: it ran nowhere
-  int signal = 0;             // kDied: what killed the worker; 0: it exited
-  int exit_code = 0;          // kDied, and no signal
-  std::uint32_t attempt = 0;  // the first is 1
-  std::optional<std::size_t> item =
-      {};  // of map, starmap, imap: which of the input, from 0, failed; the message says so
+  std::string type = {};                 // of the exception, as it is written in C++
+  std::string what = {};                 // its text, or that of the status
+  std::string host = {};                 // where it ran
+  pid_t worker = 0;                      // 0: it ran nowhere
+  int signal = 0;                        // kDied: what killed the worker; 0: it exited
+  int exit_code = 0;                     // kDied, and no signal
+  std::uint32_t attempt = 0;             // the first is 1
+  std::optional<std::size_t> item = {};  // of a map, starmap or imap: its place in the input, from 0
 };
 
 // From a future, or from any status that came out of one. nullopt: the status is not a task's failure.
