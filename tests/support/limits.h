@@ -11,6 +11,12 @@
 #define WARREN_NEEDS_NO_DESCRIPTORS() static_cast<void>(0)
 #endif
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WARREN_LIMITS_ADDRESS_SPACE() GTEST_SKIP() << "the sanitizer's shadow needs the address space"
+#else
+#define WARREN_LIMITS_ADDRESS_SPACE() static_cast<void>(0)
+#endif
+
 namespace warren::test {
 
 class ResourceLimit {

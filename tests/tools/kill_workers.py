@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills random workers of one warren-count, and nothing else, until that ends. Says "ready", and how many they were.
 
-kill_workers.py PID MILLISECONDS_BETWEEN_KILLS
+kill_workers.py PID MILLISECONDS_BETWEEN_KILLS MOST_KILLS
 """
 
 import random
@@ -13,10 +13,10 @@ import support
 
 
 def main():
-    application, pause = support.Process(int(sys.argv[1])), float(sys.argv[2]) / 1000
+    application, pause, most = support.Process(int(sys.argv[1])), float(sys.argv[2]) / 1000, int(sys.argv[3])
     kills = 0
     print("ready", flush=True)
-    while not application.is_gone():
+    while kills < most and not application.is_gone():
         if workers := support.workers_of(application.pid):
             kills += random.choice(workers).signal(signal.SIGKILL)
         time.sleep(random.uniform(0, 2 * pause))

@@ -144,9 +144,11 @@ TEST_F(FutureTest, ForgottenTasksTakeBoundedMemory) {
   Pool small = make_pool(2, 64);
   constexpr std::uint32_t kTasks = 200'000;
   for (std::uint32_t i = 0; i < 1000; ++i) small.submit([] { ++marks->count; });
-  const std::size_t before = resident_bytes();
+  [[maybe_unused]] const std::size_t before = resident_bytes();
   for (std::uint32_t i = 1000; i < kTasks; ++i) small.submit([] { ++marks->count; });
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps what was freed
   EXPECT_LT(resident_bytes(), before + (std::size_t{4} << 20));
+#endif
   small.close();
   EXPECT_TRUE(small.join().ok());
   EXPECT_EQ(marks->count, kTasks);

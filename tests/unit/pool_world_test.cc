@@ -412,6 +412,7 @@ TEST_F(PoolWorld, WithoutDescriptorsThereIsNoPool) {
 
 // However many descriptors are left: a pool that works, or an error that says so.
 TEST_F(PoolWorld, WithFewDescriptorsItWorksOrSaysSo) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   const int first = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::close(first);
   int worked = 0;
@@ -437,6 +438,7 @@ TEST_F(PoolWorld, WithFewDescriptorsItWorksOrSaysSo) {
 
 // A pidfd for each is more than the supervisor may have.
 TEST_F(PoolWorld, MoreWorkersThanDescriptorsAreServed) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   const int first = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::close(first);
   const ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(first + 20));
@@ -449,6 +451,7 @@ TEST_F(PoolWorld, MoreWorkersThanDescriptorsAreServed) {
 }
 
 TEST_F(PoolWorld, UnderALimitedAddressSpaceItWorksOrSaysSo) {
+  WARREN_LIMITS_ADDRESS_SPACE();
   for (const rlim_t gib : {rlim_t{4096}, rlim_t{64}, rlim_t{8}, rlim_t{4}, rlim_t{2}, rlim_t{1}}) {
     Child child([gib] {
       const ResourceLimit limit(RLIMIT_AS, gib << 30);

@@ -321,9 +321,7 @@ TEST(Segment, NoDescriptorLeftIsAnErrorThatNamesTheLimit) {
 }
 
 TEST(Segment, LimitedAddressSpaceIsAnErrorThatNamesTheLimit) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the sanitizer's shadow needs the address space";
-#else
+  WARREN_LIMITS_ADDRESS_SPACE();
   Child child([] {
     const test::ResourceLimit address_space(RLIMIT_AS, rlim_t{2} << 30);
     const absl::Status status = Segment::create(64, {.max_size = std::size_t{1} << 40}).status();
@@ -332,7 +330,6 @@ TEST(Segment, LimitedAddressSpaceIsAnErrorThatNamesTheLimit) {
     EXPECT_TRUE(Segment::create(64).ok());
   });
   EXPECT_TRUE(child.join().well());
-#endif
 }
 
 TEST(Segment, LargeReservesCostNothing) {
