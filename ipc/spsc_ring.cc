@@ -103,16 +103,18 @@ std::size_t SpscRing::approx_size() const noexcept {
 }
 
 void SpscRing::close() noexcept {
-  header_->closed.store(1, std::memory_order_seq_cst);  // [S7] pairs with S8
-  WARREN_CRASH_POINT(spsc_closed);                      // before the wakes: slices bound the wait
+  header_->closed.fetch_or(layout::kRingClosed, std::memory_order_seq_cst);  // [S7] pairs with S8
+  WARREN_CRASH_POINT(spsc_closed);                                           // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }
 
 // Closed, nothing left, and no commit under way that looked at `closed` before it was set: the barrier makes a producer
-// either show its `committing` here or see `closed` there. A dead producer's commit will never come.
+// either show its `committing` here or see `closed` there. A dead producer's commit will never come. A late one shows
+// `committing` too, until it has seen `closed`: so a true answer is written down.
 bool SpscRing::drained() const noexcept {
   if (!closed()) return false;
+  if ((header_->closed.load(std::memory_order_relaxed) & layout::kRingDrained) != 0) return true;
   if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
     (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
   }
@@ -120,8 +122,10 @@ bool SpscRing::drained() const noexcept {
     const SideOwner owner = SideOwner::from(header_->producer.load(std::memory_order_acquire));  // [S15] pairs with S11
     if (owner.owned && attachment_->holds_lane(owner.lane, owner.generation)) return false;
   }
-  return header_->tail.load(std::memory_order_acquire) ==  // [S16] pairs with S2
-         header_->head.load(std::memory_order_acquire);    // [S17] pairs with S4
+  const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [S16] pairs with S2
+  if (tail != header_->head.load(std::memory_order_acquire)) return false;   // [S17] pairs with S4
+  header_->closed.fetch_or(layout::kRingDrained, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace warren::detail

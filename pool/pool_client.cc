@@ -188,9 +188,9 @@ void PoolClient::Impl::supervisor_died() {
       ::usleep(1000);
     }
   }
+  supervisor_dead_ = true;  // before the phase: who reads BROKEN asks for the reason
   table_.header().phase.store(PoolPhase::kBroken, std::memory_order_seq_cst);  // [P15] no more submits; pairs with P12
   table_.lose_all(layout::Loss::kSupervisorGone);
-  supervisor_dead_ = true;
   table_.wake_everybody();
 }
 

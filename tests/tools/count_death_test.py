@@ -10,6 +10,7 @@ import sys
 import support
 from support import wait_until
 
+MANY = 8000  # files: workers are caught before they are through
 MOST_KILLS = 2000  # where no worker lives for long, no more of the work gets done than chance allows
 
 
@@ -47,21 +48,21 @@ class WorkersKilled(support.TreeTest):
         print(", ".join(f"{n} kills {pause} ms apart" for pause, n in kills.items()), end=" ... ", file=sys.stderr)
 
     def test_a_file_that_takes_its_worker_with_it_too_often_is_told(self):
-        self.write_many(600)
+        self.write_many(MANY)
         with support.Running(self.tree, "--workers", 2, "--retries", 0, "--output", self.output) as running:
             for worker in running.hold(2):
                 worker.signal(signal.SIGKILL)
             code, out, err = running.finish()
         counted = int(re.match(rb"(\d+) file", out)[1])
         lost = re.findall(rb"^warren-count: (.*): its worker died in each of 1 attempts \(signal 9\)$", err, re.MULTILINE)
-        self.assertEqual(600, counted + len(lost))
+        self.assertEqual(MANY, counted + len(lost))
         self.assertLessEqual(len(lost), 2)  # at most what was under way
         self.assertEqual(1 if lost else 0, code)
         expected = support.expected_counts(self.tree).splitlines()
         self.assertEqual([line for line in expected if line.rpartition(b":")[0] not in lost], self.written().splitlines())
 
     def test_stopped_ones_are_waited_for(self):
-        self.write_many(600)
+        self.write_many(MANY)
         with support.Running(self.tree, "--workers", 2, "--output", self.output) as running:
             for worker in running.hold(2):
                 worker.signal(signal.SIGCONT)

@@ -399,6 +399,8 @@ TEST(SpscClose, ACommitUnderWayIsWaitedForWhileItsProducerLives) {
   EXPECT_EQ(queue.try_pop_for(5ms), std::nullopt);
   SegmentFile(name).write(committing, 0u);
   EXPECT_TRUE(queue.drained());
+  SegmentFile(name).write(committing, 1u);  // as if this thread had begun another one, which will be refused
+  EXPECT_TRUE(queue.drained());
 }
 
 // --- indices ---------------------------------------------------------------------------------------------------------
