@@ -36,12 +36,6 @@ void copy_text(const std::string& from, char* to, std::size_t size) {
   std::memcpy(to, from.data(), std::min(from.size(), size - 1));
 }
 
-std::uint64_t realtime_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 void write_header(layout::SegmentHeader& header, const std::string& name, const SegmentPlan& plan, std::size_t max_size,
                   bool keep_name) {
   const ProcessIdentity& self = this_process();

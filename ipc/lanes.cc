@@ -97,8 +97,11 @@ bool Attachment::claim_lane(Seat& seat) noexcept {
       lane.start_time.store(self.start_time, std::memory_order_relaxed);
       lane.pid_namespace.store(self.pid_namespace, std::memory_order_relaxed);
       lane.time_namespace.store(self.time_namespace, std::memory_order_relaxed);
-      lane.thread_id.store(static_cast<std::uint32_t>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+      const layout::ThreadName name{.pid = static_cast<std::uint32_t>(self.pid),
+                                    .tid = static_cast<std::uint32_t>(::syscall(SYS_gettid))};
+      lane.thread_id.store(name.tid, std::memory_order_relaxed);
       seat.lane = &lane;
+      seat.name = name.word();
       seat.lane_index = index;
       seat.generation = found.generation;
       return true;
@@ -185,6 +188,13 @@ bool Attachment::holds_lane(std::uint32_t index, std::uint16_t generation) const
   const layout::Lane& lane = this->lane(index);
   const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L9] pairs with L4
   return found.phase == Phase::kLive && found.generation == generation && !dead(lane, found);
+}
+
+bool Attachment::lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept {
+  if (index >= lanes_high()) return true;
+  const LaneIdentity found =
+      LaneIdentity::from(lane(index).identity.load(std::memory_order_acquire));  // [L16] pairs with L4, L13
+  return found.generation != generation;
 }
 
 bool Attachment::announced_by_living(std::uint64_t position) const noexcept {

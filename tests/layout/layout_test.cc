@@ -5,6 +5,7 @@
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/layout/mpmc_ring.h>
+#include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
 #include <warren/layout/spsc_ring.h>
@@ -155,6 +156,22 @@ TEST(Layout, SpscRingHeader) {
   image FIELD(capacity) FIELD(slot_bytes) FIELD(tail) FIELD(producer) FIELD(committing) FIELD(head) FIELD(consumer)
       FIELD(not_empty) FIELD(not_full) FIELD(closed);
   expect_golden("spsc_ring_header", image.text("SpscRingHeader"));
+}
+
+TEST(Layout, Mutex) {
+  using S = layout::Mutex;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters) FIELD(depth) FIELD(holder) FIELD(dead) FIELD(died_ns);
+  expect_golden("mutex", image.text("Mutex"));
+}
+
+TEST(Layout, MutexState) {
+  EXPECT_EQ(MutexState{}.word(), 0u);
+  EXPECT_EQ((MutexState{.inconsistent = true}.word()), 1u);
+  const MutexState state{.lane = 0x1234, .generation = 0x5678, .thread = 0x9abcde, .held = true, .inconsistent = true};
+  EXPECT_EQ(state.word(), 0x1235'5678'9abc'de01u);
+  EXPECT_TRUE(MutexState::from(state.word()).held_by(state));
+  EXPECT_FALSE(MutexState::from(1).held);
 }
 
 TEST(Layout, PoolHeader) {

@@ -86,10 +86,10 @@ TABLE = (
         assertion=["-DNOFLUSH", "-DNOFLUSH -DBUMP", "-DCLEARONE", "-DNORETEST", "-DSAMESEQ", "-DNOLASTTEST"],
     )
     + runs(
-        "lock",
-        ["", "-DMAXC=3", "-DROUNDS=3", "-DNOSLICE -DMAXC=0"],
-        assertion=["-DBLIND"],
-        end_state=["-DNOSLICE", "-DNORESET -DNOSLICE -DMAXC=0"],
+        "mutex",
+        ["", "-DMAXC=3", "-DP=2 -DROUNDS=3", "-DNOSLICE -DMAXC=0"],
+        assertion=["-DBLIND", "-DNOTELL", "-DFORGET"],
+        end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
         "task",

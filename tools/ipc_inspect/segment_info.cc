@@ -48,7 +48,9 @@ std::optional<Usage> ring_usage(const RawFile& file) {
 
 void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const Peers& peers) {
   switch (kind) {
-    case ObjectKind::kRaw: return;
+    case ObjectKind::kRaw:
+    case ObjectKind::kMutex:
+    case ObjectKind::kRecursiveMutex: return;
     case ObjectKind::kQueue: info.usage = ring_usage<layout::MpmcRingHeader>(file); break;
     case ObjectKind::kSpscQueue: info.usage = ring_usage<layout::SpscRingHeader>(file); break;
     case ObjectKind::kPool:

@@ -25,6 +25,11 @@ struct SegmentOptions {
   Lifetime lifetime = Lifetime::kWhileAttached;
 };
 
+// Of objects whose size is known: locks, events, semaphores, values.
+struct ObjectOptions {
+  Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what the object remembers
+};
+
 // Names: [A-Za-z0-9._-], 1 to 200 characters, not starting with a dot; "/name" is the same as "name". They live in
 // /dev/shm, mode 0600: a name is for the processes of one user. Memory is committed when it is promised, so a full
 // /dev/shm is an error here and never a SIGBUS later. Errors: InvalidArgument (name, size), AlreadyExists (name taken),

@@ -13,7 +13,14 @@ inline constexpr std::size_t kLine = 64;    // what two cores hand each other; f
 inline constexpr std::size_t kPage = 4096;  // granularity of commitment
 
 // What lies in a segment. The numbers are ABI.
-enum class ObjectKind : std::uint32_t { kRaw = 1, kQueue = 2, kSpscQueue = 3, kPool = 4 };
+enum class ObjectKind : std::uint32_t {
+  kRaw = 1,
+  kQueue = 2,
+  kSpscQueue = 3,
+  kPool = 4,
+  kMutex = 5,
+  kRecursiveMutex = 6
+};
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
   switch (kind) {
@@ -21,6 +28,8 @@ enum class ObjectKind : std::uint32_t { kRaw = 1, kQueue = 2, kSpscQueue = 3, kP
     case ObjectKind::kQueue: return "queue";
     case ObjectKind::kSpscQueue: return "spsc_queue";
     case ObjectKind::kPool: return "pool";
+    case ObjectKind::kMutex: return "mutex";
+    case ObjectKind::kRecursiveMutex: return "recursive_mutex";
   }
   return "unknown";
 }

@@ -29,6 +29,17 @@ struct LaneIdentity {
   }
 };
 
+// A thread of a process, for people.
+struct ThreadName {
+  std::uint32_t pid = 0;  // 0: not known
+  std::uint32_t tid = 0;
+
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{pid} << 32 | tid; }
+  [[nodiscard]] static constexpr ThreadName from(std::uint64_t word) noexcept {
+    return {.pid = static_cast<std::uint32_t>(word >> 32), .tid = static_cast<std::uint32_t>(word)};
+  }
+};
+
 // Written by its owner, read by all; freed by its owner or by a sweep.
 struct Lane {
   std::atomic<std::uint64_t> identity;       // LaneIdentity

@@ -29,6 +29,7 @@ struct Seat {
   std::uint32_t lane_index = 0;
   std::uint16_t generation = 0;
   std::uint64_t thread = 0;  // thread_token()
+  std::uint64_t name = 0;    // layout::ThreadName of who claimed the lane
   std::unique_ptr<std::mutex> sharing;
 
   std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
@@ -112,6 +113,8 @@ class Attachment {
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
   // True unless the thread that held lane `index` in `generation` is confirmed dead or has left.
   [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
+  // True when that thread has left, or was found dead. Costs a load: nobody is asked.
+  [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
   // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed.

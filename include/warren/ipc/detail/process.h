@@ -28,6 +28,9 @@ const ProcessIdentity& this_process() noexcept;
 // Never 0; another number after every fork, also by raw clone: it lies in memory that the kernel wipes in a child.
 [[nodiscard]] inline std::uint64_t process_epoch() noexcept;
 
+// CLOCK_REALTIME, for people to read.
+std::uint64_t realtime_ns() noexcept;
+
 // Of /proc/PID/stat.
 struct ProcessStat {
   pid_t pid = 0;  // in the pid namespace that /proc belongs to

@@ -1,0 +1,90 @@
+// Mutex, RecursiveMutex: std's signatures, between processes, and the death of an owner is told.
+//
+// A mutex belongs to the thread that locked it. If that thread ends while it holds the mutex, by SIGKILL or in any
+// other way, the next locker gets it: at once where the death is known, else when a sleeper's slice ends (80 ms and
+// more, with the number of attached threads) or somebody has tried in vain for half a millisecond. What the mutex
+// guards may then be half written: owner_died() is true for every holder until one of them calls consistent().
+//
+//     std::scoped_lock guard(mutex);
+//     if (mutex.owner_died()) { repair(); mutex.consistent(); }
+//
+// A stopped owner (SIGSTOP) is not dead. A forked child does not hold what its parent had locked. Not fair: who comes
+// while it is free may pass those who wait. Algorithm, ordering and crash tables: docs/algorithms/mutex.md.
+#pragma once
+#include <warren/ipc/detail/factory.h>
+#include <warren/ipc/detail/mutex_core.h>
+#include <warren/ipc/time.h>
+
+#include <string_view>
+
+namespace warren {
+
+// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork and by
+// name. Works with std::scoped_lock, std::unique_lock and std::lock.
+class Mutex : public Handle {
+ public:
+  static absl::StatusOr<Mutex> create(const ObjectOptions& options = {});
+  static absl::StatusOr<Mutex> create(std::string_view name, const ObjectOptions& options = {});
+  static absl::StatusOr<Mutex> open(std::string_view name);
+  static absl::StatusOr<Mutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
+  static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
+
+  // Blocks. Locked by this thread already: a broken program, stopped with a message.
+  void lock() noexcept;
+  // False: another one has it, or this thread already.
+  [[nodiscard]] bool try_lock() noexcept { return core_.try_take() == Take::kTaken; }
+  [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
+  [[nodiscard]] bool try_lock_until(Deadline t) noexcept { return core_.take_until(t) == Take::kTaken; }
+  bool unlock() noexcept { return core_.unlock(); }  // false: not the owner; nothing changed
+
+  // By the holder.
+  [[nodiscard]] bool owner_died() const noexcept { return core_.inconsistent(); }
+  absl::Status owner_death() const { return core_.owner_death(); }  // OK, or Aborted: which thread, when
+  bool consistent() noexcept { return core_.make_consistent(); }    // repaired. False: there was nothing to say
+
+ private:
+  friend class detail::Factory;
+  using Take = detail::MutexCore::Take;
+  Mutex(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept
+      : Handle(std::move(attachment)), core_(*attachment_, words) {}
+  static absl::StatusOr<detail::SegmentPlan> plan(const ObjectOptions& options);
+  static detail::SegmentExpectation expectation() { return {.kind = layout::ObjectKind::kMutex, .element = {}}; }
+  static absl::StatusOr<Mutex> attach(detail::Attachment::Pointer attachment);
+
+  detail::MutexCore core_;
+};
+
+// As Mutex, and its owner may lock it again: it is free after as many unlocks.
+class RecursiveMutex : public Handle {
+ public:
+  static absl::StatusOr<RecursiveMutex> create(const ObjectOptions& options = {});
+  static absl::StatusOr<RecursiveMutex> create(std::string_view name, const ObjectOptions& options = {});
+  static absl::StatusOr<RecursiveMutex> open(std::string_view name);
+  static absl::StatusOr<RecursiveMutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
+  static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
+
+  void lock() noexcept { (void)try_lock_until(Deadline::never()); }
+  [[nodiscard]] bool try_lock() noexcept { return entered(core_.try_take()); }
+  [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
+  [[nodiscard]] bool try_lock_until(Deadline t) noexcept { return entered(core_.take_until(t)); }
+  bool unlock() noexcept;
+
+  [[nodiscard]] bool owner_died() const noexcept { return core_.inconsistent(); }
+  absl::Status owner_death() const { return core_.owner_death(); }
+  bool consistent() noexcept { return core_.make_consistent(); }
+
+ private:
+  friend class detail::Factory;
+  RecursiveMutex(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept
+      : Handle(std::move(attachment)), core_(*attachment_, words) {}
+  static absl::StatusOr<detail::SegmentPlan> plan(const ObjectOptions& options);
+  static detail::SegmentExpectation expectation() {
+    return {.kind = layout::ObjectKind::kRecursiveMutex, .element = {}};
+  }
+  static absl::StatusOr<RecursiveMutex> attach(detail::Attachment::Pointer attachment);
+  bool entered(detail::MutexCore::Take take) noexcept;
+
+  detail::MutexCore core_;
+};
+
+}  // namespace warren

@@ -1,0 +1,91 @@
+#include <warren/ipc/mutex.h>
+
+#include <warren/ipc/detail/check.h>
+
+#include <limits>
+
+namespace warren {
+namespace {
+
+using Take = detail::MutexCore::Take;
+
+detail::SegmentPlan plan_of(layout::ObjectKind kind) {
+  return {.kind = kind, .size = sizeof(layout::Mutex), .wait_words = {offsetof(layout::Mutex, waiters)}};
+}
+
+absl::StatusOr<layout::Mutex*> words_in(const detail::Attachment& attachment) {
+  if (attachment.size() < sizeof(layout::Mutex)) return absl::DataLossError("the mutex is corrupt: its size");
+  return reinterpret_cast<layout::Mutex*>(attachment.object());
+}
+
+}  // namespace
+
+// --- Mutex -----------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<Mutex> Mutex::create(const ObjectOptions& options) { return detail::Factory::create<Mutex>(options); }
+absl::StatusOr<Mutex> Mutex::create(std::string_view name, const ObjectOptions& options) {
+  return detail::Factory::create<Mutex>(name, options);
+}
+absl::StatusOr<Mutex> Mutex::open(std::string_view name) { return detail::Factory::open<Mutex>(name); }
+absl::StatusOr<Mutex> Mutex::open_or_create(std::string_view name, const ObjectOptions& options) {
+  return detail::Factory::open_or_create<Mutex>(name, options);
+}
+
+absl::StatusOr<detail::SegmentPlan> Mutex::plan(const ObjectOptions&) { return plan_of(layout::ObjectKind::kMutex); }
+
+absl::StatusOr<Mutex> Mutex::attach(detail::Attachment::Pointer attachment) {
+  const absl::StatusOr<layout::Mutex*> words = words_in(*attachment);
+  if (!words.ok()) return words.status();
+  return Mutex(std::move(attachment), **words);
+}
+
+void Mutex::lock() noexcept {
+  const Take take = core_.take_until(Deadline::never());
+  WARREN_CHECK(take == Take::kTaken, "this thread has locked this Mutex already; RecursiveMutex allows that");
+}
+
+// --- RecursiveMutex --------------------------------------------------------------------------------------------------
+
+absl::StatusOr<RecursiveMutex> RecursiveMutex::create(const ObjectOptions& options) {
+  return detail::Factory::create<RecursiveMutex>(options);
+}
+absl::StatusOr<RecursiveMutex> RecursiveMutex::create(std::string_view name, const ObjectOptions& options) {
+  return detail::Factory::create<RecursiveMutex>(name, options);
+}
+absl::StatusOr<RecursiveMutex> RecursiveMutex::open(std::string_view name) {
+  return detail::Factory::open<RecursiveMutex>(name);
+}
+absl::StatusOr<RecursiveMutex> RecursiveMutex::open_or_create(std::string_view name, const ObjectOptions& options) {
+  return detail::Factory::open_or_create<RecursiveMutex>(name, options);
+}
+
+absl::StatusOr<detail::SegmentPlan> RecursiveMutex::plan(const ObjectOptions&) {
+  return plan_of(layout::ObjectKind::kRecursiveMutex);
+}
+
+absl::StatusOr<RecursiveMutex> RecursiveMutex::attach(detail::Attachment::Pointer attachment) {
+  const absl::StatusOr<layout::Mutex*> words = words_in(*attachment);
+  if (!words.ok()) return words.status();
+  return RecursiveMutex(std::move(attachment), **words);
+}
+
+bool RecursiveMutex::entered(Take take) noexcept {
+  std::uint32_t& depth = core_.depth();
+  switch (take) {
+    case Take::kHeld: return false;
+    case Take::kTaken: depth = 1; return true;
+    case Take::kMine:
+      WARREN_CHECK(depth != std::numeric_limits<std::uint32_t>::max(), "a RecursiveMutex locked 2^32 - 1 times over");
+      ++depth;
+      return true;
+  }
+  return false;
+}
+
+bool RecursiveMutex::unlock() noexcept {
+  if (!core_.held_by_me()) return false;
+  if (--core_.depth() != 0) return true;
+  return core_.unlock();
+}
+
+}  // namespace warren
