@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/lane_trial.h"
+#include "crash/mutex_trial.h"
 #include "crash/name_trial.h"
 #include "crash/points_test.h"
 #include "crash/queue_trial.h"
@@ -104,6 +105,15 @@ TEST(SpscAtEveryPoint, CloseKilled) {
                                .cold = true};
   sweep_spsc(kWrapped, close);
   sweep_spsc(kMidCommit, close);
+}
+
+TEST(MutexAtEveryPoint, TheNextOneGetsItAndIsTold) {
+  for (const MutexState& state : {kFree, kOwnerFoundDead, kTold}) {
+    for (const MutexOperation& operation : {kUpdate, kTryLock, kRepair}) {
+      SCOPED_TRACE(std::string(operation.name) + " " + state.name);
+      sweep(operation.name, [&] { return std::make_unique<MutexTrial>(state, operation); });
+    }
+  }
 }
 
 TEST(NamesAtEveryPoint, NothingStaysThatIsNotReclaimed) {
