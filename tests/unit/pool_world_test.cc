@@ -164,6 +164,7 @@ TEST_F(PoolWorld, ASupervisorKilledAtOnceLeavesNoWorkers) {
 TEST_F(PoolWorld, AStoppedSupervisorOnlyDelaysWhatDeathsNeed) {
   Pool pool = make_pool(2);
   const pid_t supervisor = supervisor_of(pool);
+  ASSERT_EQ(workers_of(pool).size(), 2u);
   ::kill(supervisor, SIGSTOP);
   EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
   const Future<void> dies = pool.submit([] { die(Death::kKilled); });
@@ -301,9 +302,10 @@ TEST_F(PoolWorld, AHandlerRunsInTheApplicationAlone) {
 
 TEST_F(PoolWorld, AStoppedWorkerHoldsUpOnlyItsTask) {
   Pool pool = make_pool(2);
-  const Future<pid_t> stopped = pool.submit([] { return ::raise(SIGSTOP), ::getpid(); });
+  const Future<pid_t> stopped = pool.submit([] { return marks->pids[0] = ::getpid(), ::raise(SIGSTOP), ::getpid(); });
   for (int i = 0; i < 50; ++i) EXPECT_EQ(pool.apply([](int x) { return x; }, i).value(), i);
   EXPECT_FALSE(stopped.ready());
+  ASSERT_TRUE(eventually([] { return process_state(marks->pids[0]) == 'T'; }, kPromptly));
   const std::vector<pid_t> workers = workers_of(pool);
   for (const pid_t worker : workers) ::kill(worker, SIGCONT);
   EXPECT_THAT(workers, ::testing::Contains(stopped.get().value()));
