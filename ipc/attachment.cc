@@ -209,7 +209,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::open_or_create(std::string_view 
   const Deadline patience =
       Deadline::after(2 * kNamesPatience);  // of all attempts: somebody may stand in each one's way
   absl::Status status;
-  for (int attempt = 0; attempt < kAttempts && !(attempt != 0 && patience.expired()); ++attempt) {
+  for (int attempt = 0; attempt < kAttempts && (attempt == 0 || !patience.expired()); ++attempt) {
     absl::StatusOr<Pointer> opened = open_checked(*checked, {plan.kind, plan.element}, /*read_only=*/false, patience);
     if (opened.ok() || !(absl::IsNotFound(opened.status()) || absl::IsUnavailable(opened.status()))) return opened;
     absl::StatusOr<Pointer> created = make(*checked, plan, options, patience);
