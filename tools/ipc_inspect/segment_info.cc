@@ -48,9 +48,6 @@ std::optional<Usage> ring_usage(const RawFile& file) {
 
 void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const Peers& peers) {
   switch (kind) {
-    case ObjectKind::kRaw:
-    case ObjectKind::kMutex:
-    case ObjectKind::kRecursiveMutex: return;
     case ObjectKind::kQueue: info.usage = ring_usage<layout::MpmcRingHeader>(file); break;
     case ObjectKind::kSpscQueue: info.usage = ring_usage<layout::SpscRingHeader>(file); break;
     case ObjectKind::kPool:
@@ -59,6 +56,7 @@ void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const
       info.usage =
           Usage{.used = info.pool->pending + info.pool->running + info.pool->ended, .capacity = info.pool->capacity};
       return;
+    default: return;  // the others hold nothing that fills up
   }
   if (!info.usage) info.trouble = "it ends before its contents do";
 }

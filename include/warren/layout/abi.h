@@ -19,7 +19,17 @@ enum class ObjectKind : std::uint32_t {
   kSpscQueue = 3,
   kPool = 4,
   kMutex = 5,
-  kRecursiveMutex = 6
+  kRecursiveMutex = 6,
+  kEvent = 7,
+  kSemaphore = 8,
+  kBoundedSemaphore = 9,
+  kCondition = 10,
+  kLatch = 11,
+  kBarrier = 12,
+  kSharedMutex = 13,
+  kValue = 14,
+  kArray = 15,
+  kPipe = 16
 };
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
@@ -30,6 +40,16 @@ enum class ObjectKind : std::uint32_t {
     case ObjectKind::kPool: return "pool";
     case ObjectKind::kMutex: return "mutex";
     case ObjectKind::kRecursiveMutex: return "recursive_mutex";
+    case ObjectKind::kEvent: return "event";
+    case ObjectKind::kSemaphore: return "semaphore";
+    case ObjectKind::kBoundedSemaphore: return "bounded_semaphore";
+    case ObjectKind::kCondition: return "condition";
+    case ObjectKind::kLatch: return "latch";
+    case ObjectKind::kBarrier: return "barrier";
+    case ObjectKind::kSharedMutex: return "shared_mutex";
+    case ObjectKind::kValue: return "value";
+    case ObjectKind::kArray: return "array";
+    case ObjectKind::kPipe: return "pipe";
   }
   return "unknown";
 }
