@@ -4,6 +4,7 @@
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/pool/pool.h>
+#include <warren/pool/process.h>
 
 #include <array>
 #include <chrono>
