@@ -1,4 +1,4 @@
-// Queue<T>: a bounded queue of many producers and many consumers, in any processes.
+// Queue<T>: a queue of many producers and many consumers, in any processes, bounded or not.
 //
 // Every item that a push committed is popped exactly once, whoever is killed and when. A consumer that is killed after
 // it took an item takes it along: at most one per kill, with pop_n at most what that call took. First in, first out in
@@ -34,7 +34,7 @@
 namespace warren {
 
 struct QueueOptions {
-  std::size_t capacity = 0;                      // items, at least 1
+  std::size_t capacity = 0;                      // items; 0: unbounded, it grows until memory ends
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
@@ -53,7 +53,7 @@ class Queue : public Handle {
  public:
   using value_type = T;
 
-  // Errors are Segment's; InvalidArgument for a capacity of 0 or one that cannot be.
+  // Errors are Segment's; InvalidArgument for a capacity that cannot be.
   static absl::StatusOr<Queue> create(const QueueOptions& options = {}) {
     return detail::Factory::create<Queue>(options);
   }
@@ -67,7 +67,8 @@ class Queue : public Handle {
   }
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // Blocks while full. False: refused, nothing was taken: closed, or memory ended; check(item) says which.
+  // Blocks while full. False: refused, nothing was taken: closed, or memory ended; check(item) says which. An unbounded
+  // queue is never full, and leaves the machine 64 MiB.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
   [[nodiscard]] bool try_push(const T& item) noexcept;
   [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }
@@ -95,6 +96,7 @@ class Queue : public Handle {
   // Why push refuses the item now: OutOfRange closed, ResourceExhausted full or no memory for this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t approx_size() const noexcept { return ring_.approx_size(); }
+  // Unbounded: what its address space holds.
   [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
   [[nodiscard]] QueueStats stats() const noexcept {
     return {.pushed = ring_.pushed(), .popped = ring_.taken(), .buried = ring_.buried()};
@@ -126,20 +128,22 @@ class Queue : public Handle {
 template <class T>
 absl::StatusOr<detail::SegmentPlan> Queue<T>::plan(const QueueOptions& options) {
   if (absl::Status status = detail::check_capacity(options.capacity, Ring::kSlotBytes); !status.ok()) return status;
+  const detail::MpmcGeometry geometry = detail::MpmcGeometry::of(options.capacity, Ring::kSlotBytes);
   return detail::SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
-      .size = Ring::bytes_for(options.capacity),
+      .size = geometry.committed_bytes(Ring::kSlotBytes),
+      .max_size = geometry.bytes(Ring::kSlotBytes),
       .element = detail::element_type<T>(),
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-      .initialise = [capacity = options.capacity](std::span<std::byte> object) {
-        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity, sizeof(T));
+      .initialise = [geometry](std::span<std::byte> object) {
+        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), geometry, sizeof(T));
       }};
 }
 
 template <class T>
 absl::StatusOr<Queue<T>> Queue<T>::attach(detail::Attachment::Pointer attachment) {
   auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
-  const absl::StatusOr<detail::MpmcGeometry> geometry = Ring::check(header, attachment->size(), sizeof(T));
+  const absl::StatusOr<detail::MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
   if (!geometry.ok()) return geometry.status();
   return Queue(std::move(attachment), header, *geometry);
 }
@@ -238,6 +242,7 @@ absl::Status Queue<T>::check(const T&) const {
   if (const detail::SeatUse use(seat); seat.lane == nullptr) {
     return absl::ResourceExhaustedError("no memory or no descriptor for this thread's lane in the queue's segment");
   }
+  if (!Ring(ring_).memory_left()) return absl::ResourceExhaustedError("no memory for more items");
   if (approx_size() >= capacity()) return absl::ResourceExhaustedError("the queue is full");
   return absl::OkStatus();
 }

@@ -113,6 +113,8 @@ class SpscQueue : public Handle {
 
 template <class T>
 absl::StatusOr<detail::SegmentPlan> SpscQueue<T>::plan(const SpscOptions& options) {
+  if (options.capacity == 0)
+    return absl::InvalidArgumentError("a capacity of 0: say how many items fit, {.capacity = 1024}");
   if (absl::Status status = detail::check_capacity(options.capacity, sizeof(T)); !status.ok()) return status;
   return detail::SegmentPlan{
       .kind = layout::ObjectKind::kSpscQueue,

@@ -60,6 +60,7 @@ class SeatUse {
 struct SegmentPlan {
   layout::ObjectKind kind = layout::ObjectKind::kRaw;
   std::size_t size = 0;
+  std::size_t max_size = 0;  // reserved behind it, for commit()
   ElementType element = {};
   std::array<std::uint32_t, 4> wait_words = {};
   // Writes the object before anybody else can see it. The memory reads as zeros.
