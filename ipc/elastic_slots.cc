@@ -79,9 +79,10 @@ bool ElasticSlots::provide_run(std::uint64_t run, std::uint64_t seen) noexcept {
   if (!claim_chunk(run, chunk)) return false;
   WARREN_CRASH_POINT(chunk_claimed);  // for a run that gets another one: collect() frees it
   const ChunkEntry mine{.run = run, .chunk = chunk};
-  if (entry_of(run).compare_exchange_strong(seen, mine.word(), std::memory_order_acq_rel)) {
-    WARREN_CRASH_POINT(chunk_entered);  // whoever pushes next finds it
-    return true;                        // [K1] the chunk is claimed, and whole, before it is found; pairs with K2
+  if (entry_of(run).compare_exchange_strong(seen, mine.word(),
+                                            std::memory_order_acq_rel)) {  // [K1] claimed before found; pairs with K2
+    WARREN_CRASH_POINT(chunk_entered);                                     // whoever pushes next finds it
+    return true;
   }
   std::uint64_t owner = owner_word(run);
   (void)owners_[chunk].compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [K4] pairs with K3

@@ -100,7 +100,7 @@ std::vector<QueueCase<N>> queue_cases() {
   add(pop_n, kPopped, {kEmpty, kMiddle, kFull, kWrapped, kDeadLast, kProducerAsleep});
   add(pop_n, kBuriedAndPopped, {kDeadFirst});
   add(try_push, kPushedIntoNewRun, {kNextRun});
-  add(push_n, kPushed, {kEndOfRun});
+  if (whole_product()) add(push_n, kPushed, {kEndOfRun});  // needs one more chunk, and asks /proc/meminfo first
   add(try_pop, kPopped, {kEndOfRun, kTwoRuns});
   add(try_pop, kBuriedAndPopped, {kDeadInRun});
   add(pop_n, kPopped, {kTwoRuns});

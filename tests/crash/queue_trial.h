@@ -136,6 +136,7 @@ class QueueTrial : public SharedTrial<N> {
  private:
   static Queue<T> make_queue(const QueueState& state) {
     detail::elastic_tuning().chunk_bytes = 1;
+    detail::elastic_tuning().most_chunks = 16;
     return Queue<T>::create({.capacity = state.unbounded ? 0 : kQueueCapacity}).value();
   }
   detail::ElasticSlots elastic() const {

@@ -145,8 +145,8 @@ TEST(Layout, Lane) {
 TEST(Layout, MpmcRingHeader) {
   using S = MpmcRingHeader;
   Image<S> image;
-  image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(tail) FIELD(head)
-      FIELD(not_empty) FIELD(not_full) FIELD(buried);
+  image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(chunk_count) FIELD(chunk_slots)
+      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(buried);
   expect_golden("mpmc_ring_header", image.text("MpmcRingHeader"));
 }
 

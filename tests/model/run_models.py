@@ -92,6 +92,13 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "elastic",
+        ["", "-DCHUNKS=2", "-DC=2 -DITEMS=1", "-DP=1 -DITEMS=5 -DC=2 -DMAXC=1"],
+        long=["-DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DP=3 -DITEMS=1"],
+        assertion=["-DFREEFIRST", "-DNOTAG -DP=1 -DITEMS=5", "-DOLDHEAD -DCHUNKS=2"],
+        end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
+    )
+    + runs(
         "task",
         [
             "",
