@@ -19,8 +19,8 @@
 
 namespace warren {
 
-// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork and by
-// name. Works with std::scoped_lock, std::unique_lock and std::lock.
+// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork, by
+// name and as values (handle.h). Works with std::scoped_lock, std::unique_lock and std::lock.
 class Mutex : public Handle {
  public:
   static absl::StatusOr<Mutex> create(const ObjectOptions& options = {});

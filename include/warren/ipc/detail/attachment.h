@@ -3,6 +3,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <warren/ipc/detail/element.h>
+#include <warren/ipc/detail/handle_value.h>
 #include <warren/ipc/detail/process.h>
 #include <warren/ipc/detail/wait.h>
 #include <warren/layout/segment.h>
@@ -73,7 +74,7 @@ struct SegmentExpectation {
   ElementType element = {};
 };
 
-class Attachment {
+class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
   using Pointer = std::shared_ptr<Attachment>;
   static absl::StatusOr<Pointer> create(std::string_view name, const SegmentPlan& plan, const SegmentOptions& options);
@@ -81,7 +82,12 @@ class Attachment {
                                       bool read_only = false);
   static absl::StatusOr<Pointer> open_or_create(std::string_view name, const SegmentPlan& plan,
                                                 const SegmentOptions& options);
+  // What another process sent. Where this one has the segment already, that attachment.
+  static absl::StatusOr<Pointer> open(const HandleValue& value, const SegmentExpectation& expected);
   static absl::Status unlink(std::string_view name);
+
+  // For another process to open. InvalidArgument where this one may only read.
+  [[nodiscard]] absl::StatusOr<HandleValue> value() const;
 
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
@@ -164,6 +170,9 @@ class Attachment {
   std::uint64_t name_epoch_ =
       0;  // the process that holds the name through fd_: a child may have got no hold of its own
   bool read_only_ = false;
+  std::array<std::uint64_t, 2> id_{};
+  layout::ObjectKind kind_ = layout::ObjectKind::kRaw;
+  std::uint64_t element_hash_ = 0;
   bool keep_name_ = false;
   layout::WaitMode wait_mode_ = layout::WaitMode::kMembarrier;
   std::uint32_t creator_pid_namespace_ = 0;
