@@ -145,7 +145,7 @@ class Array : public Handle {
         kAtomic,
         "an element of this size is not atomic. Remedy: hold mutex() and use operator[]; or a T of 1, 2, 4 or "
         "8 bytes; or one Value<T>, which is never torn");
-    if constexpr (kAtomic) return detail::AtomicCell<T>(at(i));
+    return detail::AtomicCell<T>(at(i));
   }
   auto number(std::size_t i) const noexcept {
     static_assert(detail::Number<T>, "fetch_add and fetch_sub are for numbers. Remedy: compare_exchange, or mutex()");

@@ -86,9 +86,21 @@ class Value : public Handle {
   T fetch_and(T d) noexcept;
   T fetch_or(T d) noexcept;
   T fetch_xor(T d) noexcept;
-  T operator&=(T d) noexcept { return static_cast<T>(fetch_and(d) & d); }
-  T operator|=(T d) noexcept { return static_cast<T>(fetch_or(d) | d); }
-  T operator^=(T d) noexcept { return static_cast<T>(fetch_xor(d) ^ d); }
+  T operator&=(T d) noexcept
+    requires detail::Integer<T>
+  {
+    return static_cast<T>(fetch_and(d) & d);
+  }
+  T operator|=(T d) noexcept
+    requires detail::Integer<T>
+  {
+    return static_cast<T>(fetch_or(d) | d);
+  }
+  T operator^=(T d) noexcept
+    requires detail::Integer<T>
+  {
+    return static_cast<T>(fetch_xor(d) ^ d);
+  }
 
   // A lock for its users; no operation of the value takes it, so they all may be called under it.
   Mutex& mutex() noexcept { return mutex_; }
@@ -120,9 +132,7 @@ class Value : public Handle {
     static_assert(detail::Integer<T>, "++ and -- are for integers. Remedy: += 1, or update([](T& x) { ... })");
     return static_cast<T>(n);
   }
-  auto cell() const noexcept {
-    if constexpr (kAtomic) return detail::AtomicCell<T>(&header_->word);
-  }
+  auto cell() const noexcept { return detail::AtomicCell<T>(&header_->word); }
   auto changeable_cell() noexcept {
     detail::UpdateScope::check(header_);
     return cell();
@@ -206,7 +216,7 @@ template <class T>
 bool Value<T>::compare_exchange(T& expected, const T& desired) noexcept {
   static_assert(kAtomic,
                 "compare_exchange is for a T of up to 8 bytes. Remedy: update([](T& x) { if (...) x = ...; })");
-  if constexpr (kAtomic) return changeable_cell().compare_exchange(expected, desired);
+  return changeable_cell().compare_exchange(expected, desired);
 }
 
 template <class T>
@@ -229,6 +239,8 @@ T Value<T>::update(F&& f) {
       copies_.publish(&copy);
       return copy;
     }
+  } else {
+    return load();
   }
 }
 
@@ -245,9 +257,7 @@ T Value<T>::replace(F&& made_of) noexcept {
 template <class T>
 T Value<T>::fetch_add(T d) noexcept {
   static_assert(detail::Number<T>, "fetch_add, += and ++ are for numbers. Remedy: update([](T& x) { ... })");
-  if constexpr (!detail::Number<T>) {
-    return d;
-  } else if constexpr (kAtomic) {
+  if constexpr (kAtomic || !detail::Number<T>) {
     return changeable_cell().fetch_add(d);
   } else {
     return replace([d](T x) { return detail::sum_of<T>(x, d); });
@@ -257,9 +267,7 @@ T Value<T>::fetch_add(T d) noexcept {
 template <class T>
 T Value<T>::fetch_sub(T d) noexcept {
   static_assert(detail::Number<T>, "fetch_sub, -= and -- are for numbers. Remedy: update([](T& x) { ... })");
-  if constexpr (!detail::Number<T>) {
-    return d;
-  } else if constexpr (kAtomic) {
+  if constexpr (kAtomic || !detail::Number<T>) {
     return changeable_cell().fetch_sub(d);
   } else {
     return replace([d](T x) { return detail::difference_of<T>(x, d); });

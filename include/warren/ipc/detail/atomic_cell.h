@@ -3,6 +3,7 @@
 #pragma once
 #include <warren/ipc/detail/plain_bytes.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -37,32 +38,37 @@ using UnsignedFor = std::conditional_t<
     kBytes == 1, std::uint8_t,
     std::conditional_t<kBytes == 2, std::uint16_t, std::conditional_t<kBytes <= 4, std::uint32_t, std::uint64_t>>>;
 
-// All bits of T's bytes that are no padding. Of a type that the compiler cannot look into (kCopyAsBytes by hand), all.
+// All bits of T's first 8 bytes that are no padding. Of a type that the compiler cannot look into (kCopyAsBytes by
+// hand), all.
 template <class T>
-consteval UnsignedFor<sizeof(T)> bits_that_count() {
-  std::array<std::uint8_t, sizeof(UnsignedFor<sizeof(T)>)> mask{};
+consteval UnsignedFor<std::min<std::size_t>(sizeof(T), 8)> bits_that_count() {
+  constexpr std::size_t kBytes = std::min<std::size_t>(sizeof(T), 8);
+  std::array<std::uint8_t, sizeof(UnsignedFor<kBytes>)> mask{};
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     if constexpr (HasVisibleBytes<T>) {
       ((mask[I] = HasByte<T, I> ? 0xff : 0), ...);
     } else {
       ((mask[I] = 0xff), ...);
     }
-  }(std::make_index_sequence<sizeof(T)>());
-  return std::bit_cast<UnsignedFor<sizeof(T)>>(mask);
+  }(std::make_index_sequence<kBytes>());
+  return std::bit_cast<UnsignedFor<kBytes>>(mask);
 }
 
+// Whoever uses one asserts that T is of that size, and fit for what it calls, and says what else to do. After such an
+// error this compiles all the same, so that it is the only one.
 template <class T>
-  requires(sizeof(T) <= 8)
 class AtomicCell {
+  static constexpr std::size_t kBytes = std::min<std::size_t>(sizeof(T), 8);
+
  public:
-  using Word = UnsignedFor<sizeof(T)>;
+  using Word = UnsignedFor<kBytes>;
 
   // The memory of a Word, aligned as one.
   explicit AtomicCell(void* at) noexcept : word_(*static_cast<Word*>(at)) {}
 
   [[nodiscard]] static Word word_of(const T& value) noexcept {
     Word word = 0;
-    std::memcpy(&word, static_cast<const void*>(&value), sizeof(T));
+    std::memcpy(&word, static_cast<const void*>(&value), kBytes);
     return word & bits_that_count<T>();
   }
   [[nodiscard]] static T value_of(Word word) noexcept {
@@ -111,63 +117,48 @@ class AtomicCell {
     }
   }
 
-  // Integers wrap around, signed ones too.
-  T fetch_add(T d) noexcept
-    requires Number<T>
-  {
-    if constexpr (Integer<T>) {
-      return value_of(word_.fetch_add(word_of(d), std::memory_order_seq_cst));  // [V5] pairs with V1
-    } else {
+  // Numbers. Integers wrap around, signed ones too.
+  T fetch_add(T d) noexcept {
+    if constexpr (std::floating_point<T>) {
       return modify([d](T& x) { x += d; }).first;
-    }
-  }
-  T fetch_sub(T d) noexcept
-    requires Number<T>
-  {
-    if constexpr (Integer<T>) {
-      return value_of(word_.fetch_sub(word_of(d), std::memory_order_seq_cst));  // [V5]
     } else {
-      return modify([d](T& x) { x -= d; }).first;
+      return value_of(word_.fetch_add(word_of(d), std::memory_order_seq_cst));  // [V5] pairs with V1
     }
   }
-  T fetch_and(T d) noexcept
-    requires Integer<T>
-  {
-    return value_of(word_.fetch_and(word_of(d), std::memory_order_seq_cst));  // [V5]
+  T fetch_sub(T d) noexcept {
+    if constexpr (std::floating_point<T>) {
+      return modify([d](T& x) { x -= d; }).first;
+    } else {
+      return value_of(word_.fetch_sub(word_of(d), std::memory_order_seq_cst));  // [V5]
+    }
   }
-  T fetch_or(T d) noexcept
-    requires Integer<T>
-  {
-    return value_of(word_.fetch_or(word_of(d), std::memory_order_seq_cst));  // [V5]
-  }
-  T fetch_xor(T d) noexcept
-    requires Integer<T>
-  {
-    return value_of(word_.fetch_xor(word_of(d), std::memory_order_seq_cst));  // [V5]
-  }
+  // Integers.
+  T fetch_and(T d) noexcept { return value_of(word_.fetch_and(word_of(d), std::memory_order_seq_cst)); }  // [V5]
+  T fetch_or(T d) noexcept { return value_of(word_.fetch_or(word_of(d), std::memory_order_seq_cst)); }    // [V5]
+  T fetch_xor(T d) noexcept { return value_of(word_.fetch_xor(word_of(d), std::memory_order_seq_cst)); }  // [V5]
 
  private:
   // Compilers take an atomic for an access to any memory, so that elements of another type may lie here.
   std::atomic_ref<Word> word_;
 };
 
-// a + b and a - b as fetch_add() and fetch_sub() leave them: integers wrap around.
-template <Number T>
+// a + b and a - b as fetch_add() and fetch_sub() leave them.
+template <class T>
 [[nodiscard]] T sum_of(T a, T b) noexcept {
-  if constexpr (Integer<T> && sizeof(T) <= 8) {
-    using Word = UnsignedFor<sizeof(T)>;
-    return static_cast<T>(static_cast<Word>(static_cast<Word>(a) + static_cast<Word>(b)));
-  } else {
+  if constexpr (Number<T> && (std::floating_point<T> || sizeof(T) > 8)) {
     return a + b;
+  } else {
+    using Cell = AtomicCell<T>;
+    return Cell::value_of(static_cast<typename Cell::Word>(Cell::word_of(a) + Cell::word_of(b)));
   }
 }
-template <Number T>
+template <class T>
 [[nodiscard]] T difference_of(T a, T b) noexcept {
-  if constexpr (Integer<T> && sizeof(T) <= 8) {
-    using Word = UnsignedFor<sizeof(T)>;
-    return static_cast<T>(static_cast<Word>(static_cast<Word>(a) - static_cast<Word>(b)));
-  } else {
+  if constexpr (Number<T> && (std::floating_point<T> || sizeof(T) > 8)) {
     return a - b;
+  } else {
+    using Cell = AtomicCell<T>;
+    return Cell::value_of(static_cast<typename Cell::Word>(Cell::word_of(a) - Cell::word_of(b)));
   }
 }
 
