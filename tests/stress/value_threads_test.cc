@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -50,8 +51,7 @@ void expect_comes_after_what_was_written(Number number_of, Make make) {
 }
 
 TEST(ValueThreads, ASmallValueComesAfterWhatWasWrittenBeforeIt) {
-  expect_comes_after_what_was_written<std::uint64_t>([](std::uint64_t n) { return n; },
-                                                     [](std::uint64_t n) { return n; });
+  expect_comes_after_what_was_written<std::uint64_t>(std::identity(), std::identity());
 }
 
 TEST(ValueThreads, SoDoesALargeOne) {
@@ -90,16 +90,19 @@ TEST(ValueThreads, ALargeValueIsNeverTornAndNoUpdateIsLost) {
 }
 
 // Neither of two threads that each store one value, and then load the other's, may miss the other one's store.
-TEST(ValueThreads, TwoWhoStoreAndThenLookSeeEachOther) {
-  auto here = Value<std::uint64_t>::create().value(), there = Value<std::uint64_t>::create().value();
+template <class T, class Number, class Make>
+void expect_each_sees_the_other(Number number_of, Make make) {
+  auto here = Value<T>::create(make(0)).value(), there = Value<T>::create(make(0)).value();
   std::vector<std::uint64_t> seen_here(kRounds + 1), seen_there(kRounds + 1);
   std::atomic<std::uint64_t> round_here{0}, round_there{0};
-  const auto play = [](auto& mine, auto& other, auto& seen, auto& my_round, auto& others_round) {
+  const auto play = [&](auto& mine, auto& other, auto& seen, auto& my_round, auto& others_round) {
     for (std::uint64_t n = 1; n <= kRounds; ++n) {
       my_round = n;
-      while (others_round < n) ::sched_yield();
-      mine.store(n);
-      seen[n] = other.load();
+      for (int spins = 0; others_round < n;) {
+        if (++spins % 256 == 0) ::sched_yield();
+      }
+      mine.store(make(n));
+      seen[n] = number_of(other.load());
     }
   };
   std::thread peer([&] { play(there, here, seen_there, round_there, round_here); });
@@ -108,6 +111,14 @@ TEST(ValueThreads, TwoWhoStoreAndThenLookSeeEachOther) {
   std::uint64_t missed = 0;
   for (std::uint64_t n = 1; n <= kRounds; ++n) missed += seen_here[n] < n && seen_there[n] < n ? 1u : 0u;
   EXPECT_EQ(missed, 0u);
+}
+
+TEST(ValueThreads, TwoWhoStoreAndThenLookSeeEachOther) {
+  expect_each_sees_the_other<std::uint64_t>(std::identity(), std::identity());
+}
+
+TEST(ValueThreads, SoTheyDoWithLargeValues) {
+  expect_each_sees_the_other<Wide>([](const Wide& wide) { return wide.words[0]; }, &Wide::of);
 }
 
 TEST(ArrayThreads, PlainElementsUnderTheMutexAndAtomicOnesBesideThem) {
