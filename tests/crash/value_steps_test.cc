@@ -23,10 +23,16 @@ struct ValueCase {
 const std::vector<std::string> kAll{"free, old", "held, old", "held, new", "free, new"};
 const std::vector<std::string> kAfterADeath{"held by the dead, old", "held, old", "held, new", "free, new"};
 const std::vector<ValueCase> kCases{
-    {kValueStore, kValueQuiet, kAll},         {kValueStore, kValueWriterDead, kAfterADeath},
-    {kValueExchange, kValueQuiet, kAll},      {kValueExchange, kValueWriterDead, kAfterADeath},
-    {kValueUpdate, kValueQuiet, kAll},        {kValueUpdate, kValueWriterDead, kAfterADeath},
-    {kValueLoad, kValueQuiet, {"free, old"}}, {kValueLoad, kValueWriterDead, {"held by the dead, old"}},
+    {kValueStore, kValueQuiet, kAll},
+    {kValueStore, kValueWriterDead, kAfterADeath},
+    {kValueExchange, kValueQuiet, kAll},
+    {kValueExchange, kValueWriterDead, kAfterADeath},
+    {kValueUpdate, kValueQuiet, kAll},
+    {kValueUpdate, kValueWriterDead, kAfterADeath},
+    {kValueLoad, kValueQuiet, {"free, old"}},
+    {kValueLoad, kValueWriterDead, {"held by the dead, old"}},
+    {kValueLoadInTurn, kValueQuiet, {"free, old", "held, old"}},
+    {kValueLoadInTurn, kValueWriterDead, {"held by the dead, old", "held, old", "free, old"}},
 };
 
 MakeTrial maker(const ValueCase& c) {

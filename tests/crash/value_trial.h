@@ -50,6 +50,7 @@ class ValueTrial : public Trial {
   // --- what victims do
 
   Value<Record>& value() { return value_; }
+  detail::TwoCopies<sizeof(Record)> copies() { return {Reach::attachment(value_), header()}; }
   void saw(const Record& record) { *seen_ = record; }
   layout::ValueHeader& header() { return *reinterpret_cast<layout::ValueHeader*>(Reach::attachment(value_).object()); }
   volatile std::uint64_t* copy(std::uint64_t sequence) {
@@ -140,6 +141,16 @@ inline constexpr ValueOperation kValueUpdate{
     .adds = true};
 inline constexpr ValueOperation kValueLoad{
     .name = "load", .run = [](ValueTrial& t) { t.saw(t.value().load()); }, .writes = false};
+
+// As after many looks in vain: it takes the writers' lock.
+inline constexpr ValueOperation kValueLoadInTurn{.name = "load_in_turn",
+                                                 .run =
+                                                     [](ValueTrial& t) {
+                                                       Record record;
+                                                       t.copies().load(&record, 0);
+                                                       t.saw(record);
+                                                     },
+                                                 .writes = false};
 
 inline constexpr ValueState kValueQuiet{.name = "quiet"};
 inline constexpr ValueState kValueWriterDead{.name = "writer_dead", .writer_dead = true};

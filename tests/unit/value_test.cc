@@ -250,6 +250,36 @@ TEST(ValueTest, ReadersOfALargeOneGetAheadInAStormOfWriters) {
   for (Child& writer : writers) EXPECT_TRUE(writer.join().well());
 }
 
+struct Reach : Handle {
+  static detail::Attachment& attachment(const Handle& handle) { return *(handle.*(&Reach::attachment_)); }
+};
+
+// What a load does after many looks in vain.
+TEST(ValueTest, AReaderTakesItsTurnAmongWritersUnlessTheyStandStill) {
+  auto value = Value<Account>::create({.balance = 1}).value();
+  auto& header = *reinterpret_cast<layout::ValueHeader*>(Reach::attachment(value).object());
+  const auto load_in_turn = [&] {
+    Account seen;
+    detail::TwoCopies<sizeof(Account)>(Reach::attachment(value), header).load(&seen, 0);
+    return seen.balance;
+  };
+  EXPECT_EQ(load_in_turn(), 1);
+  EXPECT_FALSE(layout::MutexState::from(header.writer.state).held);
+  Gate inside, go_on;
+  Child writer([&] {
+    value.update([&](Account& x) {
+      inside.open();
+      go_on.wait();
+      x.balance = 2;
+    });
+  });
+  inside.wait();
+  EXPECT_EQ(load_in_turn(), 1) << "a writer has the lock, and publishes nothing";
+  go_on.open();
+  EXPECT_TRUE(writer.join().well());
+  EXPECT_EQ(load_in_turn(), 2);
+}
+
 // --- update ----------------------------------------------------------------------------------------------------------
 
 TYPED_TEST(AnyValue, WhatFThrowsChangesNothing) {

@@ -26,8 +26,8 @@ class TwoCopiesBase {
   TwoCopiesBase(Attachment& attachment, layout::ValueHeader& header) noexcept
       : attachment_(&attachment), header_(&header), lock_(attachment, header.writer) {}
 
-  // Looks until `look` says that it saw a whole value, or until it was this thread's turn among the writers; then,
-  // holding the lock, calls `read`.
+  // Until it is this thread's turn among the writers: calls `read` with the lock held; or until `look` says that it saw
+  // a whole value, since who has the lock may be stopped.
   template <class Look, class Read>
   void wait_for_turn(Look&& look, Read&& read) const noexcept;
 
@@ -44,10 +44,10 @@ class TwoCopies : public TwoCopiesBase {
 
   TwoCopies(Attachment& attachment, layout::ValueHeader& header) noexcept : TwoCopiesBase(attachment, header) {}
 
-  // The published value, whole. Waits for nobody who stands still: while nothing is published a look suffices.
-  void load(void* to) const noexcept {
-    constexpr int kLooks = 16;  // before this thread takes its turn among writers that publish faster than it copies
-    for (int i = 0; i < kLooks; ++i) {
+  // The published value, whole. Waits for nobody who stands still: while nothing is published a look suffices. After
+  // `looks` in vain this thread takes its turn among the writers, who publish faster than it copies.
+  void load(void* to, int looks = 16) const noexcept {
+    for (int i = 0; i < looks; ++i) {
       if (look(to)) return;
     }
     wait_for_turn([&] { return look(to); }, [&] { read(to); });
@@ -97,8 +97,7 @@ template <class Look, class Read>
 void TwoCopiesBase::wait_for_turn(Look&& look, Read&& read) const noexcept {
   MutexCore lock = lock_;
   (void)attachment_->wait_for_change(header_->writer.waiters, attachment_->seat().pop_spinner, Deadline::never(), [&] {
-    if (look()) return Progress::kDone;
-    if (lock.try_take() != MutexCore::Take::kTaken) return Progress::kBlocked;
+    if (lock.try_take() != MutexCore::Take::kTaken) return look() ? Progress::kDone : Progress::kStalled;
     read();
     lock.unlock();
     return Progress::kDone;
