@@ -28,7 +28,7 @@
 
 namespace warren {
 
-// Thread-safe and process-safe as said above. T is plain bytes. Handles pass to other processes by fork and by name.
+// Thread-safe and process-safe as said above. T is plain bytes. Handles pass to other processes by fork, by name and as values (handle.h).
 // Pointers, spans and iterators live as long as some handle to the array in this process.
 template <class T>
 class Array : public Handle {
