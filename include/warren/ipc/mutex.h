@@ -54,6 +54,11 @@ class Mutex : public Handle {
   detail::MutexCore core_;
 };
 
+namespace detail {
+template <class M>
+class LetGo;
+}
+
 // As Mutex, and its owner may lock it again: it is free after as many unlocks.
 class RecursiveMutex : public Handle {
  public:
@@ -83,6 +88,9 @@ class RecursiveMutex : public Handle {
   }
   static absl::StatusOr<RecursiveMutex> attach(detail::Attachment::Pointer attachment);
   bool entered(detail::MutexCore::Take take) noexcept;
+  friend class detail::LetGo<RecursiveMutex>;
+  bool let_go(std::uint32_t& depth) noexcept;  // unlocks it wholly; false: not the owner
+  void take_back(std::uint32_t depth) noexcept;
 
   detail::MutexCore core_;
 };
