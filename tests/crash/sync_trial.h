@@ -12,8 +12,9 @@ namespace warren::test {
 
 inline constexpr std::chrono::nanoseconds kNoSlices = std::chrono::hours(1);  // then a lost wake-up hangs
 
-// Where the bystanders are when the victim begins. A stopped one runs again when the victim has ended.
-enum class Waiters { kNone, kAsleep, kStopped };
+// Where the bystander is when the victim begins. A stopped one runs again when the victim has ended; a later one falls
+// asleep behind the victim, just before that is woken.
+enum class Waiters { kNone, kAsleep, kStopped, kLater };
 
 class SyncTrial : public Trial {
  protected:
