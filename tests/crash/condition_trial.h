@@ -55,6 +55,7 @@ class ConditionTrial : public SyncTrial {
   }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {
+    if (put_meanwhile_ && *items_ > 0) fault(Fault::Kind::kHung, "the victim sleeps beside an item");
     if (state_.waiters == Waiters::kLater && bystanders_.empty()) add_taker();
     give();  // to who has slept for longest
   }
@@ -62,11 +63,18 @@ class ConditionTrial : public SyncTrial {
     const bool held = layout::MutexState::from(mutex_state()).held;
     return std::to_string(items_->load()) + (words().notified.load() != 0 ? ", notified" : "") + (held ? ", held" : "");
   }
-  // The victim stands still: another one waits, or for the mutex first.
+  // The victim stands still: another one waits, or for the mutex first; or it puts what the victim waits for.
   void interfere() override {
-    if (operation_.puts > 0) add_taker();
+    if (operation_.puts > 0) return add_taker();
+    if (operation_.puts == 0 || !mutex_.try_lock_for(1ms)) return;
+    put_meanwhile_ = true;
+    ++*items_;
+    ++expected_;
+    mutex_.unlock();
+    condition_.notify_one();
   }
   void rescue() override {
+    set_waits(200us);
     std::unique_lock lock(mutex_);
     mutex_.consistent();
     (void)condition_.wait_for(lock, 0s);
@@ -147,10 +155,8 @@ class ConditionTrial : public SyncTrial {
       if (condition_.wait_for(lock, 1ms)) fault(Fault::Kind::kOther, "notified, and nobody did");
     }
     add_taker();
-    add_taker();
     put();
-    put();
-    condition_.notify_all();
+    condition_.notify_one();
     see_bystanders_off();
   }
 
@@ -160,6 +166,7 @@ class ConditionTrial : public SyncTrial {
   Condition condition_;
   Shared<std::atomic<int>> items_{0};  // guarded by the mutex
   int expected_ = 0;                   // items, but for what the victim did
+  bool put_meanwhile_ = false;
   bool loose_ = false;
 };
 

@@ -38,18 +38,22 @@ class EventTrial : public SyncTrial {
 
   void warm() override { (void)Reach::attachment(event_).seat(); }
   void operation() override { operation_.run(*this); }
-  void wake_victim() override { event_.set(); }
+  void wake_victim() override {
+    if (event_.is_set()) fault(Fault::Kind::kHung, "the victim sleeps though it is set");
+    event_.set();
+  }
   std::string window(pid_t) override {
     const layout::EventState now = look();
     return std::string(now.set ? "set" : "clear") + (now.sets == began().sets ? "" : ", anew");
   }
-  // The victim stands still: another one sets it, and another one waits.
+  // The victim stands still: another one sets it, or waits.
   void interfere() override {
-    if (operation_.after == EventOperation::After::kClear) event_.set();
+    if (operation_.after != EventOperation::After::kSet) event_.set();
     interfered_ = look();
     if (!interfered_->set) add_bystander([this] { wait(); });
   }
   void rescue() override {
+    set_waits(200us);
     event_.set();
     event_.clear();
   }

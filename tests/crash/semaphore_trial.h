@@ -40,16 +40,25 @@ class SemaphoreTrial : public SyncTrial {
   void warm() override { (void)Reach::attachment(semaphore_).seat(); }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {
+    if (given_meanwhile_ && semaphore_.approx_value() > 0)
+      fault(Fault::Kind::kHung, "the victim sleeps beside a permit");
     if (waiters_ == Waiters::kLater && bystanders_.empty()) add_taker();
     give(1);  // to who has slept for longest
   }
   std::string window(pid_t) override { return "free " + std::to_string(semaphore_.approx_value()); }
-  // The victim stands still: another one takes one, or waits for it.
+  // The victim stands still: another one takes a permit, or waits for it, or gives what the victim waits for.
   void interfere() override {
-    if (operation_.gives > 0 && semaphore_.approx_value() == 0) return add_taker();
-    if (semaphore_.try_acquire()) --expected_;
+    if (semaphore_.try_acquire()) {
+      --expected_;
+    } else if (operation_.gives > 0) {
+      add_taker();
+    } else if (operation_.gives < 0) {
+      given_meanwhile_ = true;
+      give(1);
+    }
   }
   void rescue() override {
+    set_waits(200us);
     semaphore_.release();
     (void)semaphore_.try_acquire();
   }
@@ -117,6 +126,7 @@ class SemaphoreTrial : public SyncTrial {
   Semaphore semaphore_;
   Waiters waiters_;
   std::int64_t expected_;  // free, but for what the victim did
+  bool given_meanwhile_ = false;
   bool loose_ = false;
 };
 
