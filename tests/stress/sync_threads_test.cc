@@ -63,6 +63,20 @@ TEST_F(SyncThreads, WhatCameBeforeASetIsSeenByWhoWaited) {
   EXPECT_EQ(plain, 4 * kTurns);
 }
 
+TEST_F(SyncThreads, SoItIsByWhoFindsItSet) {
+  for (int round = 0; round < 500; ++round) {
+    auto event = Event::create().value();
+    int plain = 0;
+    std::thread setter([&] {
+      plain = 1;
+      event.set();
+    });
+    while (!event.is_set()) ::sched_yield();
+    EXPECT_EQ(plain, 1);
+    setter.join();
+  }
+}
+
 // Clear, look for work, wait: with many who announce, some of whom find it set.
 TEST_F(SyncThreads, WhoClearsAndThenLooksMissesNothing) {
   constexpr int kEach = 10'000, kWorkers = 3;
@@ -132,9 +146,15 @@ TEST_F(SyncThreads, APermitGuardsWhatIsPlain) {
   constexpr int kEach = 10'000;
   auto semaphore = Semaphore::create(1).value();
   long plain = 0;
-  run(4, [&](std::size_t) {
+  run(4, [&](std::size_t i) {
     for (int n = 0; n < kEach; ++n) {
-      const Permit permit(semaphore);
+      if (i % 2 == 0) {
+        const Permit permit(semaphore);
+        ++plain;
+        continue;
+      }
+      while (!semaphore.try_acquire()) ::sched_yield();
+      const Permit permit(semaphore, std::adopt_lock);
       ++plain;
     }
   });
