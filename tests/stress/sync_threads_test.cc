@@ -77,28 +77,30 @@ TEST_F(SyncThreads, SoItIsByWhoFindsItSet) {
   }
 }
 
-// Clear, look for work, wait: with many who announce, some of whom find it set.
+// Clear, look for work, wait: also where the set that announces it finds the event set, while it is being cleared.
 TEST_F(SyncThreads, WhoClearsAndThenLooksMissesNothing) {
-  constexpr int kEach = 10'000, kWorkers = 3;
+  constexpr int kRounds = 20'000;
   auto event = Event::create().value();
-  std::vector<std::atomic<int>> announced(kWorkers);
-  int seen = 0;
-  run(kWorkers + 1, [&](std::size_t i) {
-    if (i < kWorkers) {
-      for (int n = 0; n < kEach; ++n) {
-        announced[i].fetch_add(1, std::memory_order_relaxed);
+  std::atomic<int> first{0}, second{0}, seen{0};
+  run(2, [&](std::size_t i) {
+    for (int n = 1; n <= kRounds; ++n) {
+      if (i == 0) {
+        first.store(n, std::memory_order_relaxed);
         event.set();
+        for (int pause = n % 64; pause > 0; --pause) detail::cpu_relax();
+        second.store(n, std::memory_order_relaxed);
+        event.set();
+        while (seen.load(std::memory_order_relaxed) != n) ::sched_yield();
+        continue;
       }
-      return;
-    }
-    while (seen < kEach * kWorkers) {
-      event.wait();
-      event.clear();
-      seen = 0;
-      for (const std::atomic<int>& count : announced) seen += count.load(std::memory_order_relaxed);
+      do {
+        event.wait();
+        event.clear();
+      } while (first.load(std::memory_order_relaxed) != n || second.load(std::memory_order_relaxed) != n);
+      seen.store(n, std::memory_order_relaxed);
     }
   });
-  EXPECT_EQ(seen, kEach * kWorkers);
+  EXPECT_EQ(seen, kRounds);
 }
 
 // The same for plain memory, which the one who clears reads without having waited.
