@@ -4,7 +4,7 @@
  *   (default)              0 errors: waiters with a predicate, which look at the items again when a slice is over
  *   -DPLAIN                0 errors: waiters that return only when notified; producers die only before they add an item, or
  *                          after they have counted
- *   -DALL                  0 errors: producers notify all; likewise with -DPLAIN
+ *   -DPLAIN -DALL          0 errors: producers notify all
  *   -DNOSLICE -DMAXC=0     0 errors: without deaths no slice is needed, with timeouts too
  *   -DNOSLICE              must fail: a death strands a sleeper beside an item for good
  *   -DPLAIN -DUNTOLD       must fail: a producer that dies between its item and its count tells nobody

@@ -83,8 +83,6 @@ TABLE = (
         "condition",
         [
             "",
-            "-DALL",
-            "-DC=3 -DPRODUCERS=1",
             "-DPLAIN",
             "-DPLAIN -DALL",
             "-DPLAIN -DC=3 -DPRODUCERS=1",
@@ -103,7 +101,7 @@ TABLE = (
     + runs("event", ["", "-DWAITERS=3"], end_state=["-DBLINDSTORE", "-DNORETEST"])
     + runs(
         "event_flag",
-        ["", "-DNOSLICE -DMAXC=0", "-DSETTERS=1 -DSTEPS=4 -DWAITERS=3"],
+        ["", "-DNOSLICE -DMAXC=0", "-DSETTERS=1 -DSTEPS=3 -DWAITERS=3"],
         assertion=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0", "-DLEVEL", "-DBLINDSET", "-DBLINDCLEAR"],
     )
     + runs(
