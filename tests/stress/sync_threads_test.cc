@@ -18,12 +18,12 @@ namespace {
 
 class SyncThreads : public ::testing::Test {
  protected:
-  SyncThreads() {
+  void SetUp() override {
     constexpr std::int64_t kHour = 3'600'000'000'000;
     tuning_.slice_min_ns = kHour;
     tuning_.slice_max_ns = kHour;
   }
-  ~SyncThreads() override {
+  void TearDown() override {
     tuning_.slice_min_ns = 80'000'000;
     tuning_.slice_max_ns = 2'000'000'000;
     tuning_.spins = true;

@@ -1,13 +1,10 @@
 // Condition: waiting and notifying, misuse, deaths, handles by fork and by name.
 #include <warren/ipc/condition.h>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <atomic>
-#include <deque>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -25,7 +22,6 @@ using test::Child;
 using test::Gate;
 using test::Shared;
 using test::unique_name;
-using ::testing::HasSubstr;
 
 template <class M>
 class AnyCondition : public ::testing::Test {

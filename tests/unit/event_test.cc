@@ -20,7 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 using test::Blocked;
 using test::Child;
-using test::Gate;
 using test::unique_name;
 using ::testing::HasSubstr;
 
