@@ -7,10 +7,13 @@
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/array.h>
+#include <warren/layout/condition.h>
+#include <warren/layout/event.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/semaphore.h>
 #include <warren/layout/spsc_ring.h>
 #include <warren/layout/value.h>
 
@@ -192,6 +195,35 @@ TEST(Layout, ArrayHeader) {
   expect_golden("array_header", image.text("ArrayHeader"));
 }
 
+TEST(Layout, Event) {
+  using S = layout::Event;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters);
+  expect_golden("event", image.text("Event"));
+}
+
+TEST(Layout, EventState) {
+  EXPECT_EQ(EventState{}.word(), 0u);
+  EXPECT_EQ(EventState{}.when_set().word(), 3u);
+  EXPECT_EQ(EventState::from(3).when_set().word(), 3u) << "set twice is set once";
+  EXPECT_EQ(EventState::from(2).when_set().word(), 5u);
+  EXPECT_EQ(EventState::from(~std::uint64_t{1}).when_set().word(), 1u) << "the count goes round";
+}
+
+TEST(Layout, Semaphore) {
+  using S = layout::Semaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("semaphore", image.text("Semaphore"));
+}
+
+TEST(Layout, Condition) {
+  using S = layout::Condition;
+  Image<S> image;
+  image FIELD(notified) FIELD(waiters);
+  expect_golden("condition", image.text("Condition"));
+}
+
 TEST(Layout, PoolHeader) {
   using S = PoolHeader;
   Image<S> image;
@@ -238,6 +270,9 @@ TEST(Layout, PlacesAndNumbers) {
   EXPECT_EQ(static_cast<int>(ObjectKind::kQueue), 2);
   EXPECT_EQ(static_cast<int>(ObjectKind::kSpscQueue), 3);
   EXPECT_EQ(static_cast<int>(ObjectKind::kPool), 4);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kEvent), 7);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kSemaphore), 8);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kCondition), 10);
   EXPECT_EQ(static_cast<int>(WaitMode::kMembarrier), 1);
   EXPECT_EQ(static_cast<int>(WaitMode::kFenced), 2);
   EXPECT_EQ(SegmentHeader::kKeepName, 1u);

@@ -65,6 +65,10 @@ struct detail::EmbeddedMutex {
     return {std::move(attachment), words};
   }
 };
+namespace detail {
+template <class M>
+class LetGo;
+}
 
 // As Mutex, and its owner may lock it again: it is free after as many unlocks.
 class RecursiveMutex : public Handle {
@@ -95,6 +99,9 @@ class RecursiveMutex : public Handle {
   }
   static absl::StatusOr<RecursiveMutex> attach(detail::Attachment::Pointer attachment);
   bool entered(detail::MutexCore::Take take) noexcept;
+  friend class detail::LetGo<RecursiveMutex>;
+  bool let_go(std::uint32_t& depth) noexcept;  // unlocks it wholly; false: not the owner
+  void take_back(std::uint32_t depth) noexcept;
 
   detail::MutexCore core_;
 };
