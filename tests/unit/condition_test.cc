@@ -1,5 +1,6 @@
 // Condition: waiting and notifying, misuse, deaths, handles by fork and by name.
 #include <warren/ipc/condition.h>
+#include <warren/ipc/segment.h>
 
 #include <gtest/gtest.h>
 #include <signal.h>

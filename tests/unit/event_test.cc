@@ -1,5 +1,6 @@
 // Event: set and clear, who is released, deaths, handles by fork and by name, peers' bytes.
 #include <warren/ipc/event.h>
+#include <warren/ipc/segment.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
