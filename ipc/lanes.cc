@@ -75,6 +75,20 @@ void Attachment::seat_this_process() noexcept {
   (void)claim_lane(*spare_);
 }
 
+// The spare one: no thread's end gives it back.
+LaneRef Attachment::find_process_lane(Seat& seat) noexcept {
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  seat_this_process();
+  LaneRef lane;
+  {
+    const SeatUse use(*spare_);
+    if (spare_->lane == nullptr && !claim_lane(*spare_)) return {};
+    lane = {.index = spare_->lane_index, .generation = spare_->generation, .known = true};
+  }
+  if (!seat.sharing) seat.process = lane;
+  return lane;
+}
+
 // A process that does not know itself claims none: others would find its identity wrong, and it dead.
 bool Attachment::claim_lane(Seat& seat) noexcept {
   const ProcessIdentity& self = this_process();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/layout/bounded_semaphore.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
@@ -172,6 +173,22 @@ TEST(Layout, MutexState) {
   EXPECT_EQ(state.word(), 0x1235'5678'9abc'de01u);
   EXPECT_TRUE(MutexState::from(state.word()).held_by(state));
   EXPECT_FALSE(MutexState::from(1).held);
+}
+
+TEST(Layout, BoundedSemaphore) {
+  using S = layout::BoundedSemaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("bounded_semaphore", image.text("BoundedSemaphore"));
+}
+
+TEST(Layout, OwnedCell) {
+  EXPECT_EQ(OwnedCell{}.word(), 0u);
+  EXPECT_EQ((OwnedCell{.lane = 5, .generation = 6, .note = 7}.word()), 7u) << "nobody's";
+  const OwnedCell cell{.lane = 0x1234, .generation = 0x5678, .note = 0x9abc'def0, .owned = true};
+  EXPECT_EQ(cell.word(), 0x1235'5678'9abc'def0u);
+  EXPECT_TRUE(OwnedCell::from(cell.word()).owned_by(0x1234, 0x5678));
+  EXPECT_FALSE(OwnedCell::from(7).owned);
 }
 
 TEST(Layout, PoolHeader) {

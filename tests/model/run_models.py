@@ -92,6 +92,12 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "bounded_semaphore",
+        ["", "-DP=2 -DROUNDS=2", "-DNOSLICE -DMAXC=0", "-DTRIES -DP=2 -DROUNDS=3 -DMAXC=1"],
+        assertion=["-DBLIND", "-DTRIES -DONELOOK -DP=2 -DROUNDS=3", "-DTRIES -DNOCOUNT -DP=2 -DROUNDS=3"],
+        end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
+    )
+    + runs(
         "task",
         [
             "",

@@ -30,7 +30,6 @@ class MutexCore {
 
   [[nodiscard]] State me(const Seat& seat) const noexcept;
   [[nodiscard]] Take take_from(Seat& seat, std::uint64_t found) noexcept;
-  [[nodiscard]] bool owner_is_gone(Seat& seat, std::uint64_t found) const noexcept;
   void taken(const Seat& seat) noexcept;
 
   Attachment* attachment_;
