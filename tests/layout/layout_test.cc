@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/layout/barrier.h>
 #include <warren/layout/bounded_semaphore.h>
+#include <warren/layout/latch.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
@@ -173,6 +175,31 @@ TEST(Layout, MutexState) {
   EXPECT_EQ(state.word(), 0x1235'5678'9abc'de01u);
   EXPECT_TRUE(MutexState::from(state.word()).held_by(state));
   EXPECT_FALSE(MutexState::from(1).held);
+}
+
+TEST(Layout, Barrier) {
+  using S = layout::Barrier;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters) FIELD(parties);
+  expect_golden("barrier", image.text("Barrier"));
+}
+
+TEST(Layout, BarrierState) {
+  EXPECT_EQ(BarrierState{}.word(), 0u);
+  const BarrierState state{
+      .generation = 0x1234'5678, .voided = 0x2a, .broken = BarrierState::Broken::kByAbort, .value = 0x2a'bcde};
+  EXPECT_EQ(state.word(), 0x1234'5678'a8ea'bcdeu);
+  EXPECT_EQ(BarrierState::from(state.word()).word(), state.word());
+  EXPECT_EQ(state.after(true).word(), 0x1234'5679'5000'0000u);
+  EXPECT_EQ(state.after(false).word(), 0x1234'5679'5400'0000u);
+  EXPECT_EQ(kBarrierParty, 1u);
+}
+
+TEST(Layout, Latch) {
+  using S = layout::Latch;
+  Image<S> image;
+  image FIELD(count) FIELD(waiters);
+  expect_golden("latch", image.text("Latch"));
 }
 
 TEST(Layout, BoundedSemaphore) {

@@ -98,6 +98,12 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "barrier",
+        ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
+        assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],
+        end_state=["-DNOSLICE", "-DMARKLATE"],
+    )
+    + runs(
         "task",
         [
             "",

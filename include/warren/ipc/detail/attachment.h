@@ -129,15 +129,23 @@ class Attachment {
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
-  // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed.
-  std::uint32_t sweep() noexcept;
+  // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed. `on_dead` is
+  // told of each lane before that is emptied, and of the pid that had it, where that is still known: else of the
+  // thread.
+  using OnDead = std::function<void(const layout::Lane& lane, std::uint32_t pid)>;
+  std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
+    return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [this] { (void)sweep(); });
+  }
+  template <class Test, class OnSlice>
+  bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test,
+                       OnSlice&& on_slice) {
     return await(
         word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
-        [this] { (void)sweep(); });
+        std::forward<OnSlice>(on_slice));
   }
   // Without spinning: where a test costs more than a sleep.
   template <class Test>
@@ -167,7 +175,7 @@ class Attachment {
   LaneRef find_process_lane(Seat& seat) noexcept;
   void seat_this_process() noexcept;
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
-  bool free_lane_of_dead(layout::Lane& lane) noexcept;
+  bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;
   void release(Seat& seat) noexcept;
