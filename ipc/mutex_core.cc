@@ -22,7 +22,7 @@ Take MutexCore::take_from(Seat& seat, std::uint64_t found) noexcept {
       return Take::kHeld;
     const std::uint64_t dead_name = words_->holder.load(std::memory_order_relaxed);
     mine.inconsistent = died || owner.inconsistent;
-    if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_acquire))
+    if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_seq_cst))
       continue;  // [M3] as M1; pairs with M2
     taken(seat);
     if (died) {

@@ -11,6 +11,7 @@
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/shared_mutex.h>
 #include <warren/layout/spsc_ring.h>
 
 #include <algorithm>
@@ -207,6 +208,16 @@ TEST(Layout, BoundedSemaphore) {
   Image<S> image;
   image FIELD(permits) FIELD(waiters);
   expect_golden("bounded_semaphore", image.text("BoundedSemaphore"));
+}
+
+TEST(Layout, SharedMutex) {
+  EXPECT_EQ(offsetof(layout::SharedMutex, writer), 0u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, readers), 64u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, drained), 68u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells_high), 72u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells), 128u);
+  EXPECT_EQ(sizeof(ReaderCell), 64u);
+  EXPECT_EQ(kReaderCells, 1024u);
 }
 
 TEST(Layout, OwnedCell) {

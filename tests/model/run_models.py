@@ -104,6 +104,12 @@ TABLE = (
         end_state=["-DNOSLICE", "-DMARKLATE"],
     )
     + runs(
+        "shared_mutex",
+        ["", "-DROUNDS=2 -DMAXC=1", "-DGIVEUP", "-DREADERS=3 -DWRITERS=1", "-DREADERS=1 -DWRITERS=3"],
+        assertion=["-DLOOKFIRST", "-DNODRAIN", "-DNOTELL", "-DSTEAL"],
+        end_state=["-DKEEPCELL", "-DKEEPWORD"],
+    )
+    + runs(
         "task",
         [
             "",
