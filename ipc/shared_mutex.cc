@@ -124,8 +124,9 @@ std::uint32_t SharedMutex::claim_cell(const detail::Seat& seat) noexcept {
     const OwnedCell cell = OwnedCell::from(found);
     if (cell.owned && !attachment_->lane_given_back(cell.lane, cell.generation)) continue;
     std::uint32_t high = cells_high();
+    // [R5] a cell counts before it is claimed; pairs with R4
     while (high <= index && !words_->cells_high.compare_exchange_weak(high, index + 1, std::memory_order_seq_cst)) {
-    }  // [R5] a cell counts before it is claimed; pairs with R4
+    }
     if (owner.compare_exchange_strong(found, mine, std::memory_order_seq_cst)) return index;  // [R1] pairs with R3
   }
   return kCells;
