@@ -65,7 +65,7 @@ absl::StatusOr<Barrier> Barrier::attach(detail::Attachment::Pointer attachment) 
 // Who opens it by name does so in order to arrive: if it is killed before, the others must not wait for it.
 absl::StatusOr<Barrier> Barrier::as_party(absl::StatusOr<Barrier> barrier) {
   if (!barrier.ok()) return barrier;
-  const detail::LaneRef lane = barrier->attachment_->process_lane();
+  const detail::LaneRef lane = barrier->attachment_->process_lane(barrier->attachment_->seat());
   if (lane.known) {
     barrier->attachment_->lane(lane.index).announcement.store(layout::kBarrierParty, std::memory_order_relaxed);
   }

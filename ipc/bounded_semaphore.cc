@@ -102,20 +102,27 @@ std::atomic<std::uint64_t>* BoundedSemaphore::cells() const noexcept {
   return reinterpret_cast<std::atomic<std::uint64_t>*>(attachment_->object() + sizeof(layout::BoundedSemaphore));
 }
 
+BoundedSemaphore::Me BoundedSemaphore::me() const noexcept {
+  detail::Seat& seat = attachment_->seat();
+  return {.seat = seat,
+          .lane = attachment_->process_lane(seat),
+          .first = within(seat.cell.load(std::memory_order_relaxed))};
+}
+
 // --- acquiring -------------------------------------------------------------------------------------------------------
 
 // From nobody, or from a dead process: of two who found it dead one gets it.
-bool BoundedSemaphore::take(detail::LaneRef me, std::uint32_t index, std::uint64_t found) noexcept {
+bool BoundedSemaphore::take(const Me& me, std::uint32_t index, std::uint64_t found) noexcept {
   const OwnedCell mine{
-      .lane = me.index, .generation = me.generation, .note = OwnedCell::from(found).note + 1, .owned = true};
+      .lane = me.lane.index, .generation = me.lane.generation, .note = OwnedCell::from(found).note + 1, .owned = true};
   if (!cells()[index].compare_exchange_strong(found, mine.word(), std::memory_order_acquire))
     return false;  // [C1] what was done under the permit; pairs with C2
-  attachment_->seat().cell.store(index, std::memory_order_relaxed);
+  me.seat.cell.store(index, std::memory_order_relaxed);
   return true;
 }
 
-bool BoundedSemaphore::take_free(detail::LaneRef me, std::uint32_t first) noexcept {
-  return any_from(first, permits_, [&](std::uint32_t i) {
+bool BoundedSemaphore::take_free(const Me& me) noexcept {
+  return any_from(me.first, permits_, [&](std::uint32_t i) {
     const std::uint64_t found = cells()[i].load(std::memory_order_relaxed);
     return !OwnedCell::from(found).owned && take(me, i, found);
   });
@@ -125,28 +132,27 @@ bool BoundedSemaphore::gone(const OwnedCell& cell) const noexcept {
   return attachment_->lane_given_back(cell.lane, cell.generation);
 }
 
-bool BoundedSemaphore::take_free_or_left(detail::LaneRef me, std::uint32_t first) noexcept {
-  return any_until_unchanged(cells(), first, permits_, [&](std::uint32_t i, std::uint64_t found) {
+bool BoundedSemaphore::take_free_or_left(const Me& me) noexcept {
+  return any_until_unchanged(cells(), me.first, permits_, [&](std::uint32_t i, std::uint64_t found) {
     const OwnedCell cell = OwnedCell::from(found);
     return (!cell.owned || gone(cell)) && take(me, i, found);
   });
 }
 
 // One holder after the other is under suspicion: the next one, once this one's word has changed or it was found alive.
-bool BoundedSemaphore::take_from_dead(detail::LaneRef me) noexcept {
-  detail::Seat& seat = attachment_->seat();
-  std::uint32_t index = seat.suspect.load(std::memory_order_relaxed) % permits_;
+bool BoundedSemaphore::take_from_dead(const Me& me) noexcept {
+  std::uint32_t index = within(me.seat.suspect.load(std::memory_order_relaxed));
   const auto look = [&](std::uint64_t& found) {
     found = cells()[index].load(std::memory_order_relaxed);
     const OwnedCell cell = OwnedCell::from(found);
-    return cell.owned ? detail::standing(*attachment_, seat, cell.lane, cell.generation, found)
+    return cell.owned ? detail::standing(*attachment_, me.seat, cell.lane, cell.generation, found)
                       : detail::Standing::kNew;
   };
   std::uint64_t found = 0;
   detail::Standing standing = look(found);
   if (standing == detail::Standing::kNew || standing == detail::Standing::kAlive) {
-    index = (index + 1) % permits_;
-    seat.suspect.store(index, std::memory_order_relaxed);
+    index = within(index + 1);
+    me.seat.suspect.store(index, std::memory_order_relaxed);
     standing = look(found);
   }
   if (standing != detail::Standing::kGone) return false;
@@ -155,10 +161,9 @@ bool BoundedSemaphore::take_from_dead(detail::LaneRef me) noexcept {
 }
 
 bool BoundedSemaphore::try_acquire() noexcept {
-  const detail::LaneRef me = attachment_->process_lane();
-  if (!me.known) return false;  // nobody who cannot be found dead may hold one
-  const std::uint32_t first = attachment_->seat().cell.load(std::memory_order_relaxed) % permits_;
-  return take_free(me, first) || take_free_or_left(me, first) || take_from_dead(me);
+  const Me me = this->me();
+  if (!me.lane.known) return false;  // nobody who cannot be found dead may hold one
+  return take_free(me) || take_free_or_left(me) || take_from_dead(me);
 }
 
 bool BoundedSemaphore::try_acquire_until(Deadline t) noexcept {
@@ -171,12 +176,11 @@ bool BoundedSemaphore::try_acquire_until(Deadline t) noexcept {
 // --- releasing -------------------------------------------------------------------------------------------------------
 
 bool BoundedSemaphore::release() noexcept {
-  const detail::LaneRef me = attachment_->process_lane();
-  if (!me.known) return false;
-  const std::uint32_t first = attachment_->seat().cell.load(std::memory_order_relaxed) % permits_;
-  const bool released = any_until_unchanged(cells(), first, permits_, [&](std::uint32_t i, std::uint64_t found) {
+  const Me me = this->me();
+  if (!me.lane.known) return false;
+  const bool released = any_until_unchanged(cells(), me.first, permits_, [&](std::uint32_t i, std::uint64_t found) {
     const OwnedCell cell = OwnedCell::from(found);
-    if (!cell.owned_by(me.index, me.generation)) return false;
+    if (!cell.owned_by(me.lane.index, me.lane.generation)) return false;
     const OwnedCell free{.note = cell.note};
     return cells()[i].compare_exchange_strong(found, free.word(), std::memory_order_release);  // [C2] pairs with C1
   });

@@ -45,7 +45,7 @@ class BarrierTrial : public Trial {
   void warm() override {
     set_waits(kPatience);
     detail::Attachment& attachment = Reach::attachment(barrier_);
-    attachment.lane(attachment.process_lane().index).announcement.store(layout::kBarrierParty);
+    attachment.lane(attachment.process_lane(attachment.seat()).index).announcement.store(layout::kBarrierParty);
   }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {

@@ -59,7 +59,8 @@ layout::OwnedCell cell_of(detail::LaneRef lane) {
 
 // Looks, and then stores: two may get the same permit.
 constexpr SemaphoreOperation kAcquireByStore{.name = "acquire_by_store", .run = [](SemaphoreTrial& t) {
-                                               const detail::LaneRef me = t.attachment().process_lane();
+                                               const detail::LaneRef me =
+                                                   t.attachment().process_lane(t.attachment().seat());
                                                const std::uint32_t i = t.cell(0).load() >> 48 == 0 ? 0 : 1;
                                                t.cell(i).store(cell_of(me).word());
                                                t.release();
@@ -73,7 +74,8 @@ TEST(SemaphoreControl, AcquiringByStoreIsFoundToLose) {
 
 // First a permit of nobody in particular, then its holder's name: it may die between the two.
 constexpr SemaphoreOperation kNameAfterwards{.name = "name_afterwards", .run = [](SemaphoreTrial& t) {
-                                               const detail::LaneRef me = t.attachment().process_lane();
+                                               const detail::LaneRef me =
+                                                   t.attachment().process_lane(t.attachment().seat());
                                                layout::OwnedCell first = cell_of(me);
                                                first.lane = 0;  // of the process that made the semaphore, which lives
                                                first.generation = 0;

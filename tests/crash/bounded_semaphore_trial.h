@@ -51,7 +51,7 @@ class SemaphoreTrial : public Trial {
   // --- Trial
 
   void warm() override {
-    (void)attachment().process_lane();
+    (void)attachment().process_lane(attachment().seat());
     if (operation_.holds) semaphore_.acquire();
   }
   void operation() override { operation_.run(*this); }

@@ -61,11 +61,19 @@ class BoundedSemaphore : public Handle {
 
   [[nodiscard]] layout::BoundedSemaphore& words() const noexcept;
   [[nodiscard]] std::atomic<std::uint64_t>* cells() const noexcept;
+  // Who asks, and where it looks first.
+  struct Me {
+    detail::Seat& seat;
+    detail::LaneRef lane;
+    std::uint32_t first;
+  };
+  [[nodiscard]] Me me() const noexcept;
+  [[nodiscard]] std::uint32_t within(std::uint32_t index) const noexcept { return index < permits_ ? index : 0; }
   [[nodiscard]] bool gone(const layout::OwnedCell& cell) const noexcept;
-  bool take(detail::LaneRef me, std::uint32_t index, std::uint64_t found) noexcept;
-  bool take_free(detail::LaneRef me, std::uint32_t first) noexcept;
-  bool take_free_or_left(detail::LaneRef me, std::uint32_t first) noexcept;
-  bool take_from_dead(detail::LaneRef me) noexcept;
+  bool take(const Me& me, std::uint32_t index, std::uint64_t found) noexcept;
+  bool take_free(const Me& me) noexcept;
+  bool take_free_or_left(const Me& me) noexcept;
+  bool take_from_dead(const Me& me) noexcept;
 
   std::uint32_t permits_;  // this process's copy
 };

@@ -113,7 +113,7 @@ class Attachment {
   Seat& seat() noexcept;
   // A lane that is this process's for as long as it is attached, whichever of its threads come and go. For what belongs
   // to the process. Not known where it got none: then it can own nothing.
-  LaneRef process_lane() noexcept;
+  LaneRef process_lane(Seat& mine) noexcept;  // of the calling thread's seat
   // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a
   // new one.
   void leave() noexcept;
@@ -229,8 +229,7 @@ inline Seat& Attachment::seat() noexcept {
   return find_seat();
 }
 
-inline LaneRef Attachment::process_lane() noexcept {
-  Seat& mine = seat();
+inline LaneRef Attachment::process_lane(Seat& mine) noexcept {
   return mine.process.known ? mine.process : find_process_lane(mine);
 }
 
