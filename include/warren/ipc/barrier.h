@@ -9,8 +9,8 @@
 //   - a process that has opened the barrier by name, until it detaches (its last handle goes).
 // Who only made the barrier, or inherited it by fork, is none until it arrives: it may be killed before, and nobody can
 // know that it would have come. Nor can anybody know whether one that ended in order should have come once more. So
-// where that may happen, wait with a limit. To end in order is to return from main or from the thread, to call exit(),
-// or to destroy the handles before _exit(); _exit() alone looks like being killed.
+// where that may happen, wait with a limit. To end in order is to return from main or from the thread, or to destroy
+// the handles before exit() or _exit(); a process that ends past its handles looks like one that was killed.
 //
 // A death is found when a sleeper's slice ends (80 ms and more, with the number of attached threads). Whether the
 // generation that the dead one had arrived in still completes depends on what comes first: the last arrival, or that.
