@@ -117,7 +117,7 @@ absl::StatusOr<std::uint32_t> Barrier::arrive_and_wait_until(Deadline t) {
   };
   detail::Spinner& spinner = attachment_->seat().pop_spinner;
   if (!attachment_->wait_for_change(words_->waiters, spinner, t, test, [this] { look_for_dead_parties(); }))
-    break_generation(state.generation, State::Broken::kByTimeout, this_pid());
+    break_it(state.generation, State::Broken::kByTimeout, this_pid());
   return settled(state.generation, state.value);
 }
 
@@ -135,12 +135,13 @@ absl::StatusOr<std::uint32_t> Barrier::settled(std::uint32_t generation, std::ui
 
 // --- breaking and mending --------------------------------------------------------------------------------------------
 
-// By one CAS on the very generation: one that completed meanwhile stays completed.
-void Barrier::break_generation(std::uint32_t generation, State::Broken why, std::uint32_t who) noexcept {
+// By one CAS: a generation that completed meanwhile stays completed. `only` is left alone once it is over; a death, and
+// abort(), break whichever there is.
+void Barrier::break_it(std::optional<std::uint32_t> only, State::Broken why, std::uint32_t who) noexcept {
   std::uint64_t word = words_->state.load(std::memory_order_relaxed);
   for (;;) {
     State state = State::from(word);
-    if (state.generation != generation || state.broken != State::Broken::kNo) return;
+    if (state.broken != State::Broken::kNo || (only && state.generation != *only)) return;
     state.broken = why;
     state.value = who;
     if (words_->state.compare_exchange_weak(word, state.word(), std::memory_order_relaxed)) break;
@@ -148,19 +149,15 @@ void Barrier::break_generation(std::uint32_t generation, State::Broken why, std:
   wake_all();
 }
 
-// The barrier is broken before the lane of the dead is free: who dies between the two is followed by another.
+// The barrier is broken before the lane of the dead is free: nobody else would find that party any more.
 void Barrier::look_for_dead_parties() noexcept {
   (void)attachment_->sweep([this](const layout::Lane& lane, std::uint32_t pid) {
-    if (lane.announcement.load(std::memory_order_relaxed) != layout::kBarrierParty) return;
-    const State now = State::from(words_->state.load(std::memory_order_relaxed));
-    break_generation(now.generation, State::Broken::kByDeath, pid);
+    if (lane.announcement.load(std::memory_order_relaxed) == layout::kBarrierParty)
+      break_it(std::nullopt, State::Broken::kByDeath, pid);
   });
 }
 
-void Barrier::abort() noexcept {
-  const State now = State::from(words_->state.load(std::memory_order_relaxed));
-  break_generation(now.generation, State::Broken::kByAbort, this_pid());
-}
+void Barrier::abort() noexcept { break_it(std::nullopt, State::Broken::kByAbort, this_pid()); }
 
 void Barrier::reset() noexcept {
   std::uint64_t word = words_->state.load(std::memory_order_relaxed);

@@ -7,6 +7,7 @@
  *   -DNOSLICE          must fail: nobody looks for the dead (invalid end state)
  *   -DFREEFIRST        must fail: the lane is freed before the barrier is broken, and the sweeper dies between
  *   -DMARKLATE         must fail: who has arrived says only then that it is a party
+ *   -DOWNGEN           must fail: who sweeps breaks the generation that it waits in, but not the next
  *   -DTIMEOUT -DBLIND  must fail: who gives up breaks whatever generation there is, and says that its own was
  *   -DRESETS -DNOFATE  must fail: a generation that ended is taken for one that completed
  *   -DSPLIT            must fail: the arrivals are counted in one step, and the generation moves in another
@@ -90,7 +91,11 @@ sweeps:
   :: j > P -> goto waits
   :: atomic { j <= P && !SWEEPABLE(j) -> j++ }
   :: atomic { j <= P && SWEEPABLE(j) -> sweeper[j] = i };
-     if :: party[j] -> broken = 1 :: !party[j] DIE fi;
+#ifdef OWNGEN
+     if :: party[j] -> atomic { if :: gen == g -> broken = 1 :: else fi } :: !party[j] DIE fi;
+#else
+     if :: party[j] -> broken = 1 :: !party[j] DIE fi;          /* whichever generation there is */
+#endif
      if :: swept[j] = 1 DIE fi
   od;
 ended:

@@ -101,7 +101,7 @@ TABLE = (
         "barrier",
         ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
         assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],
-        end_state=["-DNOSLICE", "-DMARKLATE"],
+        end_state=["-DNOSLICE", "-DMARKLATE", "-DOWNGEN"],
     )
     + runs(
         "shared_mutex",

@@ -21,6 +21,7 @@
 #include <warren/layout/barrier.h>
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace warren {
@@ -73,7 +74,7 @@ class Barrier : public Handle {
   absl::StatusOr<std::uint32_t> settled(std::uint32_t generation, std::uint32_t order) const;
   void announce_this_thread() noexcept;
   void look_for_dead_parties() noexcept;
-  void break_generation(std::uint32_t generation, State::Broken why, std::uint32_t who) noexcept;
+  void break_it(std::optional<std::uint32_t> only, State::Broken why, std::uint32_t who) noexcept;
   void wake_all() noexcept;
 
   layout::Barrier* words_;
