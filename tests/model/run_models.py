@@ -145,6 +145,24 @@ TABLE = (
         end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
     )
     + runs(
+        "bounded_semaphore",
+        ["", "-DP=2 -DROUNDS=2", "-DNOSLICE -DMAXC=0", "-DTRIES -DP=2 -DROUNDS=3 -DMAXC=1"],
+        assertion=["-DBLIND", "-DTRIES -DONELOOK -DP=2 -DROUNDS=3", "-DTRIES -DNOCOUNT -DP=2 -DROUNDS=3"],
+        end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
+    )
+    + runs(
+        "barrier",
+        ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
+        assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],
+        end_state=["-DNOSLICE", "-DMARKLATE", "-DOWNGEN"],
+    )
+    + runs(
+        "shared_mutex",
+        ["", "-DROUNDS=2 -DMAXC=1", "-DGIVEUP", "-DREADERS=3 -DWRITERS=1", "-DREADERS=1 -DWRITERS=3"],
+        assertion=["-DLOOKFIRST", "-DNODRAIN", "-DNOTELL", "-DSTEAL"],
+        end_state=["-DKEEPCELL", "-DKEEPWORD"],
+    )
+    + runs(
         "task",
         [
             "",

@@ -1,6 +1,6 @@
 // Semaphore and Permit: counting, bounds, who gets a permit, deaths, handles by fork and by name, peers' bytes.
-#include <warren/ipc/semaphore.h>
 #include <warren/ipc/segment.h>
+#include <warren/ipc/semaphore.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -12,6 +12,7 @@
 // What was written before release() is seen by whoever acquires that permit. Not fair: who comes while a permit is free
 // may pass those who wait. Algorithm, ordering and crash tables: docs/algorithms/semaphore.md.
 #pragma once
+#include <warren/ipc/bounded_semaphore.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/factory.h>
 #include <warren/ipc/time.h>
