@@ -188,7 +188,7 @@ TEST(EventTest, AnotherTypeOfThatNameIsRefused) {
   const auto segment = Segment::create(name, 4096).value();
   const absl::Status status = Event::open(name).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("is a segment, not a event"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is a segment, not an event"));
 }
 
 TEST(EventTest, CopiesOfAHandleAreTheSameEvent) {
