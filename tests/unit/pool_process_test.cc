@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/barrier.h>
 #include <warren/ipc/queue.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/process.h>
@@ -17,6 +18,7 @@
 #include <thread>
 
 #include "support/child.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/watch.h"
 
@@ -253,6 +255,18 @@ TEST(Process, AChildOfItsOwnIsAllowed) {
 }
 
 // The copy that a forked child has of a handle to its sibling.
+TEST(Process, WhoReturnsFromItsTargetIsNotTakenForKilled) {
+  const auto meet_once = [](Barrier b) { return b.arrive_and_wait().status(); };
+  for (const bool daemon : {false, true}) {
+    auto barrier = Barrier::create(2).value();
+    Process a = Process::start({.daemon = daemon}, meet_once, barrier).value();
+    Process b = Process::start({.daemon = daemon}, meet_once, barrier).value();
+    EXPECT_EQ(a.join() + b.join(), 0);
+    const absl::Status alone = barrier.arrive_and_wait_for(500ms).status();  // long enough to look for the dead
+    EXPECT_THAT(std::string(alone.message()), HasSubstr("waited no longer"));
+  }
+}
+
 TEST(Process, AForkedCopyLeavesItAlone) {
   Process p = Process::start({.daemon = true}, wait_for_ever).value();
   EXPECT_EQ(Child([&] {
