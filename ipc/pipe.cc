@@ -6,6 +6,7 @@
 #include <warren/ipc/segment.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 
@@ -37,6 +38,18 @@ absl::Status left_over(std::size_t bytes) {
 
 namespace {
 
+// What a sweep wakes: who waits for a dead sender's or receiver's turn. Who waits for room looks often enough.
+constexpr std::array<std::uint32_t, 4> lock_words() {
+  std::array<std::uint32_t, 4> words{};
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    words[i] = static_cast<std::uint32_t>(
+        offsetof(layout::PipeHeader, direction) + i / 2 * sizeof(layout::PipeDirection) +
+        (i % 2 == 0 ? offsetof(layout::PipeDirection, sending) : offsetof(layout::PipeDirection, receiving)) +
+        offsetof(layout::Mutex, waiters));
+  }
+  return words;
+}
+
 absl::Status closed() { return absl::FailedPreconditionError("the connection is closed, or was moved from"); }
 
 }  // namespace
@@ -53,6 +66,7 @@ absl::StatusOr<std::pair<Connection, Connection>> Pipe::create(const PipeOptions
   const std::uint32_t directions = options.duplex ? 2 : 1;
   const detail::SegmentPlan plan{.kind = layout::ObjectKind::kPipe,
                                  .size = detail::PipeGeometry::bytes_for(capacity, directions),
+                                 .wait_words = lock_words(),
                                  .initialise = [&](std::span<std::byte> object) {
                                    auto& header = *reinterpret_cast<layout::PipeHeader*>(object.data());
                                    header.capacity = capacity;
