@@ -39,7 +39,7 @@ MakeTrial maker(const PipeCase& c) {
 
 // What is large takes thousands of instructions: all of them under tools/soak.sh.
 SweepOptions options_of(const PipeCase& c) {
-  return {.stride = c.operation.large && !whole_product() ? std::size_t{17} : 1};
+  return {.stride = c.operation.large && !whole_product() ? std::size_t{7} : 1};
 }
 
 class PipeKilled : public SweepTest<PipeCase> {};
