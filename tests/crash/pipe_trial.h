@@ -110,16 +110,12 @@ class PipeTrial : public Trial {
     const auto begin = std::chrono::steady_clock::now();
     if (state_.asleep) wake_bystander();
     if (operation_.sends) drain(500us);  // what the dead left may fill the ring
-    // A second victim may have taken what the bystander sends last.
-    const bool sent_elsewhere = bystander_ && !operation_.sends && !*rescued_;
-    const std::uint64_t last = sent_elsewhere ? kLast : kFinal;
-    if (!sent_elsewhere && !out_.send(numbered<SmallMessage>(last)).ok())
-      fault(Fault::Kind::kOther, "the survivors cannot send");
+    if (!operation_.sends && operation_.large) see_large_arrive();
+    if (!out_.send(numbered<SmallMessage>(kFinal)).ok()) fault(Fault::Kind::kOther, "the survivors cannot send");
     const Deadline patience = Deadline::after(kPatience);
-    while (seen_->times[last] == 0 && !patience.expired()) drain_one(1ms);
+    while (seen_->times[kFinal] == 0 && !patience.expired()) drain_one(1ms);
     verdict_.recovery = std::chrono::steady_clock::now() - begin;
-    if (seen_->times[last] == 0) fault(Fault::Kind::kHung, "the last message does not come");
-    see_bystander_off();
+    if (seen_->times[kFinal] == 0) fault(Fault::Kind::kHung, "the last message does not come");
     drain(0ms);
     out_.close();
     if (!absl::IsOutOfRange(in_.recv_for<SmallMessage>(kPatience).status()))
@@ -176,10 +172,13 @@ class PipeTrial : public Trial {
     });
     (void)eventually([&] { return words().tail != tail_; }, kPatience);
   }
-  void see_bystander_off() {
-    if (!bystander_) return;
-    const auto end = ended_within(*bystander_, kPatience);
-    if (!end || !end->well()) fault(Fault::Kind::kHung, "the bystander does not come to its end");
+  // Its sender needs room.
+  void see_large_arrive() {
+    const Deadline patience = Deadline::after(kPatience);
+    for (std::optional<Ended> end; !end || !end->well(); end = ended_within(*bystander_, 100us)) {
+      if (patience.expired()) return fault(Fault::Kind::kHung, "the bystander does not come to its end");
+      drain(100us);
+    }
     bystander_.reset();
   }
 
