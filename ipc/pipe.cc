@@ -76,7 +76,7 @@ absl::StatusOr<std::pair<Connection, Connection>> Pipe::create(const PipeOptions
   if (!attachment.ok()) return attachment.status();
   const absl::StatusOr<detail::PipeGeometry> geometry = detail::PipeGeometry::check(**attachment);
   if (!geometry.ok()) return geometry.status();
-  absl::StatusOr<PipeEnd::Pair> ends = PipeEnd::make_pair(*std::move(attachment), *geometry);
+  absl::StatusOr<PipeEnd::Pair> ends = PipeEnd::make_pair(*attachment, *geometry);
   if (!ends.ok()) return ends.status();
   return std::pair(Connection(std::move(ends->first)), Connection(std::move(ends->second)));
 }

@@ -66,7 +66,7 @@ std::byte* PipeGeometry::ring(std::uint32_t direction) const noexcept {
 
 // --- life ------------------------------------------------------------------------------------------------------------
 
-absl::StatusOr<PipeEnd::Pair> PipeEnd::make_pair(Attachment::Pointer attachment, const PipeGeometry& geometry) {
+absl::StatusOr<PipeEnd::Pair> PipeEnd::make_pair(const Attachment::Pointer& attachment, const PipeGeometry& geometry) {
   LiveEnds& live = LiveEnds::instance();
   const std::scoped_lock lock(live.mutex());
   std::array<int, 2> sockets{};

@@ -38,7 +38,7 @@ class PipeEnd {
   using Pair = std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>>;
 
   // Makes the descriptors and both ends; a fork by another thread finds all of it or nothing.
-  static absl::StatusOr<Pair> make_pair(Attachment::Pointer attachment, const PipeGeometry& geometry);
+  static absl::StatusOr<Pair> make_pair(const Attachment::Pointer& attachment, const PipeGeometry& geometry);
   ~PipeEnd();
   PipeEnd(const PipeEnd&) = delete;
   PipeEnd& operator=(const PipeEnd&) = delete;

@@ -50,7 +50,7 @@ struct PipeOptions {
   bool duplex = true;  // false: the first end only receives, the second only sends
   // Bytes in each direction; rounded up to a power of two, 64 at least. A message takes 8 bytes more than its own,
   // rounded up to 8.
-  std::size_t capacity = 64 * 1024;
+  std::size_t capacity = 65'536;
 };
 
 // Move-only: an end that was moved into a child is no longer held here, so end of stream comes when it must.
