@@ -62,31 +62,33 @@ ElasticSlots::ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& heade
       shift_(static_cast<std::uint32_t>(std::countr_zero(geometry.chunk_slots))),
       slot_bytes_(slot_bytes) {}
 
-// Never written but by a peer's false words, and then of no consequence.
-std::byte* ElasticSlots::nothing() noexcept {
-  alignas(std::uint64_t) static std::byte word[sizeof(std::uint64_t)];
-  return word;
-}
-
 std::uint64_t ElasticSlots::committed() const noexcept {
   return std::min(header_->chunks_committed.load(std::memory_order_acquire), mask_ + 1);  // [K8] pairs with K7
 }
 
-// `seen` is the entry that an older run left. A run is entered once: two who try have claimed a chunk each, and the one
-// who comes second gives his back.
-bool ElasticSlots::provide_run(std::uint64_t run, std::uint64_t seen) noexcept {
+// `seen` is an entry of another run. Only one of an older run is replaced: who was held up before he came here may have
+// an old position in hand, whose place in the directory a newer run has by now. A run is entered once: two who try have
+// claimed a chunk each, and the one who comes second gives his back.
+ElasticSlots::Provided ElasticSlots::provide_run(std::uint64_t run, std::uint64_t seen) noexcept {
+  const auto provided = [run](std::uint64_t word) {
+    const ChunkEntry entry = ChunkEntry::from(word);
+    if (entry.is_of(run)) return Provided::kReady;
+    return entry.is_newer_than(run) ? Provided::kPassed : Provided::kNoMemory;
+  };
+  if (provided(seen) == Provided::kPassed) return Provided::kPassed;
   std::uint64_t chunk = 0;
-  if (!claim_chunk(run, chunk)) return false;
+  // The last chunk may have gone to whom it was for.
+  if (!claim_chunk(run, chunk)) return provided(entry_of(run).load(std::memory_order_acquire));  // [K14] as K2; with K1
   WARREN_CRASH_POINT(chunk_claimed);  // for a run that gets another one: collect() frees it
   const ChunkEntry mine{.run = run, .chunk = chunk};
   if (entry_of(run).compare_exchange_strong(seen, mine.word(),
                                             std::memory_order_acq_rel)) {  // [K1] claimed before found; pairs with K2
     WARREN_CRASH_POINT(chunk_entered);                                     // whoever pushes next finds it
-    return true;
+    return Provided::kReady;
   }
   std::uint64_t owner = owner_word(run);
   (void)owners_[chunk].compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [K4] pairs with K3
-  return ChunkEntry::from(seen).is_of(run);
+  return provided(seen);
 }
 
 bool ElasticSlots::claim_chunk(std::uint64_t run, std::uint64_t& chunk) noexcept {

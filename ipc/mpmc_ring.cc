@@ -117,7 +117,9 @@ bool MpmcRingBase::drained(Seat& seat) noexcept {
 //   5. claimed, no more     its owner may be dead
 Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
   for (;;) {
-    const std::uint64_t found = sequence(head).load(std::memory_order_acquire);  // [Q13] as Q5; pairs with Q4
+    std::byte* const place = slot(head);
+    const std::uint64_t found =
+        place == nullptr ? 0 : sequence(place).load(std::memory_order_acquire);  // [Q13] as Q5; pairs with Q4
     if (found == layout::committed(head)) return Front::kItem;
     if (found == layout::buried(head)) {
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
@@ -139,13 +141,14 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
       seat.stalled_position = 0;
       return (tail & layout::kClosedBit) != 0 ? Front::kDrained : Front::kEmpty;
     }
-    if (look_into_claim(seat, head, found) == Front::kStalled) return Front::kStalled;
+    if (look_into_claim(seat, head, place, found) == Front::kStalled) return Front::kStalled;
   }
 }
 
 // A claim stands uncommitted. Its owner gets the stall to finish it; then, unless a living lane announces it, it is
 // buried. kItem: something changed, look again.
-Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::uint64_t found) noexcept {
+Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::byte* place,
+                                    std::uint64_t found) noexcept {
   const auto now = std::chrono::steady_clock::now();
   if (seat.stalled_position != position + 1) {
     seat.stalled_position = position + 1;
@@ -155,11 +158,12 @@ Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::uin
   const std::chrono::nanoseconds stall(wait_tuning().stall_ns.load(std::memory_order_relaxed));
   if (now - seat.stalled_since < stall) return Front::kStalled;
   seat.stalled_since = now;
-  if (attachment_->announced_by_living(position)) return Front::kStalled;
+  // Without a place the claim was made after the look: the next one finds it.
+  if (place == nullptr || attachment_->announced_by_living(position)) return Front::kStalled;
   WARREN_CRASH_POINT(bury_decided);  // the verdict is lost; the next consumer comes to the same
-  if (sequence(position).compare_exchange_strong(found, layout::buried(position),
-                                                 std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
-    WARREN_CRASH_POINT(bury_done);                                              // counted too low by one
+  if (sequence(place).compare_exchange_strong(found, layout::buried(position),
+                                              std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
+    WARREN_CRASH_POINT(bury_done);                                           // counted too low by one
     header_->buried.fetch_add(1, std::memory_order_relaxed);
   }
   return Front::kItem;

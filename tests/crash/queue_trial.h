@@ -83,6 +83,9 @@ class QueueTrial : public SharedTrial<N> {
       ::usleep(300);
     }
     (void)push_one(0ms);
+    if (!state_.unbounded) return;
+    for (std::size_t i = 0; i < 10; ++i) (void)push_one(0ms), (void)pop_one(0ms);
+    for (std::size_t i = 0; i < 2; ++i) (void)push_one(0ms);  // in runs that took the places of the victim's
   }
 
   void rescue() override {
@@ -136,7 +139,7 @@ class QueueTrial : public SharedTrial<N> {
  private:
   static Queue<T> make_queue(const QueueState& state) {
     detail::elastic_tuning().chunk_bytes = 1;
-    detail::elastic_tuning().most_chunks = 16;
+    detail::elastic_tuning().most_chunks = 4;  // the directory is soon gone round
     return Queue<T>::create({.capacity = state.unbounded ? 0 : kQueueCapacity}).value();
   }
   detail::ElasticSlots elastic() const {
@@ -158,7 +161,8 @@ class QueueTrial : public SharedTrial<N> {
     return reinterpret_cast<std::byte*>(&header() + 1) + (position & (header().slot_count - 1)) * header().slot_bytes;
   }
   std::uint64_t sequence(std::uint64_t position) const {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position))->load();
+    const std::byte* const place = slot(position);
+    return place == nullptr ? 0 : reinterpret_cast<const std::atomic<std::uint64_t>*>(place)->load();
   }
 
   // How far the victim's next run has got.
@@ -213,7 +217,7 @@ class QueueTrial : public SharedTrial<N> {
       if (!push_one(0ms)) this->fault(Fault::Kind::kLost, "room for an item is lost");
     }
     if (state_.unbounded) {
-      if (header().chunks_committed > 8) this->fault(Fault::Kind::kLeft, "chunks that nobody uses");
+      if (header().chunks_committed > 4) this->fault(Fault::Kind::kLeft, "chunks that nobody uses");
     } else if (push_one(0ms)) {
       this->fault(Fault::Kind::kOther, "a full queue took an item");
     }

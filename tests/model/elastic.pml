@@ -5,6 +5,7 @@
  *   -DNOCOLLECT     must fail with few chunks and many deaths: what they leave is never collected
  *   -DFREEFIRST     must fail: a consumer frees the run before it has taken its last item
  *   -DBLINDENTER    must fail: a run's entry is stored, not CASed: two producers enter a chunk each
+ *   -DNOAGE         must fail once two producers go round the directory: an entry of a newer run is replaced
  *   -DNOTAG         must fail once positions wrap: an entry is believed whichever run it names
  *   -DOLDHEAD       must fail with few chunks: collect() takes head's own run for left
  * Checked: an item is written to a chunk that is its run's, taken once, and found by who takes it; no living process is
@@ -25,9 +26,11 @@
 #ifndef MAXC
 #define MAXC 2             /* deaths */
 #endif
+#ifndef DIR
 #define DIR 4              /* entries of the directory */
+#endif
 #define CAP (DIR - 2)
-#define MOST 8             /* positions */
+#define MOST 12            /* positions */
 #define ENTRY(run, chunk) (8 * ((run) + 1) + (chunk))
 #ifdef NOTAG
 #define OF(e, run) ((e) != 0)
@@ -66,7 +69,12 @@ retry:
   e = dir[t % DIR];
   if
   :: OF(e, t) -> goto claim
+#ifndef NOAGE
+  :: e / 8 > t + 1 -> goto retry           /* t is old */
+  :: !OF(e, t) && e / 8 <= t + 1
+#else
   :: else
+#endif
   fi;
 find:
   atomic {

@@ -139,9 +139,9 @@ TABLE = (
     )
     + runs(
         "elastic",
-        ["", "-DCHUNKS=2", "-DC=2 -DITEMS=1", "-DP=1 -DITEMS=5 -DC=2 -DMAXC=1"],
+        ["", "-DCHUNKS=2", "-DC=2 -DITEMS=1", "-DP=1 -DITEMS=5 -DC=2 -DMAXC=1", "-DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0"],
         long=["-DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DP=3 -DITEMS=1"],
-        assertion=["-DFREEFIRST", "-DNOTAG -DP=1 -DITEMS=5", "-DOLDHEAD -DCHUNKS=2"],
+        assertion=["-DFREEFIRST", "-DNOAGE -DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0", "-DNOTAG -DP=1 -DITEMS=5", "-DOLDHEAD -DCHUNKS=2"],
         end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
     )
     + runs(

@@ -45,6 +45,11 @@ struct ChunkEntry {
   [[nodiscard]] constexpr bool is_of(std::uint64_t other) const noexcept {
     return run == (other & kRunMask) && chunk < kChunkMask;
   }
+  // Of a run behind that one: who asks for that one has an old position in hand.
+  [[nodiscard]] constexpr bool is_newer_than(std::uint64_t other) const noexcept {
+    const std::uint64_t ahead = (run - other) & kRunMask;
+    return chunk < kChunkMask && ahead != 0 && ahead <= kRunMask / 2;
+  }
 };
 inline constexpr std::uint64_t kMaxChunks = std::uint64_t{1} << 16;
 inline constexpr std::uint64_t kMaxChunkSlots = std::uint64_t{1} << 20;

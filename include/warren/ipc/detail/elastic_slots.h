@@ -47,18 +47,23 @@ class ElasticSlots {
                std::size_t slot_bytes) noexcept;
 
   [[nodiscard]] bool used() const noexcept { return directory_ != nullptr; }
-  // The slot of a position; where its run has no chunk, and so nothing was ever pushed, a word that reads as 0.
+  // The slot of a position; null where its run has no chunk: nothing was pushed there yet, or all was taken long ago.
   [[nodiscard]] std::byte* find(std::uint64_t position) const noexcept {
     const std::uint64_t run = position >> shift_;
     const layout::ChunkEntry entry =
         layout::ChunkEntry::from(entry_of(run).load(std::memory_order_acquire));  // [K2] pairs with K1
-    return entry.is_of(run) && entry.chunk <= mask_ ? slot_in(entry.chunk, position) : nothing();
+    return entry.is_of(run) && entry.chunk <= mask_ ? slot_in(entry.chunk, position) : nullptr;
   }
-  // Before a position is claimed. False: memory ended.
-  [[nodiscard]] bool provide(std::uint64_t position) noexcept {
+  // Before a position is claimed.
+  enum class Provided {
+    kReady,
+    kPassed,    // the position has been claimed long ago: `tail` is further on
+    kNoMemory,  // memory ended
+  };
+  [[nodiscard]] Provided provide(std::uint64_t position) noexcept {
     const std::uint64_t run = position >> shift_;
-    const std::uint64_t word = entry_of(run).load(std::memory_order_relaxed);
-    return layout::ChunkEntry::from(word).is_of(run) || provide_run(run, word);
+    const std::uint64_t word = entry_of(run).load(std::memory_order_acquire);  // [K13] tail moved before; pairs with K1
+    return layout::ChunkEntry::from(word).is_of(run) ? Provided::kReady : provide_run(run, word);
   }
   // By the consumer who moved `head`: frees the chunks of the runs that it left.
   void passed(std::uint64_t from, std::uint64_t to) noexcept {
@@ -73,8 +78,7 @@ class ElasticSlots {
   [[nodiscard]] std::byte* slot_in(std::uint64_t chunk, std::uint64_t position) const noexcept {
     return chunks_ + ((chunk << shift_) + (position & ((std::uint64_t{1} << shift_) - 1))) * slot_bytes_;
   }
-  static std::byte* nothing() noexcept;
-  bool provide_run(std::uint64_t run, std::uint64_t seen) noexcept;
+  Provided provide_run(std::uint64_t run, std::uint64_t seen) noexcept;
   bool claim_chunk(std::uint64_t run, std::uint64_t& chunk) noexcept;
   bool collect() noexcept;
   bool add_chunk() noexcept;

@@ -43,7 +43,9 @@ class MpmcRingBase {
   [[nodiscard]] std::size_t approx_size() const noexcept;
   [[nodiscard]] bool closed() const noexcept;
   // Whether the next push finds a place, or memory for one.
-  [[nodiscard]] bool memory_left() noexcept { return !elastic_.used() || elastic_.provide(pushed()); }
+  [[nodiscard]] bool memory_left() noexcept {
+    return !elastic_.used() || elastic_.provide(pushed()) != ElasticSlots::Provided::kNoMemory;
+  }
   // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
   [[nodiscard]] bool drained(Seat& seat) noexcept;
   void close() noexcept;
@@ -73,13 +75,14 @@ class MpmcRingBase {
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
                                             std::size_t payload_bytes, std::size_t slot_bytes);
 
+  // Looked up once for each look at a position: another look may find another run there, or none. Null: no chunk.
   [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
     if (elastic_.used()) [[unlikely]]
       return elastic_.find(position);
     return slots_ + (position & mask_) * slot_bytes_;
   }
-  [[nodiscard]] std::atomic<std::uint64_t>& sequence(std::uint64_t position) const noexcept {
-    return *reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position));
+  [[nodiscard]] static std::atomic<std::uint64_t>& sequence(std::byte* place) noexcept {
+    return *reinterpret_cast<std::atomic<std::uint64_t>*>(place);
   }
   // After the CAS that moved `head`.
   void passed(std::uint64_t from, std::uint64_t to) noexcept {
@@ -98,7 +101,7 @@ class MpmcRingBase {
   ElasticSlots elastic_;
 
  private:
-  Front look_into_claim(Seat& seat, std::uint64_t position, std::uint64_t found) noexcept;
+  Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
 };
 
 // The ring of payloads of N words, at `header` in the segment of `attachment`, which must outlive it.
@@ -158,9 +161,16 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
         continue;
       }
     }
-    if (elastic_.used() && !elastic_.provide(t)) [[unlikely]] {
-      lane->announcement.store(0, std::memory_order_release);  // [Q22] as Q6; pairs with Q8
-      return Push::kNoMemory;
+    if (elastic_.used()) [[unlikely]] {
+      if (elastic_.provide(t) != ElasticSlots::Provided::kReady) {
+        const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
+        if (again == t) {  // no memory; a passed position that tail has not passed is a peer's false word
+          lane->announcement.store(0, std::memory_order_release);  // [Q22] as Q6; pairs with Q8
+          return Push::kNoMemory;
+        }
+        t = again;
+        continue;
+      }
     }
     // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that
     // commit.
@@ -174,9 +184,13 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
   }
   WARREN_CRASH_POINT(push_claimed);  // look_into_claim() buries the position
   std::byte* const place = slot(t);
+  if (place == nullptr) [[unlikely]] {                       // a peer's false words: the position is buried
+    lane->announcement.store(0, std::memory_order_release);  // [Q25] as Q6; pairs with Q8
+    return Push::kNoMemory;
+  }
   store_words(place + sizeof(std::uint64_t), item);
-  WARREN_CRASH_POINT(push_written);                                    // likewise: not committed
-  sequence(t).store(layout::committed(t), std::memory_order_release);  // [Q4] COMMIT; pairs with Q5
+  WARREN_CRASH_POINT(push_written);                                        // likewise: not committed
+  sequence(place).store(layout::committed(t), std::memory_order_release);  // [Q4] COMMIT; pairs with Q5
   WARREN_CRASH_POINT(push_committed);                      // delivered; the announcement stands until the sweep
   lane->announcement.store(0, std::memory_order_release);  // [Q6] not before the commit; pairs with Q8
   return Push::kPushed;
@@ -186,13 +200,14 @@ template <std::size_t N>
 Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
-    if (sequence(h).load(std::memory_order_acquire) !=
-        layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
+    std::byte* const place = slot(h);
+    if (place == nullptr || sequence(place).load(std::memory_order_acquire) !=
+                                layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
       const SeatUse use(seat);
       if (const Front front = settle(seat, h); front != Front::kItem) return front;
       continue;
     }
-    load_words(slot(h) + sizeof(std::uint64_t), item);
+    load_words(place + sizeof(std::uint64_t), item);
     WARREN_CRASH_POINT(pop_copied);  // nothing taken
     if (header_->head.compare_exchange_weak(h, h + 1,
                                             std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
@@ -210,10 +225,13 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
     std::size_t count = 0;
-    while (count < most && sequence(h + count).load(std::memory_order_acquire) ==
-                               layout::committed(h + count)) {  // [Q9] as Q5; pairs with Q4
+    while (count < most) {
+      std::byte* const place = slot(h + count);
+      if (place == nullptr ||
+          sequence(place).load(std::memory_order_acquire) != layout::committed(h + count))  // [Q9] as Q5; pairs with Q4
+        break;
       Words<N> item;
-      load_words(slot(h + count) + sizeof(std::uint64_t), item);
+      load_words(place + sizeof(std::uint64_t), item);
       out(count, item);
       ++count;
     }
