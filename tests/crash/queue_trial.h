@@ -84,8 +84,9 @@ class QueueTrial : public SharedTrial<N> {
     }
     (void)push_one(0ms);
     if (!state_.unbounded) return;
-    for (std::size_t i = 0; i < 10; ++i) (void)push_one(0ms), (void)pop_one(0ms);
-    for (std::size_t i = 0; i < 2; ++i) (void)push_one(0ms);  // in runs that took the places of the victim's
+    for (std::size_t i = 0; i < 7; ++i) (void)push_one(0ms), (void)pop_one(0ms);
+    for (std::size_t i = 0; i < 2; ++i)
+      (void)push_one(0ms);  // just where the victim would have pushed, a directory later
   }
 
   void rescue() override {
