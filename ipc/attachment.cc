@@ -138,7 +138,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
                                                      const SegmentOptions& options, Deadline patience) {
   constexpr std::size_t kMaxSize = std::size_t{1} << 46;
   if (plan.size == 0) return absl::InvalidArgumentError("a segment of 0 bytes: ask for at least one");
-  const std::size_t max_size = std::max(plan.size, options.max_size);
+  const std::size_t max_size = std::max({plan.size, plan.reserved, options.max_size});
   if (max_size > kMaxSize) {
     return absl::InvalidArgumentError(absl::StrCat(max_size, " bytes do not fit into the address space"));
   }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,13 @@ struct SegmentOptions;
 
 namespace warren::detail {
 
+// Names a lane in one of its lives.
+struct LaneRef {
+  std::uint32_t index = 0;
+  std::uint16_t generation = 0;
+  bool operator==(const LaneRef&) const noexcept = default;
+};
+
 // A thread's place in a segment: its lane, and what only this thread remembers. `sharing` is set on the one seat that
 // threads without a lane of their own use in turn.
 struct Seat {
@@ -30,7 +38,8 @@ struct Seat {
   std::uint16_t generation = 0;
   std::uint64_t thread = 0;  // thread_token()
   std::uint64_t name = 0;    // layout::ThreadName of who claimed the lane
-  std::unique_ptr<std::mutex> sharing;
+  std::unique_ptr<std::recursive_mutex> sharing;
+  std::optional<LaneRef> process_lane;  // what Attachment::process_lane() said to this thread
 
   std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
   std::uint64_t stalled_position = 0;  // position + 1 of the claim that was found standing, and since when
@@ -62,6 +71,7 @@ struct SegmentPlan {
   std::size_t size = 0;
   ElementType element = {};
   std::array<std::uint32_t, 4> wait_words = {};
+  std::size_t reserved = 0;  // bytes of the object that get memory by commit(), behind `size`; 0: none
   // Writes the object before anybody else can see it. The memory reads as zeros.
   std::function<void(std::span<std::byte>)> initialise = {};
 };
@@ -117,15 +127,28 @@ class Attachment {
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
+  // The same for a lane that says that it takes `position`.
+  [[nodiscard]] bool taken_by_living(std::uint64_t position) const noexcept;
+  // The lane that stands for this process as long as it is attached, for what may outlive the thread that made it:
+  // living exactly as long as the process. nullopt: memory for lanes ended. Not inside a SeatUse.
+  [[nodiscard]] std::optional<LaneRef> process_lane() noexcept;
   // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed.
   std::uint32_t sweep() noexcept;
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
+    return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [] {});
+  }
+  // `swept` runs after a sweep that freed a lane.
+  template <class Test, class Swept>
+  bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test,
+                       Swept&& swept) {
     return await(
         word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
-        [this] { (void)sweep(); });
+        [&] {
+          if (sweep() != 0) swept();
+        });
   }
 
  private:
@@ -146,6 +169,7 @@ class Attachment {
   Seat& find_seat() noexcept;
   void seat_this_process() noexcept;
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
+  [[nodiscard]] bool living(const layout::Lane& lane) const noexcept;
   bool free_lane_of_dead(layout::Lane& lane) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;
