@@ -70,10 +70,12 @@ std::optional<BlockHeap::Block> BlockHeap::allocate(std::size_t bytes, std::uint
   const std::uint64_t needed = std::bit_ceil(std::max<std::uint64_t>(bytes, size_of(0)));
   for (auto c = static_cast<std::uint32_t>(std::countr_zero(needed)) - layout::kSmallestBlockShift;
        c < layout::kBlockClasses; ++c) {
-    const std::optional<std::uint64_t> index = claim(classes_[c], owner);
+    const std::uint64_t have = committed(classes_[c]);
+    const std::optional<std::uint64_t> index =
+        claim(classes_[c], growth == Growth::kNone ? std::min(have, classes_[c].kept) : have, owner);
     if (!index) {
       if (growth == Growth::kNone) return std::nullopt;
-      if (commit_more(c, committed(classes_[c]))) --c;  // and the same class again
+      if (commit_more(c, have)) --c;  // and the same class again
       continue;
     }
     WARREN_CRASH_POINT(block_claimed);  // it follows from its owner whether it is used: reclaim() asks
@@ -89,8 +91,7 @@ std::optional<BlockHeap::Block> BlockHeap::allocate(std::size_t bytes, std::uint
   return std::nullopt;
 }
 
-std::optional<std::uint64_t> BlockHeap::claim(Class& c, std::uint64_t owner) noexcept {
-  const std::uint64_t end = committed(c);
+std::optional<std::uint64_t> BlockHeap::claim(Class& c, std::uint64_t end, std::uint64_t owner) noexcept {
   const std::uint64_t start = c.cursor.load(std::memory_order_relaxed);
   for (std::uint64_t i = 0; i < end; ++i) {
     const std::uint64_t index = (start + i) % end;
@@ -108,8 +109,7 @@ bool BlockHeap::commit_more(std::uint32_t size_class, std::uint64_t committed) n
   Class& c = classes_[size_class];
   if (committed >= c.count) return false;
   const bool with_memory = committed < c.kept;
-  const std::uint64_t step =
-      with_memory ? std::max<std::uint64_t>(kCommitStep / size_of(size_class), 1) : kOwnersStep;
+  const std::uint64_t step = with_memory ? std::max<std::uint64_t>(kCommitStep / size_of(size_class), 1) : kOwnersStep;
   const std::uint64_t more = std::min(committed + step, with_memory ? c.kept : c.count);
   if (!attachment_
            ->commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t))

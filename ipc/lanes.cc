@@ -135,7 +135,7 @@ void Attachment::release(Seat& seat) noexcept {
   const LaneIdentity mine = LaneIdentity::from(word);
   if (mine.phase != Phase::kLive || mine.generation != seat.generation) return;
   lane.announcement.store(0, std::memory_order_release);  // [Q20] as Q6: who reads this 0 reads no longer that one
-  lane.take.store(0, std::memory_order_release);          // [P6] likewise, as P4; pairs with P5
+  lane.take.store(0, std::memory_order_release);          // [PL6] likewise, as PL4; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);
@@ -216,7 +216,7 @@ bool Attachment::taken_by_living(std::uint64_t position) const noexcept {
   const std::uint32_t end = lanes_high();
   for (std::uint32_t index = 0; index < end; ++index) {
     const layout::Lane& lane = this->lane(index);
-    if (lane.take.load(std::memory_order_acquire) != position + 1) continue;  // [P5] pairs with P2, P4, P6, P7
+    if (lane.take.load(std::memory_order_acquire) != position + 1) continue;  // [PL5] pairs with PL2, PL4, PL6, PL7
     if (living(lane)) return true;
   }
   return false;
@@ -250,7 +250,7 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
     return false;                                         // [L12] pairs with L4
   WARREN_CRASH_POINT(sweep_claimed);                      // the next sweep finds a dead sweeper and goes on
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
-  lane.take.store(0, std::memory_order_release);          // [P7] likewise; pairs with P5
+  lane.take.store(0, std::memory_order_release);          // [PL7] likewise; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);

@@ -69,7 +69,7 @@ std::optional<Push> MpmcRingBase::refusal() const noexcept {
 }
 
 bool MpmcRingBase::stands(std::uint64_t position) const noexcept {
-  if (header_->head.load(std::memory_order_acquire) > position) return false;  // [Q23] pairs with Q7
+  if (header_->head.load(std::memory_order_acquire) > position) return false;             // [Q23] pairs with Q7
   return sequence(position).load(std::memory_order_acquire) != layout::buried(position);  // [Q24] pairs with Q16
 }
 

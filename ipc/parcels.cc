@@ -19,7 +19,9 @@ constexpr std::uint64_t kSpan = std::uint64_t{4} << 30;  // address space of eac
 constexpr std::uint64_t kKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMostScale = 4096;
 
-constexpr std::uint64_t to_page(std::uint64_t bytes) { return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage; }
+constexpr std::uint64_t to_page(std::uint64_t bytes) {
+  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
+}
 
 BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes) {
   return {.small_span = kSpan / scale,
@@ -66,8 +68,7 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
       .reserved = plan_heap(classes, header_offset, scale, max_item_bytes),
       .initialise = [=](std::span<std::byte> object) {
-        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity,
-                         sizeof(ParcelWords));
+        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity, sizeof(ParcelWords));
         auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
         header.scale = scale;
         header.max_item_bytes = max_item_bytes;
@@ -122,17 +123,13 @@ std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes, std::ui
   return Block{.ref = block->ref.word(), .owner = owner, .memory = block->memory};
 }
 
-// Before more memory is taken: ever more rarely, so that it costs little however much there is.
-bool ParcelRing::time_to_reclaim() noexcept {
-  constexpr std::uint64_t kFirst = 32;
-  const std::uint64_t growths = growths_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return growths >= kFirst && std::has_single_bit(growths);
-}
+// Before more memory is taken, but only as often as there are blocks to look at, so that it costs little.
+bool ParcelRing::time_to_reclaim() noexcept { return growths_left_.fetch_sub(1, std::memory_order_relaxed) <= 1; }
 
 Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
   if (block.ref == 0) return ring_.try_push(seat, words);
   return ring_.try_push(seat, words, [&](std::uint64_t position) {
-    // [P1] the item's before its commit (Q4): who sees that commit finds the block so
+    // [PL1] the item's before its commit (Q4): who sees that commit finds the block so
     (void)heap_.hand_over(block.ref, block.owner, ParcelOwner::item(position));
     WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
   });
@@ -147,7 +144,7 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   const Front front = ring_.try_pop(seat, words, [&](std::uint64_t position, const ParcelWords& copy) {
     if (!ParcelLabel::from(copy[0]).in_block) return;
     announced = position + 1;
-    take.store(announced, std::memory_order_release);  // [P2] before head passes it (Q7); pairs with P5
+    take.store(announced, std::memory_order_release);  // [PL2] before head passes it (Q7); pairs with PL5
     WARREN_CRASH_POINT(parcel_announced);              // nothing taken
   });
   if (announced == 0) return front;
@@ -156,18 +153,22 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
     block = own(words, announced - 1, owner_of(*self));
     WARREN_CRASH_POINT(parcel_owned);  // by a dead process: likewise
   }
-  take.store(0, std::memory_order_release);  // [P4] not before P3; pairs with P5
+  take.store(0, std::memory_order_release);  // [PL4] not before PL3; pairs with PL5
   return front;
 }
 
 // The words are a peer's: a block is had only where its owner word says that it is that very item's.
 ParcelRing::Block ParcelRing::own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept {
-  if (!heap_.hand_over(words[1], ParcelOwner::item(position), owner)) return {};  // [P3] the item's -> mine
+  if (!heap_.hand_over(words[1], ParcelOwner::item(position), owner)) return {};  // [PL3] the item's -> mine
   return {.ref = words[1], .owner = owner, .memory = heap_.memory(words[1])};
 }
 
 std::size_t ParcelRing::reclaim() noexcept {
-  return heap_.reclaim([this](std::uint64_t owner, std::uint64_t) { return in_use(owner); });
+  std::int64_t looked_at = 0;
+  const std::size_t freed =
+      heap_.reclaim([&](std::uint64_t owner, std::uint64_t) { return ++looked_at, in_use(owner); });
+  growths_left_.store(kGrowths + looked_at, std::memory_order_relaxed);
+  return freed;
 }
 
 // An item's block: head first, then the lanes. Who announced after that look finds head where it was, and in that case
@@ -181,8 +182,9 @@ bool ParcelRing::in_use(std::uint64_t owner) const noexcept {
 }
 
 absl::Status Parcel::too_large(std::uint64_t bytes, std::uint64_t most) {
-  return absl::InvalidArgumentError(absl::StrCat("an item of ", bytes, " bytes or more never fits: this queue's have at most ",
-                                                 most, " (QueueOptions::max_item_bytes)"));
+  return absl::InvalidArgumentError(absl::StrCat("an item of ", bytes,
+                                                 " bytes or more never fits: this queue's have at most ", most,
+                                                 " (QueueOptions::max_item_bytes)"));
 }
 
 absl::Status Parcel::pack_bytes(std::span<const std::byte> bytes) {
@@ -190,7 +192,8 @@ absl::Status Parcel::pack_bytes(std::span<const std::byte> bytes) {
   std::span<std::byte> memory = inline_memory();
   if (bytes.size() > memory.size()) {
     memory = grow(this, 0, bytes.size());
-    if (memory.empty()) return absl::ResourceExhaustedError(absl::StrCat("no memory for an item of ", bytes.size(), " bytes"));
+    if (memory.empty())
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for an item of ", bytes.size(), " bytes"));
   }
   if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
   label(bytes.size());
@@ -248,8 +251,8 @@ Push Parcel::try_push(Seat& seat) noexcept {
 
 std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {
   const ParcelLabel label = ParcelLabel::from(words_[0]);
-  const std::span<const std::byte> memory = label.in_block ? std::span<const std::byte>(block_.memory)
-                                                           : std::as_bytes(std::span(words_).subspan(1));
+  const std::span<const std::byte> memory =
+      label.in_block ? std::span<const std::byte>(block_.memory) : std::as_bytes(std::span(words_).subspan(1));
   if (label.bytes > memory.size() || (label.in_block && block_.ref == 0)) return std::nullopt;
   return memory.first(label.bytes);
 }

@@ -132,12 +132,14 @@ class QueueTrial : public SharedTrial<N> {
     return this->verdict_;
   }
 
+ protected:
+  detail::Attachment& attachment() const { return Reach::attachment(queue_); }
+
  private:
   bool push_one() { return Base::push_one(queue_, this->patience_); }
   bool push_one(std::chrono::nanoseconds patience) { return Base::push_one(queue_, patience); }
   bool pop_one() { return Base::pop_one(queue_, this->patience_); }
   bool pop_one(std::chrono::nanoseconds patience) { return Base::pop_one(queue_, patience); }
-  detail::Attachment& attachment() const { return Reach::attachment(queue_); }
   layout::MpmcRingHeader& header() const { return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object()); }
   std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
   std::uint64_t head() const { return header().head.load(); }

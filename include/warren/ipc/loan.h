@@ -7,9 +7,9 @@
 //   }
 //   if (auto frame = frames.borrow()) show(*frame);    // the memory is the queue's again at the end of `frame`
 //
-// For T of plain bytes (by reference), std::vector of plain bytes and std::string (as a span). Others have to be encoded
-// and are pushed and popped. Plain T of up to 256 bytes lies in the ring itself, where it cannot be lent: a Loan of it
-// is a T of the caller's, a Borrow a copy, by the same rules.
+// For T of plain bytes (by reference), std::vector of plain bytes and std::string (as a span). Others have to be
+// encoded and are pushed and popped. Plain T of up to 256 bytes lies in the ring itself, where it cannot be lent: a
+// Loan of it is a T of the caller's, a Borrow a copy, by the same rules.
 //
 // Both are empty where there was nothing, move-only, and may go to another thread, or outlive the thread and the handle
 // that made them. They are their process's: a forked child inherits them empty, and one whose process dies goes back to
@@ -95,10 +95,11 @@ concept Lendable = kLendable<T>;
 // To be asked in a static_assert by loan() and borrow().
 template <class T>
 consteval bool check_lendable() {
-  static_assert(!Carriable<T> || Lendable<T>,
-                "this type cannot be lent: it is encoded when it is pushed, and does not lie in the queue's memory as it "
-                "is. Remedy: push(item) and pop(); or a type whose bytes are its value: a struct of plain fields, "
-                "std::vector of such, std::string");
+  static_assert(
+      !Carriable<T> || Lendable<T>,
+      "this type cannot be lent: it is encoded when it is pushed, and does not lie in the queue's memory as it "
+      "is. Remedy: push(item) and pop(); or a type whose bytes are its value: a struct of plain fields, "
+      "std::vector of such, std::string");
   if constexpr (Lendable<T>) {
     static_assert(alignof(typename Inplace<T>::Element) <= layout::kPage, "memory is lent at the start of a page");
   }

@@ -21,11 +21,11 @@
 // Words: a push claims its place and commits its item there; a claim whose producer died in between is buried, that is,
 // passed over; a lane is a thread's entry in the table of those who are attached.
 //
-// T is anything that travels (codec.h). Plain bytes, up to 256 of them, lie in the ring: room for all of them is promised
-// when the queue is made. Anything else is a parcel: up to 112 bytes in the ring, more in memory of the queue's that is
-// had when it is pushed, and refused when memory ends. A push takes a snapshot; a pop decodes what a peer wrote, and an
-// item that makes no T is skipped and counted. A producer that waits for room holds none of that memory.
-// Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md.
+// T is anything that travels (codec.h). Plain bytes, up to 256 of them, lie in the ring: room for all of them is
+// promised when the queue is made. Anything else is a parcel: up to 112 bytes in the ring, more in memory of the
+// queue's that is had when it is pushed, and refused when memory ends. A push takes a snapshot; a pop decodes what a
+// peer wrote, and an item that makes no T is skipped and counted. A producer that waits for room holds none of that
+// memory. Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/factory.h>
@@ -46,9 +46,9 @@ struct QueueOptions {
 };
 
 struct QueueStats {
-  std::uint64_t pushed = 0;  // claims, also those that were buried
-  std::uint64_t popped = 0;  // items taken, and buried claims passed
-  std::uint64_t buried = 0;  // claims of producers that died before their commit; a kill may leave it one too low
+  std::uint64_t pushed = 0;       // claims, also those that were buried
+  std::uint64_t popped = 0;       // items taken, and buried claims passed
+  std::uint64_t buried = 0;       // claims of producers that died before their commit; a kill may leave it one too low
   std::uint64_t undecodable = 0;  // items that made no T, and were skipped
 };
 
@@ -115,17 +115,15 @@ class Queue : public Handle {
     return detail::MpmcRingBase(items_.ring()).drained(attachment_->seat());
   }
 
-  // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says, ResourceExhausted
-  // full or no memory for the item or this thread's lane.
+  // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
+  // ResourceExhausted full or no memory for the item or this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t approx_size() const noexcept { return items_.ring().approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.ring().capacity(); }
   [[nodiscard]] QueueStats stats() const noexcept {
     const detail::MpmcRingBase& ring = items_.ring();
-    return {.pushed = ring.pushed(),
-            .popped = ring.taken(),
-            .buried = ring.buried(),
-            .undecodable = items_.undecodable()};
+    return {
+        .pushed = ring.pushed(), .popped = ring.taken(), .buried = ring.buried(), .undecodable = items_.undecodable()};
   }
 
  private:

@@ -40,7 +40,8 @@ struct BlockReleaser {
     return kBlockReleasing << kBlockRoleShift | std::uint64_t{generation} << 26 | lane;
   }
   [[nodiscard]] static constexpr BlockReleaser from(std::uint64_t word) noexcept {
-    return {.lane = static_cast<std::uint32_t>(word) & 0x3ffffffu, .generation = static_cast<std::uint16_t>(word >> 26)};
+    return {.lane = static_cast<std::uint32_t>(word) & 0x3ffffffu,
+            .generation = static_cast<std::uint16_t>(word >> 26)};
   }
 };
 

@@ -27,8 +27,8 @@ struct ParcelLabel {
 struct ParcelOwner {
   enum class Role : std::uint8_t {
     kNone = 0,
-    kProcess = 1,  // it fills the block, or reads it; the lane is the one that stands for the process
-    kItem = 2,     // committed at that position, or about to be
+    kProcess = 1,    // it fills the block, or reads it; the lane is the one that stands for the process
+    kItem = 2,       // committed at that position, or about to be
     kReleasing = 3,  // the heap's own: BlockReleaser
   };
   static constexpr std::uint64_t kPositionMask = (std::uint64_t{1} << kBlockRoleShift) - 1;

@@ -61,7 +61,7 @@ class BlockHeap {
   [[nodiscard]] std::atomic<std::uint64_t>& owner_of(const Class& c, std::uint64_t index) const noexcept;
   [[nodiscard]] std::atomic<std::uint64_t>* owner_of(std::uint64_t ref) const noexcept;
   [[nodiscard]] std::uint64_t committed(const Class& c) const noexcept;
-  std::optional<std::uint64_t> claim(Class& c, std::uint64_t owner) noexcept;
+  std::optional<std::uint64_t> claim(Class& c, std::uint64_t end, std::uint64_t owner) noexcept;
   bool commit_more(std::uint32_t size_class, std::uint64_t committed) noexcept;
   void release(std::uint32_t size_class, std::uint64_t index, std::uint64_t owner) noexcept;
 

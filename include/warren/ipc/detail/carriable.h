@@ -238,14 +238,15 @@ consteval bool check_plain() {
                        (std::is_trivially_copyable_v<T> && !Carriable<T>)) {
     static_assert(
         kCopyAsBytes<T>,
-        "a queue carries plain bytes, and this type holds a pointer, a reference, a view or a handle. Remedy: "
+        "an SpscQueue carries plain bytes, and this type holds a pointer, a reference, a view or a handle. Remedy: "
         "in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer");
     return true;
   } else {
     static_assert(kCopyAsBytes<T>,
-                  "a queue carries plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
-                  "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: a struct with "
-                  "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
+                  "an SpscQueue carries plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
+                  "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: Queue, which "
+                  "carries those too; or a struct with named fields, char text[N] for a text, std::array for a "
+                  "container; or, for bytes that the compiler "
                   "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
                   "warren::kCopyAsBytes<T> = true");
     return true;

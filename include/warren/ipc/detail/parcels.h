@@ -62,7 +62,8 @@ class ParcelRing {
   layout::ParcelHeader* header_;
   BlockHeap heap_;
   std::uint64_t most_bytes_;
-  std::atomic<std::uint64_t> growths_{0};  // by this process
+  static constexpr std::int64_t kGrowths = 32;
+  std::atomic<std::int64_t> growths_left_{kGrowths};  // by this process, until it looks for blocks of the dead
 };
 
 // An item on its way in: its bytes, here or in a block, which is given back unless it was pushed.

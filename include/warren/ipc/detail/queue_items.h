@@ -63,7 +63,8 @@ class SlotItems {
   std::size_t try_pop_n(Seat& seat, std::span<T> out) noexcept {
     Front front = Front::kEmpty;
     return ring_.try_pop_run(
-        seat, out.size(), [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
+        seat, out.size(),
+        [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
         front);
   }
 
