@@ -31,15 +31,31 @@ TEST(ParcelAtEveryPoint, PopKilled) {
   sweep_parcels(kDeadFirst, pop);
 }
 
-// A block whose memory is given back when it is freed.
+// Loans of a block so large that its memory is given back when it is freed.
+class LargeLoanTrial : public Trial {
+ public:
+  void warm() override { (void)Reach::attachment(queue_).seat(); }
+  void operation() override { (void)Loan<std::string>(queue_.try_loan(std::size_t{17} << 20)); }
+  std::string window(pid_t) override { return {}; }
+  void rescue() override { (void)blocks_.owned_after_recovery(); }
+  Verdict survive(bool) override {
+    Verdict verdict;
+    if (const std::size_t left = blocks_.owned_after_recovery(); left != 0) {
+      verdict.faults.push_back({.kind = Fault::Kind::kLeft, .text = std::to_string(left) + " blocks are nobody's"});
+    }
+    if (!queue_.try_loan(std::size_t{17} << 20)) {
+      verdict.faults.push_back({.kind = Fault::Kind::kLost, .text = "there is no block any more"});
+    }
+    return verdict;
+  }
+
+ private:
+  Queue<std::string> queue_ = *Queue<std::string>::create({.capacity = 2});
+  QueueBlocks blocks_{queue_};
+};
+
 TEST(ParcelAtEveryPoint, LoanOfManyMegabytesKilled) {
-  const QueueOperation<Q> loan{.name = "loan", .run = [](Q& q, Items, Out) -> std::size_t {
-                                 const auto parcels = *detail::ParcelRing::attach(
-                                     std::shared_ptr<detail::Attachment>(&Reach::attachment(q), [](auto*) {}));
-                                 if (const auto block = parcels->allocate(parcels->most_bytes())) parcels->free(*block);
-                                 return 0;
-                               }};
-  sweep_parcels(kMiddle, loan);
+  sweep("large loan", [] { return std::make_unique<LargeLoanTrial>(); });
 }
 
 }  // namespace

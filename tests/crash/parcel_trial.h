@@ -16,6 +16,11 @@ class ParcelTrial : public QueueTrial<kParcelItem, Q> {
  public:
   using Base::Base;
 
+  void warm() override {
+    Base::warm();
+    (void)this->attachment().process_lane();
+  }
+
   // Beside what the ring shows: whose the blocks are.
   std::string window(pid_t victim) override {
     const std::string ring = Base::window(victim);

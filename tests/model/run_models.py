@@ -92,6 +92,12 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "parcels",
+        ["-DMAXC=1", "-DN=1 -DC=1", "-DC=1 -DMAXC=3"],
+        long=["", "-DN=1", "-DB=1 -DC=1 -DR=2"],
+        assertion=["-DNOTAKE", "-DMARKLATE", "-DLANESFIRST", "-DCLEAREARLY"],
+    )
+    + runs(
         "task",
         [
             "",
