@@ -64,8 +64,9 @@ void write_header(layout::SegmentHeader& header, const std::string& name, const 
 absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found,
                         const SegmentExpectation& expected) {
   const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
-    return element.empty() ? std::string(layout::kind_name(kind))
-                           : absl::StrCat(layout::kind_name(kind), " of ", element, " (", size, " bytes)");
+    if (element.empty()) return std::string(layout::kind_name(kind));
+    const std::string bytes = size != 0 ? absl::StrCat(" (", size, " bytes)") : std::string();  // 0: it is encoded
+    return absl::StrCat(layout::kind_name(kind), " of ", element, bytes);
   };
   const std::string element(found.element_name, ::strnlen(found.element_name, sizeof found.element_name));
   return absl::FailedPreconditionError(
