@@ -47,6 +47,15 @@ std::uint64_t scale_for(std::uint64_t header_offset, std::uint64_t max_item_byte
   return scale;
 }
 
+// Of items that have so many bytes each.
+std::uint64_t most_items(const ClassTable& classes, std::uint64_t bytes) {
+  std::uint64_t most = 0;
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    if ((std::uint64_t{1} << (layout::kSmallestBlockShift + c)) >= bytes) most += classes[c].count;
+  }
+  return most;
+}
+
 std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, lane.generation); }
 
 }  // namespace
@@ -61,12 +70,17 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
   const std::uint64_t header_offset = to_page(Ring::bytes_for(capacity));
   const std::uint64_t scale = scale_for(header_offset, max_item_bytes);
   ClassTable classes{};
+  const std::uint64_t reserved = plan_heap(classes, header_offset, scale, max_item_bytes);
+  if (const std::uint64_t most = most_items(classes, element.size); element.size != 0 && capacity > most) {
+    return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", element.size,
+                                                   " bytes: at most ", most, " fit into the queue's address space"));
+  }
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
       .size = header_offset + layout::kPage,
       .element = element,
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-      .reserved = plan_heap(classes, header_offset, scale, max_item_bytes),
+      .reserved = reserved,
       .initialise = [=](std::span<std::byte> object) {
         Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity, sizeof(ParcelWords));
         auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);

@@ -156,6 +156,11 @@ TEST(QueueOfAnything, AnItemIsTheOneThatWasPushed) {
   EXPECT_EQ(queue.pop(), text_of(1000));
 }
 
+TEST(QueueOfAnything, ACapacityThatLargeValuesCannotFillIsRefused) {
+  EXPECT_TRUE(absl::IsInvalidArgument(Queue<Big>::create({.capacity = std::size_t{1} << 32}).status()));
+  EXPECT_TRUE(Queue<Big>::create({.capacity = 1 << 20}).ok());
+}
+
 // --- refusals --------------------------------------------------------------------------------------------------------
 
 TEST(QueueOfAnything, WhatNeverFitsIsRefusedAtOnceAlsoWhileFull) {

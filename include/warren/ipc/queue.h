@@ -41,7 +41,7 @@ namespace warren {
 
 struct QueueOptions {
   std::size_t capacity = 0;                      // items, at least 1
-  std::size_t max_item_bytes = 0;                // larger items are refused; 0: whatever fits, 4 GiB at most
+  std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
@@ -101,7 +101,8 @@ class Queue : public Handle {
   // queue is full, try_loan() is empty then.
   [[nodiscard]] Loan<T> loan(std::size_t count = 1);
   [[nodiscard]] Loan<T> try_loan(std::size_t count = 1);
-  // As push(item). False: `loan` keeps what it holds; also for one that is empty, or another queue's.
+  // As push(item). False: `loan` keeps what it holds; also for one that is empty, or that neither this handle nor a
+  // copy of it gave.
   bool push(Loan<T>&& loan);
   // As pop() and try_pop(), to be read where it lies.
   [[nodiscard]] Borrow<T> borrow();
