@@ -84,7 +84,11 @@ std::string ElementType::readable() const {
   if (mangled == nullptr) return {};
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
-  return status == 0 ? std::string(name.get()) : std::string(mangled);
+  std::string text = status == 0 ? std::string(name.get()) : std::string(mangled);
+  constexpr std::string_view kLong = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
+  for (std::size_t at = 0; (at = text.find(kLong, at)) != std::string::npos;)
+    text.replace(at, kLong.size(), "std::string");
+  return text;
 }
 
 Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }

@@ -233,6 +233,18 @@ TEST(Loan, OfTheDeadComesBack) {
   EXPECT_EQ(QueueBlocks(texts).owned_after_recovery(), 0u);
 }
 
+TEST(Loan, OfTheDeadComesBackToWhoWaits) {
+  const detail::WaitTuning& before = detail::wait_tuning();
+  const auto slice_min = before.slice_min_ns.load(), slice_max = before.slice_max_ns.load();
+  detail::wait_tuning().slice_min_ns = detail::wait_tuning().slice_max_ns = 1'000'000;
+  auto texts = queue_of<std::string>();
+  Child([&] { (void)new Loan<std::string>(texts.loan(5000)); }).join();
+  EXPECT_EQ(QueueBlocks(texts).owned(), 1u);
+  while (QueueBlocks(texts).owned() != 0) (void)texts.try_pop_for(20ms);
+  detail::wait_tuning().slice_min_ns = slice_min;
+  detail::wait_tuning().slice_max_ns = slice_max;
+}
+
 // Nobody sweeps of its own accord: it is the want of memory that does.
 TEST(Loan, OfTheDeadComesBackBeforeMemoryEnds) {
   auto texts = queue_of<std::string>();

@@ -323,7 +323,8 @@ TEST(QueueOfAnything, ItsTypeIsItsName) {
   auto queue = Queue<std::string>::create(name, {.capacity = 4}).value();
   EXPECT_TRUE(absl::IsFailedPrecondition(Queue<std::vector<char>>::open(name).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(Queue<int>::open(name).status()));
-  EXPECT_THAT(Queue<int>::open(name).status().message(), HasSubstr("basic_string"));
+  EXPECT_THAT(Queue<int>::open(name).status().message(),
+              HasSubstr("is a queue of std::string, not a queue of int (4 bytes)"));
 }
 
 // --- processes -------------------------------------------------------------------------------------------------------
