@@ -64,13 +64,15 @@ void write_header(layout::SegmentHeader& header, const std::string& name, const 
 absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found,
                         const SegmentExpectation& expected) {
   const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
-    if (element.empty()) return std::string(layout::kind_name(kind));
+    const char* const what = layout::kind_name(kind);
+    const std::string noun = absl::StrCat(std::strchr("aeiou", *what) != nullptr ? "an " : "a ", what);
+    if (element.empty()) return noun;
     const std::string bytes = size != 0 ? absl::StrCat(" (", size, " bytes)") : std::string();  // 0: it is encoded
-    return absl::StrCat(layout::kind_name(kind), " of ", element, bytes);
+    return absl::StrCat(noun, " of ", element, bytes);
   };
   const std::string element(found.element_name, ::strnlen(found.element_name, sizeof found.element_name));
   return absl::FailedPreconditionError(
-      absl::StrCat("'", name, "' is a ", describe(found.kind, element, found.element_size), ", not a ",
+      absl::StrCat("'", name, "' is ", describe(found.kind, element, found.element_size), ", not ",
                    describe(expected.kind, expected.element.readable(), expected.element.size)));
 }
 
@@ -143,7 +145,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
                                                      const SegmentOptions& options, Deadline patience) {
   constexpr std::size_t kMaxSize = std::size_t{1} << 46;
   if (plan.size == 0) return absl::InvalidArgumentError("a segment of 0 bytes: ask for at least one");
-  const std::size_t max_size = std::max({plan.size, plan.reserved, options.max_size});
+  const std::size_t max_size = std::max({plan.size, plan.max_size, options.max_size});
   if (max_size > kMaxSize) {
     return absl::InvalidArgumentError(absl::StrCat(max_size, " bytes do not fit into the address space"));
   }
@@ -264,6 +266,9 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
     if (offset % sizeof(std::uint32_t) != 0 || offset + sizeof(std::uint32_t) > size) return corrupt("its wait words");
   }
   max_size_ = copy.max_size;
+  id_ = {copy.id[0], copy.id[1]};
+  kind_ = copy.kind;
+  element_hash_ = copy.element_hash;
   wait_mode_ = copy.wait_mode;
   creator_pid_namespace_ = copy.pid_namespace;
   creator_time_namespace_ = copy.time_namespace;

@@ -15,7 +15,6 @@ std::uint64_t slots_for(std::size_t capacity) { return std::bit_ceil(std::max<st
 
 absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 45;
-  if (capacity == 0) return absl::InvalidArgumentError("a capacity of 0: say how many items fit, {.capacity = 1024}");
   if (capacity > kMostBytes / slot_bytes) {
     return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", slot_bytes,
                                                    " bytes does not fit into the address space"));
@@ -23,14 +22,27 @@ absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes) {
   return absl::OkStatus();
 }
 
-std::size_t MpmcRingBase::bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept {
-  return sizeof(layout::MpmcRingHeader) + slots_for(capacity) * slot_bytes;
+MpmcGeometry MpmcGeometry::of(std::size_t capacity, std::size_t slot_bytes) {
+  if (capacity != 0) return {.capacity = capacity, .slot_count = slots_for(capacity)};
+  const ElasticGeometry elastic = ElasticGeometry::for_slots(slot_bytes);
+  return {.capacity = elastic.capacity(), .elastic = elastic};
 }
 
-void MpmcRingBase::initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes,
+std::size_t MpmcGeometry::bytes(std::size_t slot_bytes) const noexcept {
+  return slot_count != 0 ? sizeof(layout::MpmcRingHeader) + slot_count * slot_bytes : elastic.bytes(slot_bytes);
+}
+
+std::size_t MpmcGeometry::committed_bytes(std::size_t slot_bytes) const noexcept {
+  return slot_count != 0 ? bytes(slot_bytes) : elastic.chunks_offset() + elastic.chunk_bytes(slot_bytes);
+}
+
+void MpmcRingBase::initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry, std::size_t payload_bytes,
                               std::size_t slot_bytes) noexcept {
-  header.capacity = capacity;
-  header.slot_count = slots_for(capacity);
+  header.capacity = geometry.capacity;
+  header.slot_count = geometry.slot_count;
+  header.chunk_count = geometry.elastic.chunk_count;
+  header.chunk_slots = geometry.elastic.chunk_slots;
+  header.chunks_committed.store(geometry.slot_count != 0 ? 0 : 1, std::memory_order_relaxed);
   header.slot_bytes = static_cast<std::uint32_t>(slot_bytes);
   header.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
 }
@@ -39,11 +51,16 @@ absl::StatusOr<MpmcGeometry> MpmcRingBase::check(const layout::MpmcRingHeader& h
                                                  std::size_t payload_bytes, std::size_t slot_bytes) {
   const absl::Status corrupt = absl::DataLossError("the header of the ring is corrupt: its geometry");
   if (available < sizeof header) return corrupt;
-  const MpmcGeometry copy{.capacity = read_once(header.capacity), .slot_count = read_once(header.slot_count)};
-  const bool sized = read_once(header.payload_bytes) == payload_bytes && read_once(header.slot_bytes) == slot_bytes &&
-                     std::has_single_bit(copy.slot_count) && copy.capacity >= 1 && copy.capacity <= copy.slot_count &&
-                     copy.slot_count <= (available - sizeof header) / slot_bytes;
-  if (!sized) return corrupt;
+  const MpmcGeometry copy{
+      .capacity = read_once(header.capacity),
+      .slot_count = read_once(header.slot_count),
+      .elastic = {.chunk_count = read_once(header.chunk_count), .chunk_slots = read_once(header.chunk_slots)}};
+  if (read_once(header.payload_bytes) != payload_bytes || read_once(header.slot_bytes) != slot_bytes) return corrupt;
+  const bool bounded = std::has_single_bit(copy.slot_count) && copy.elastic.chunk_count == 0 && copy.capacity >= 1 &&
+                       copy.capacity <= copy.slot_count && copy.slot_count <= (available - sizeof header) / slot_bytes;
+  const bool unbounded = copy.slot_count == 0 && copy.elastic.plausible() && copy.capacity == copy.elastic.capacity() &&
+                         copy.bytes(slot_bytes) <= available;
+  if (!bounded && !unbounded) return corrupt;
   const std::uint64_t tail = header.tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
   if (tail >= layout::kMaxPosition || header.head.load(std::memory_order_relaxed) >= layout::kMaxPosition) {
     return absl::DataLossError("the header of the ring is corrupt: its positions");
@@ -58,11 +75,13 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
       slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
-      slot_bytes_(slot_bytes) {}
+      slot_bytes_(slot_bytes) {
+  if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
+}
 
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.
 std::optional<Push> MpmcRingBase::refusal() const noexcept {
-  const std::uint64_t t = header_->tail.load(std::memory_order_acquire);  // [Q22] head is read after it; as Q12
+  const std::uint64_t t = header_->tail.load(std::memory_order_acquire);  // [Q25] head is read after it; as Q12
   if ((t & layout::kClosedBit) != 0) return Push::kClosed;
   const auto size = static_cast<std::int64_t>(t - header_->head.load(std::memory_order_relaxed));
   return size >= static_cast<std::int64_t>(capacity_) ? std::optional(Push::kFull) : std::nullopt;
@@ -115,6 +134,7 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
     if (found == layout::committed(head)) return Front::kItem;
     if (found == layout::buried(head)) {
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
+        passed(head, head + 1);
         ++head;
         WARREN_CRASH_POINT(burial_passed);                       // before the wake: slices bound the wait
         notify(header_->not_full, attachment_->wait_mode(), 1);  // a place is free, and no item goes with it

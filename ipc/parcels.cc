@@ -67,7 +67,12 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
     return absl::InvalidArgumentError(
         absl::StrCat("max_item_bytes of ", max_item_bytes, ": an item has at most ", kSpan, " bytes"));
   }
-  const std::uint64_t header_offset = to_page(Ring::bytes_for(capacity));
+  if (capacity == 0) {
+    return absl::InvalidArgumentError(
+        "a capacity of 0: items that may lie outside the ring need one, {.capacity = 1024}");
+  }
+  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes);
+  const std::uint64_t header_offset = to_page(ring.bytes(Ring::kSlotBytes));
   const std::uint64_t scale = scale_for(header_offset, max_item_bytes);
   ClassTable classes{};
   const std::uint64_t reserved = plan_heap(classes, header_offset, scale, max_item_bytes);
@@ -78,11 +83,12 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
       .size = header_offset + layout::kPage,
+      .max_size = reserved,
       .element = element,
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-      .reserved = reserved,
+
       .initialise = [=](std::span<std::byte> object) {
-        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity, sizeof(ParcelWords));
+        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
         auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
         header.scale = scale;
         header.max_item_bytes = max_item_bytes;
@@ -95,8 +101,10 @@ absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Point
   const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->size(), sizeof(ParcelWords));
   if (!geometry.ok()) return geometry.status();
   const absl::Status corrupt = absl::DataLossError("the header of the queue is corrupt: where its items lie");
-  const std::uint64_t header_offset = to_page(Ring::bytes_for(geometry->capacity));
-  if (header_offset > attachment->size() || attachment->size() - header_offset < layout::kPage) return corrupt;
+  const std::uint64_t header_offset = to_page(geometry->bytes(Ring::kSlotBytes));
+  if (geometry->slot_count == 0 || header_offset > attachment->size() ||
+      attachment->size() - header_offset < layout::kPage)
+    return corrupt;
   auto& header = *reinterpret_cast<ParcelHeader*>(attachment->object() + header_offset);
   const std::uint64_t scale = read_once(header.scale);
   const std::uint64_t max_item_bytes = read_once(header.max_item_bytes);
@@ -116,9 +124,9 @@ ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geome
       most_bytes_(std::min(plan.largest, heap_.largest())) {}
 
 std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes) noexcept {
-  const std::optional<LaneRef> lane = attachment_->process_lane();
-  if (!lane || bytes > heap_.largest()) return std::nullopt;
-  const std::uint64_t owner = owner_of(*lane);
+  const LaneRef lane = attachment_->process_lane(attachment_->seat());
+  if (!lane.known || bytes > heap_.largest()) return std::nullopt;
+  const std::uint64_t owner = owner_of(lane);
   std::optional<Block> block = allocate(bytes, owner, BlockHeap::Growth::kNone);
   const auto from_the_dead = [&] {
     (void)attachment_->sweep();
@@ -150,9 +158,9 @@ Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& blo
 }
 
 Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept {
-  const std::optional<LaneRef> self = attachment_->process_lane();
+  const LaneRef self = attachment_->process_lane(seat);
   const SeatUse use(seat);
-  if (!self || seat.lane == nullptr) return Front::kEmpty;  // what it cannot announce it does not take
+  if (!self.known || seat.lane == nullptr) return Front::kEmpty;  // what it cannot announce it does not take
   std::atomic<std::uint64_t>& take = seat.lane->take;
   std::uint64_t announced = 0;
   const Front front = ring_.try_pop(seat, words, [&](std::uint64_t position, const ParcelWords& copy) {
@@ -164,7 +172,7 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   if (announced == 0) return front;
   if (front == Front::kItem && ParcelLabel::from(words[0]).in_block) {
     WARREN_CRASH_POINT(parcel_taken);  // reclaim() frees it: head has passed it, and no living lane takes it
-    block = own(words, announced - 1, owner_of(*self));
+    block = own(words, announced - 1, owner_of(self));
     WARREN_CRASH_POINT(parcel_owned);  // by a dead process: likewise
   }
   take.store(0, std::memory_order_release);  // [PL4] not before PL3; pairs with PL5

@@ -7,7 +7,7 @@
 
 namespace warren::detail {
 
-void reset_signals() noexcept {
+void reset_signals(Interrupts interrupts) noexcept {
   struct sigaction action {};
   for (int signal = 1; signal < NSIG; ++signal) {
     if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL)
@@ -21,8 +21,10 @@ void reset_signals() noexcept {
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, nullptr);
   action = {};
-  action.sa_handler = SIG_IGN;
-  ::sigaction(SIGINT, &action, nullptr);
+  if (interrupts == Interrupts::kIgnored) {
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGINT, &action, nullptr);
+  }
   sigset_t none;
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);

@@ -1,4 +1,4 @@
-// What every process that a pool forks does first.
+// What every process that is forked here does first.
 #pragma once
 #include <signal.h>
 
@@ -6,9 +6,13 @@
 
 namespace warren::detail {
 
-// Handlers that the application installed are not for its children, nor is its ignoring their ends; Ctrl-C at the
-// terminal is the application's to handle, and reaches every process of its group.
-void reset_signals() noexcept;
+// Ctrl-C at the terminal reaches every process of the group.
+enum class Interrupts {
+  kIgnored,  // a pool's process: it is the application's to handle
+  kEndIt,
+};
+// Handlers that the application installed are not for its children, nor is its ignoring their ends.
+void reset_signals(Interrupts interrupts) noexcept;
 // Over a fork: no handler of the application runs in the child before reset_signals(), which lets signals in again.
 class SignalsHeld {
  public:

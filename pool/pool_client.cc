@@ -1,9 +1,7 @@
 #include <warren/pool/detail/pool_client.h>
 
 #include <absl/strings/str_cat.h>
-#include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/segment.h>
@@ -19,6 +17,7 @@
 #include <system_error>
 
 #include "child_process.h"
+#include "pidfd.h"
 #include "pool_client_impl.h"
 #include "supervisor.h"
 #include "usable_cpus.h"
@@ -43,13 +42,6 @@ std::string host_name() {
 
 absl::Status no_process(const char* what) {
   return absl::ResourceExhaustedError(absl::StrCat("the pool ", what, ": ", std::generic_category().message(errno)));
-}
-
-int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
-
-bool readable(int fd, int timeout_ms) {
-  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, timeout_ms) == 1;
 }
 
 }  // namespace
@@ -130,11 +122,7 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
       !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
-  while (!readable(supervisor_pidfd_, deadline.forever() ? -1 : 0)) {
-    if (deadline.expired()) return absl::DeadlineExceededError("the pool has not ended yet");
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining().ns());
-    (void)readable(supervisor_pidfd_, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1000)));
-  }
+  if (!await_end(supervisor_pidfd_, deadline)) return absl::DeadlineExceededError("the pool has not ended yet");
   {
     const std::scoped_lock lock(join_mutex_);
     if (!reaped_) {
@@ -156,7 +144,7 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
 void PoolClient::Impl::look_after_supervisor() {
   if (!mine()) return;
   if (supervisor_dead_) return lose_unfinished();
-  if (reaped_ || !readable(supervisor_pidfd_, 0)) return;
+  if (reaped_ || !has_ended(supervisor_pidfd_)) return;
   if (supervisor_was_killed()) supervisor_died();
 }
 

@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 
 #include "child_process.h"
 #include "log.h"
+#include "pidfd.h"
 #include "worker.h"
 
 namespace warren::detail {
@@ -26,13 +26,6 @@ namespace {
 using PoolPhase = layout::PoolHeader::Phase;
 using Record = layout::WorkerRecord;
 using Clock = std::chrono::steady_clock;
-
-bool readable(int fd) {
-  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, 0) == 1;
-}
-
-int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
 std::uint64_t monotonic_ns() { return static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()); }
 
@@ -131,7 +124,7 @@ class Supervisor {
     if (::poll(fds.data(), fds.size(), static_cast<int>(slice.count())) < 0) {
       if (errno != EINTR) std::this_thread::sleep_for(slice);  // no memory for it
       for (std::uint32_t i = 0; i < workers_.size(); ++i) reap(i);
-      return !readable(start_.application_pidfd);
+      return !has_ended(start_.application_pidfd);
     }
     if ((fds[0].revents & POLLIN) != 0) return false;
     if ((fds[1].revents & POLLIN) != 0) {
@@ -271,7 +264,7 @@ class Supervisor {
 }  // namespace
 
 void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
-  reset_signals();
+  reset_signals(Interrupts::kIgnored);
   ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
   ::signal(SIGTERM, SIG_IGN);
   sigset_t broken_pipe;  // stderr may be one

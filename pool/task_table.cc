@@ -19,12 +19,14 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 struct Plan {
   std::uint64_t capacity, workers, hints, slots, heap;
 };
+// Twice as many as tasks: duplicates and stale ones find room.
+MpmcGeometry hint_geometry(std::uint64_t capacity) { return MpmcGeometry::of(2 * capacity, MpmcRing<1>::kSlotBytes); }
 Plan plan_of(std::size_t max_pending) {
   Plan plan{};
   plan.capacity = max_pending;
   plan.workers = layout::kPage;
   plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
-  plan.slots = round_up(plan.hints + MpmcRing<1>::bytes_for(2 * plan.capacity), layout::kPage);
+  plan.slots = round_up(plan.hints + hint_geometry(plan.capacity).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
   plan.heap = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
   return plan;
 }
@@ -75,7 +77,7 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, cons
             header.slots_committed.store(first_slots(plan.capacity), std::memory_order_relaxed);
             header.phase.store(layout::PoolHeader::Phase::kOpen, std::memory_order_relaxed);
             MpmcRing<1>::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data() + plan.hints),
-                                    2 * plan.capacity, sizeof(std::uint64_t));
+                                    hint_geometry(plan.capacity), sizeof(std::uint64_t));
           }};
 }
 

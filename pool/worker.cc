@@ -15,6 +15,7 @@
 #include <iostream>
 
 #include "child_process.h"
+#include "current_process.h"
 #include "current_task.h"
 
 namespace warren::detail {
@@ -265,9 +266,11 @@ void ring(int control) noexcept {
 }
 
 void run_worker(TaskTable& table, const WorkerStart& start) noexcept {
-  reset_signals();
+  reset_signals(Interrupts::kIgnored);
   for (const int ends : {SIGTERM, SIGHUP}) ::signal(ends, SIG_DFL);  // its supervisor ignores them
-  name_process("warren-worker-" + std::to_string(start.index));
+  const std::string name = "warren-worker-" + std::to_string(start.index);
+  name_process(name);
+  set_current_process({.name = name});
   // Follows the parent thread: the supervisor has one. It may be gone already.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::getppid() != start.supervisor) ::_exit(kWorkerDone);

@@ -25,7 +25,7 @@ class RawParcels : public Queue<Parcelled> {
                                                          size_class.owners_offset)[block.index];
   }
   std::uint64_t me() const {
-    const auto lane = *Reach::attachment(*this).process_lane();
+    const auto lane = Reach::attachment(*this).process_lane(Reach::attachment(*this).seat());
     return Owner::process(lane.index, lane.generation);
   }
   layout::Lane& lane() const { return *Reach::attachment(*this).seat().lane; }

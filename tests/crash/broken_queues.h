@@ -99,4 +99,20 @@ class TakesByStore : public RawRing<T> {
   }
 };
 
+// Gives a chunk back that holds items.
+template <class T>
+class FreesRunInUse : public RawRing<T> {
+ public:
+  using RawRing<T>::RawRing;
+  bool try_push(const T& item) {
+    layout::MpmcRingHeader& header = this->header();
+    auto* const owners = reinterpret_cast<std::atomic<std::uint64_t>*>(&header + 1) + header.chunk_count;
+    const std::uint64_t run = (header.tail.load() - 1) / header.chunk_slots;
+    for (std::uint64_t i = 0; i < header.chunk_count; ++i) {
+      if (owners[i].load() == run + 1) owners[i].store(0);
+    }
+    return Queue<T>::try_push(item);
+  }
+};
+
 }  // namespace warren::test

@@ -17,14 +17,16 @@ using T = Item64;
 constexpr QueueState kMiddle{.name = "middle", .lead = 6, .items = 1};
 constexpr std::chrono::nanoseconds kShortPatience = 20ms;  // what hangs here hangs for good
 
+constexpr QueueState kTwoRuns{.name = "two_runs", .lead = 1, .items = 3, .unbounded = true};
+
 template <class Q>
-MakeTrial pushing() {
-  return [] {
+MakeTrial pushing(const QueueState& state = kMiddle) {
+  return [state] {
     constexpr QueueOperation<Q> push{
         .name = "try_push", .pushes = 1, .run = [](Q& q, std::span<const T> items, std::span<T>) {
           return std::size_t{q.try_push(items[0])};
         }};
-    return std::make_unique<QueueTrial<8, Q>>(kMiddle, push, kShortPatience);
+    return std::make_unique<QueueTrial<8, Q>>(state, push, kShortPatience);
   };
 }
 
@@ -73,6 +75,11 @@ TEST_F(HarnessControl, TicketQueueIsFoundToHang) {
 
 TEST_F(HarnessControl, PopByStoreIsFoundToDoubleItems) {
   expect_found(pause_after_every_instruction("pop by store", popping<TakesByStore<T>>()), Fault::Kind::kDoubled);
+}
+
+TEST_F(HarnessControl, ChunkFreedInUseIsFoundToLoseItems) {
+  expect_found(kill_after_every_instruction("chunk freed in use", pushing<FreesRunInUse<T>>(kTwoRuns)),
+               Fault::Kind::kLost);
 }
 
 }  // namespace

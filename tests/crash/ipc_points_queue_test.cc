@@ -12,6 +12,9 @@ using Out = std::span<T>;
 
 constexpr QueueState kMiddle{.name = "middle", .lead = 3, .items = 2};
 constexpr QueueState kDeadFirst{.name = "dead_first", .lead = 2, .dead_first = true, .items = 2};
+constexpr QueueState kNextRun{.name = "next_run", .lead = 2, .unbounded = true};
+constexpr QueueState kEndOfRun{.name = "end_of_run", .lead = 1, .items = 1, .unbounded = true};
+constexpr QueueState kTwoRuns{.name = "two_runs", .lead = 1, .items = 3, .unbounded = true};
 constexpr QueueState kConsumerAsleep{.name = "consumer_asleep", .asleep = QueueState::Asleep::kConsumer};
 
 void sweep_queue(const QueueState& state, const QueueOperation<Q>& operation) {
@@ -24,6 +27,8 @@ TEST(QueueAtEveryPoint, PushKilled) {
       .name = "push_n", .pushes = 2, .run = [](Q& q, Items items, Out) { return q.push_n(items); }, .cold = true};
   sweep_queue(kMiddle, push);
   sweep_queue(kConsumerAsleep, push);
+  sweep_queue(kNextRun, push);
+  sweep_queue(kEndOfRun, push);  // needs one more chunk
 }
 
 TEST(QueueAtEveryPoint, PopKilled) {
@@ -44,6 +49,7 @@ TEST(QueueAtEveryPoint, BatchPopKilled) {
       .name = "pop_n", .pops = 3, .run = [](Q& q, Items, Out out) { return q.pop_n(out.first(3)); }, .cold = true};
   sweep_queue(kMiddle, pop_n);
   sweep_queue(kDeadFirst, pop_n);
+  sweep_queue(kTwoRuns, pop_n);
 }
 
 TEST(QueueAtEveryPoint, CloseKilled) {

@@ -18,7 +18,7 @@ class ParcelTrial : public QueueTrial<kParcelItem, Q> {
 
   void warm() override {
     Base::warm();
-    (void)this->attachment().process_lane();
+    (void)this->attachment().process_lane(this->attachment().seat());
   }
 
   // Beside what the ring shows: whose the blocks are.

@@ -24,11 +24,17 @@ constexpr QueueState kDeadFirst{.name = "dead_first", .lead = 3, .dead_first = t
 constexpr QueueState kDeadAlone{.name = "dead_alone", .lead = 5, .dead_first = true};
 constexpr QueueState kDeadLast{.name = "dead_last", .lead = 2, .items = 2, .dead_last = true};
 constexpr QueueState kFullOfDead{.name = "full_of_dead", .lead = 1, .dead_first = true, .items = 2, .dead_last = true};
+// Chunks of two slots: the next push needs one that was left; the next pop leaves one.
+constexpr QueueState kNextRun{.name = "next_run", .lead = 2, .unbounded = true};
+constexpr QueueState kEndOfRun{.name = "end_of_run", .lead = 1, .items = 1, .unbounded = true};
+constexpr QueueState kTwoRuns{.name = "two_runs", .lead = 1, .items = 3, .unbounded = true};
+constexpr QueueState kDeadInRun{.name = "dead_in_run", .lead = 1, .dead_first = true, .items = 2, .unbounded = true};
 constexpr QueueState kConsumerAsleep{.name = "consumer_asleep", .lead = 2, .asleep = Asleep::kConsumer};
 constexpr QueueState kProducerAsleep{.name = "producer_asleep", .lead = 2, .items = 4, .asleep = Asleep::kProducer};
 
 using Windows = std::vector<std::string>;
 const Windows kPushed{"before", "announced", "claimed", "committed", "after"};
+const Windows kPushedIntoNewRun{"before", "chunk claimed", "entered", "announced", "claimed", "committed", "after"};
 const Windows kRefused{"before"};
 const Windows kPopped{"before", "taken"};
 const Windows kBuriedAndPopped{"before", "buried", "passed", "taken"};
@@ -93,6 +99,11 @@ std::vector<QueueCase<N>> queue_cases() {
   add(pop, kBuriedAndPopped, {kDeadFirst, kDeadAlone});
   add(pop_n, kPopped, {kEmpty, kMiddle, kFull, kWrapped, kDeadLast, kProducerAsleep});
   add(pop_n, kBuriedAndPopped, {kDeadFirst});
+  add(try_push, kPushedIntoNewRun, {kNextRun});
+  if (whole_product()) add(push_n, kPushed, {kEndOfRun});  // needs one more chunk, and asks /proc/meminfo first
+  add(try_pop, kPopped, {kEndOfRun, kTwoRuns});
+  add(try_pop, kBuriedAndPopped, {kDeadInRun});
+  add(pop_n, kPopped, {kTwoRuns});
   add(close, {"before", "closed"}, {kEmpty, kMiddle, kFull, kDeadFirst, kDeadLast});
   add(first_push, kPushed, {kMiddle});
   add(first_pop, kPopped, {kMiddle});
@@ -106,9 +117,9 @@ template <std::size_t N>
 std::vector<QueueCase<N>> chosen(Dimension dimension) {
   static const std::set<std::string> wide{"try_push_wrapped",   "try_push_dead_first", "try_pop_wrapped",
                                           "try_pop_dead_first", "push_n_wrapped",      "pop_n_full"};
-  static const std::set<std::string> held{"try_push_empty", "try_push_wrapped_full", "try_push_dead_first",
-                                          "push_n_wrapped", "try_pop_full",          "try_pop_dead_first",
-                                          "close_middle"};
+  static const std::set<std::string> held{
+      "try_push_empty",     "try_push_wrapped_full", "try_push_dead_first", "push_n_wrapped", "try_pop_full",
+      "try_pop_dead_first", "try_push_next_run",     "try_pop_end_of_run",  "pop_n_two_runs", "close_middle"};
   static const std::set<std::string> both{"try_push_empty", "try_push_full", "try_push_dead_first", "try_pop_middle"};
   std::vector<QueueCase<N>> cases = queue_cases<N>();
   std::erase_if(cases, [&](const QueueCase<N>& c) {

@@ -19,6 +19,7 @@ struct QueueState {
   std::size_t items = 0;    // in the queue
   bool dead_last = false;   // the last claim is a dead producer's
   enum class Asleep { kNobody, kConsumer, kProducer } asleep = Asleep::kNobody;
+  bool unbounded = false;  // with chunks of two slots
 };
 
 // What the victim does.
@@ -43,7 +44,7 @@ class QueueTrial : public SharedTrial<N> {
 
  public:
   QueueTrial(const QueueState& state, const QueueOperation<Q>& operation, std::chrono::nanoseconds patience = kPatience)
-      : state_(state), operation_(operation), queue_(*Queue<T>::create({.capacity = kQueueCapacity})) {
+      : state_(state), operation_(operation), queue_(make_queue(state)) {
     this->patience_ = patience;
     set_waits(200us);
     for (std::size_t i = 0; i < state.lead; ++i) (void)(push_one() && pop_one());
@@ -108,7 +109,7 @@ class QueueTrial : public SharedTrial<N> {
     if (operation_.pushes != 0) {
       const std::uint64_t last = tail() - 1;
       if (announced == tail() + 1) return "announced";
-      if (tail() == tail_before_) return "before";
+      if (tail() == tail_before_) return state_.unbounded ? chunk_window() : "before";
       if (sequence(last) != layout::committed(last)) return "claimed";
       return announced != 0 ? "committed" : "after";
     }
@@ -136,6 +137,17 @@ class QueueTrial : public SharedTrial<N> {
   detail::Attachment& attachment() const { return Reach::attachment(queue_); }
 
  private:
+  static Queue<T> make_queue(const QueueState& state) {
+    detail::elastic_tuning().chunk_bytes = 1;
+    detail::elastic_tuning().most_chunks = 16;
+    return Queue<T>::create({.capacity = state.unbounded ? 0 : kQueueCapacity}).value();
+  }
+  detail::ElasticSlots elastic() const {
+    return {attachment(),
+            header(),
+            {.chunk_count = header().chunk_count, .chunk_slots = header().chunk_slots},
+            header().slot_bytes};
+  }
   bool push_one() { return Base::push_one(queue_, this->patience_); }
   bool push_one(std::chrono::nanoseconds patience) { return Base::push_one(queue_, patience); }
   bool pop_one() { return Base::pop_one(queue_, this->patience_); }
@@ -144,10 +156,22 @@ class QueueTrial : public SharedTrial<N> {
   std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
   std::uint64_t head() const { return header().head.load(); }
   std::byte* slot(std::uint64_t position) const {
+    if (state_.unbounded) return elastic().find(position);
     return reinterpret_cast<std::byte*>(&header() + 1) + (position & (header().slot_count - 1)) * header().slot_bytes;
   }
   std::uint64_t sequence(std::uint64_t position) const {
     return reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position))->load();
+  }
+
+  // How far the victim's next run has got.
+  std::string chunk_window() const {
+    const auto* const words = reinterpret_cast<const std::atomic<std::uint64_t>*>(&header() + 1);
+    const std::uint64_t run = tail() / header().chunk_slots;
+    if (layout::ChunkEntry::from(words[run % header().chunk_count].load()).is_of(run)) return "entered";
+    for (std::uint64_t i = 0; i < header().chunk_count; ++i) {
+      if (words[header().chunk_count + i].load() == run + 1) return "chunk claimed";
+    }
+    return "before";
   }
 
   // Takes a producer's steps up to the middle of its payload, and dies.
@@ -156,6 +180,7 @@ class QueueTrial : public SharedTrial<N> {
     Child producer([&]() -> int {
       layout::Lane& lane = *attachment().seat().lane;
       std::uint64_t t = tail();
+      if (state_.unbounded) (void)elastic().provide(t);
       lane.announcement.store(t + 1);
       header().tail.compare_exchange_strong(t, t + 1);
       reinterpret_cast<std::uint64_t*>(slot(t))[1] = make_item<N>(id).words[0];
@@ -189,7 +214,11 @@ class QueueTrial : public SharedTrial<N> {
     for (std::size_t i = 0; i < kQueueCapacity; ++i) {
       if (!push_one(0ms)) this->fault(Fault::Kind::kLost, "room for an item is lost");
     }
-    if (push_one(0ms)) this->fault(Fault::Kind::kOther, "a full queue took an item");
+    if (state_.unbounded) {
+      if (header().chunks_committed > 8) this->fault(Fault::Kind::kLeft, "chunks that nobody uses");
+    } else if (push_one(0ms)) {
+      this->fault(Fault::Kind::kOther, "a full queue took an item");
+    }
     std::array<T, kMostAtOnce> out;
     this->log(Base::kSurvivor).pop_begins(out.size());
     const std::size_t got = queue_.try_pop_n(out);

@@ -16,6 +16,7 @@
 #include "support/child.h"
 #include "support/history.h"
 #include "support/kill_sweep.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/watch.h"
 
@@ -27,11 +28,6 @@ using std::chrono_literals::operator""s;
 
 inline constexpr std::chrono::nanoseconds kPatience = 10s;  // survivors that need longer hang
 inline constexpr std::chrono::nanoseconds kSlice = 20ms;    // of bystanders: what a lost wake-up costs at most
-
-// The attachment behind a handle.
-struct Reach : Handle {
-  static detail::Attachment& attachment(const Handle& handle) { return *(handle.*(&Reach::attachment_)); }
-};
 
 // Waits of this process, and of what it forks: short and without spinning, whose turns would all be stepped.
 inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds stall = 200us) {

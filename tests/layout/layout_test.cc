@@ -2,14 +2,25 @@
 // count on from the one before, so that a field that moved, grew or changed places shows. A difference is a change of
 // the ABI: raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
 #include <gtest/gtest.h>
+#include <warren/ipc/array.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/value.h>
+#include <warren/layout/array.h>
+#include <warren/layout/barrier.h>
+#include <warren/layout/bounded_semaphore.h>
+#include <warren/layout/condition.h>
+#include <warren/layout/event.h>
+#include <warren/layout/latch.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/queue.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/semaphore.h>
+#include <warren/layout/shared_mutex.h>
 #include <warren/layout/spsc_ring.h>
+#include <warren/layout/value.h>
 
 #include <algorithm>
 #include <array>
@@ -146,8 +157,8 @@ TEST(Layout, Lane) {
 TEST(Layout, MpmcRingHeader) {
   using S = MpmcRingHeader;
   Image<S> image;
-  image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(tail) FIELD(head)
-      FIELD(not_empty) FIELD(not_full) FIELD(buried);
+  image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(chunk_count) FIELD(chunk_slots)
+      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(buried);
   expect_golden("mpmc_ring_header", image.text("MpmcRingHeader"));
 }
 
@@ -173,6 +184,100 @@ TEST(Layout, MutexState) {
   EXPECT_EQ(state.word(), 0x1235'5678'9abc'de01u);
   EXPECT_TRUE(MutexState::from(state.word()).held_by(state));
   EXPECT_FALSE(MutexState::from(1).held);
+}
+
+TEST(Layout, ValueHeader) {
+  using S = ValueHeader;
+  Image<S> image;
+  image FIELD(mutex) FIELD(writer) FIELD(word) FIELD(copy_bytes);
+  expect_golden("value_header", image.text("ValueHeader"));
+}
+
+TEST(Layout, ArrayHeader) {
+  using S = ArrayHeader;
+  Image<S> image;
+  image FIELD(mutex) FIELD(size) FIELD(element_bytes) FIELD(elements_offset);
+  expect_golden("array_header", image.text("ArrayHeader"));
+}
+
+TEST(Layout, Event) {
+  using S = layout::Event;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters);
+  expect_golden("event", image.text("Event"));
+}
+
+TEST(Layout, EventState) {
+  EXPECT_EQ(EventState{}.word(), 0u);
+  EXPECT_EQ(EventState{}.when_set().word(), 3u);
+  EXPECT_EQ(EventState::from(3).when_set().word(), 3u) << "set twice is set once";
+  EXPECT_EQ(EventState::from(2).when_set().word(), 5u);
+  EXPECT_EQ(EventState::from(~std::uint64_t{1}).when_set().word(), 1u) << "the count goes round";
+}
+
+TEST(Layout, Semaphore) {
+  using S = layout::Semaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("semaphore", image.text("Semaphore"));
+}
+
+TEST(Layout, Condition) {
+  using S = layout::Condition;
+  Image<S> image;
+  image FIELD(notified) FIELD(waiters);
+  expect_golden("condition", image.text("Condition"));
+}
+
+TEST(Layout, Barrier) {
+  using S = layout::Barrier;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters) FIELD(parties);
+  expect_golden("barrier", image.text("Barrier"));
+}
+
+TEST(Layout, BarrierState) {
+  EXPECT_EQ(BarrierState{}.word(), 0u);
+  const BarrierState state{
+      .generation = 0x1234'5678, .voided = 0x2a, .broken = BarrierState::Broken::kByAbort, .value = 0x2a'bcde};
+  EXPECT_EQ(state.word(), 0x1234'5678'a8ea'bcdeu);
+  EXPECT_EQ(BarrierState::from(state.word()).word(), state.word());
+  EXPECT_EQ(state.after(true).word(), 0x1234'5679'5000'0000u);
+  EXPECT_EQ(state.after(false).word(), 0x1234'5679'5400'0000u);
+  EXPECT_EQ(kBarrierParty, 1u);
+}
+
+TEST(Layout, Latch) {
+  using S = layout::Latch;
+  Image<S> image;
+  image FIELD(count) FIELD(waiters);
+  expect_golden("latch", image.text("Latch"));
+}
+
+TEST(Layout, BoundedSemaphore) {
+  using S = layout::BoundedSemaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("bounded_semaphore", image.text("BoundedSemaphore"));
+}
+
+TEST(Layout, SharedMutex) {
+  EXPECT_EQ(offsetof(layout::SharedMutex, writer), 0u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, readers), 64u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, drained), 68u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells_high), 72u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells), 128u);
+  EXPECT_EQ(sizeof(ReaderCell), 64u);
+  EXPECT_EQ(kReaderCells, 1024u);
+}
+
+TEST(Layout, OwnedCell) {
+  EXPECT_EQ(OwnedCell{}.word(), 0u);
+  EXPECT_EQ((OwnedCell{.lane = 5, .generation = 6, .note = 7}.word()), 7u) << "nobody's";
+  const OwnedCell cell{.lane = 0x1234, .generation = 0x5678, .note = 0x9abc'def0, .owned = true};
+  EXPECT_EQ(cell.word(), 0x1235'5678'9abc'def0u);
+  EXPECT_TRUE(OwnedCell::from(cell.word()).owned_by(0x1234, 0x5678));
+  EXPECT_FALSE(OwnedCell::from(7).owned);
 }
 
 TEST(Layout, PoolHeader) {
@@ -241,6 +346,9 @@ TEST(Layout, PlacesAndNumbers) {
   EXPECT_EQ(static_cast<int>(ObjectKind::kQueue), 2);
   EXPECT_EQ(static_cast<int>(ObjectKind::kSpscQueue), 3);
   EXPECT_EQ(static_cast<int>(ObjectKind::kPool), 4);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kEvent), 7);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kSemaphore), 8);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kCondition), 10);
   EXPECT_EQ(static_cast<int>(WaitMode::kMembarrier), 1);
   EXPECT_EQ(static_cast<int>(WaitMode::kFenced), 2);
   EXPECT_EQ(SegmentHeader::kKeepName, 1u);
@@ -313,6 +421,30 @@ TEST(Layout, AnSpscQueueInUse) {
   ASSERT_EQ(queue.try_pop()->a, 1);
   queue.close();
   expect_golden("spsc_queue_in_use", dump_object(name, sizeof(SpscRingHeader) + 4 * sizeof(Sample) + 8));
+}
+
+// --- values and arrays with something in them ------------------------------------------------------------------------
+
+struct Triple {
+  std::uint64_t a, b;
+  std::uint32_t c;
+};
+
+TEST(Layout, ValuesInUse) {
+  const std::string small = test::unique_name(), large = test::unique_name() + "l";
+  auto word = Value<std::uint32_t>::create(small, 0x1111'1111u).value();
+  word += 0x0101'0101u;
+  expect_golden("value_word", dump_object(small, sizeof(ValueHeader)));
+  auto copies = Value<Triple>::create(large, {.a = 1, .b = 2, .c = 3}).value();
+  copies.update([](Triple& x) { x.a = 4, x.b = 5, x.c = 6; });
+  std::string dump = dump_object(large, sizeof(ValueHeader) + 128);
+  expect_golden("value_copies", dump.substr(dump.find("0128")));  // without the state of the locks
+}
+
+TEST(Layout, AnArrayInUse) {
+  const std::string name = test::unique_name();
+  const auto array = Array<std::uint16_t>::create(name, {0x1111, 0x2222, 0x3333}).value();
+  expect_golden("array_in_use", dump_object(name, sizeof(ArrayHeader) + 16));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ class QueueBlocks : Handle {
 
   [[nodiscard]] layout::MpmcRingHeader& ring() const { return *reinterpret_cast<layout::MpmcRingHeader*>(object_); }
   [[nodiscard]] layout::ParcelHeader& header() const {
-    const std::size_t end = detail::ParcelRing::Ring::bytes_for(ring().capacity);
+    const std::size_t end = detail::MpmcGeometry::of(ring().capacity, detail::ParcelRing::Ring::kSlotBytes)
+                                .bytes(detail::ParcelRing::Ring::kSlotBytes);
     return *reinterpret_cast<layout::ParcelHeader*>(object_ +
                                                     (end + layout::kPage - 1) / layout::kPage * layout::kPage);
   }

@@ -19,8 +19,12 @@
 
 namespace warren {
 
-// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork and by
-// name. Works with std::scoped_lock, std::unique_lock and std::lock.
+namespace detail {
+struct EmbeddedMutex;
+}
+
+// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork, by
+// name and as values (handle.h). Works with std::scoped_lock, std::unique_lock and std::lock.
 class Mutex : public Handle {
  public:
   static absl::StatusOr<Mutex> create(const ObjectOptions& options = {});
@@ -44,6 +48,7 @@ class Mutex : public Handle {
 
  private:
   friend class detail::Factory;
+  friend struct detail::EmbeddedMutex;
   using Take = detail::MutexCore::Take;
   Mutex(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept
       : Handle(std::move(attachment)), core_(*attachment_, words) {}
@@ -53,6 +58,17 @@ class Mutex : public Handle {
 
   detail::MutexCore core_;
 };
+
+// A Mutex that lies inside another object, in whose wait words its own must be.
+struct detail::EmbeddedMutex {
+  static Mutex at(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept {
+    return {std::move(attachment), words};
+  }
+};
+namespace detail {
+template <class M>
+class LetGo;
+}
 
 // As Mutex, and its owner may lock it again: it is free after as many unlocks.
 class RecursiveMutex : public Handle {
@@ -83,6 +99,9 @@ class RecursiveMutex : public Handle {
   }
   static absl::StatusOr<RecursiveMutex> attach(detail::Attachment::Pointer attachment);
   bool entered(detail::MutexCore::Take take) noexcept;
+  friend class detail::LetGo<RecursiveMutex>;
+  bool let_go(std::uint32_t& depth) noexcept;  // unlocks it wholly; false: not the owner
+  void take_back(std::uint32_t depth) noexcept;
 
   detail::MutexCore core_;
 };

@@ -1,4 +1,4 @@
-// Queue<T>: a bounded queue of many producers and many consumers, in any processes.
+// Queue<T>: a queue of many producers and many consumers, in any processes, bounded or not.
 //
 // Every item that a push committed is popped exactly once, whoever is killed and when. A consumer that is killed after
 // it took an item takes it along: at most one per kill, with pop_n at most what that call took. First in, first out in
@@ -40,7 +40,8 @@
 namespace warren {
 
 struct QueueOptions {
-  std::size_t capacity = 0;                      // items, at least 1
+  std::size_t capacity =
+      0;  // items; 0: unbounded, it grows until memory ends (only where items lie in the ring: else refused)
   std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
@@ -52,7 +53,8 @@ struct QueueStats {
   std::uint64_t undecodable = 0;  // items that made no T, and were skipped
 };
 
-// Thread-safe and process-safe. Handles pass to other processes by fork and by name.
+// Thread-safe and process-safe. Handles pass to other processes by fork, by name and as values
+// (handle.h).
 template <class T>
 class Queue : public Handle {
   static_assert(detail::check_carriable<T>());
@@ -62,8 +64,7 @@ class Queue : public Handle {
  public:
   using value_type = T;
 
-  // Errors are Segment's; InvalidArgument for a capacity of 0 or one that cannot be, and for max_item_bytes that no T
-  // has.
+  // Errors are Segment's; InvalidArgument for a capacity that cannot be, and for max_item_bytes that no T has.
   static absl::StatusOr<Queue> create(const QueueOptions& options = {}) {
     return detail::Factory::create<Queue>(options);
   }
@@ -78,6 +79,7 @@ class Queue : public Handle {
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
   // Blocks while full. False: refused, nothing was taken: closed, never fits, or memory ended; check(item) says which.
+  // An unbounded queue is never full, and leaves the machine 64 MiB.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
   [[nodiscard]] bool try_push(const T& item) noexcept(kNoThrow);
   [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }
@@ -120,6 +122,7 @@ class Queue : public Handle {
   // ResourceExhausted full or no memory for the item or this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t approx_size() const noexcept { return items_.ring().approx_size(); }
+  // Unbounded: what its address space holds.
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.ring().capacity(); }
   [[nodiscard]] QueueStats stats() const noexcept {
     const detail::MpmcRingBase& ring = items_.ring();
@@ -156,6 +159,11 @@ class Queue : public Handle {
     detail::notify(items_.ring().not_full(), attachment_->wait_mode(), static_cast<int>(count));
   }
 
+  // A slice is over: looks for the dead, and takes back what they had.
+  void swept() noexcept {
+    if (attachment_->sweep() != 0) items_.swept();
+  }
+
   Items items_;
 };
 
@@ -186,7 +194,7 @@ bool Queue<T>::wait_to_push(Deadline deadline, Try&& push) {
     return result == detail::Push::kFull ? detail::Progress::kBlocked : detail::Progress::kDone;
   };
   (void)attachment_->wait_for_change(items_.ring().not_full(), attachment_->seat().push_spinner, deadline, once,
-                                     [this] { items_.swept(); });
+                                     [this] { swept(); });
   if (result != detail::Push::kPushed) return false;
   pushed(1);
   return true;
@@ -201,7 +209,7 @@ bool Queue<T>::wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
     return items_.ring().progress(front, held_up_by);
   };
   (void)attachment_->wait_for_change(items_.ring().not_empty(), attachment_->seat().pop_spinner, deadline, once,
-                                     [this] { items_.swept(); });
+                                     [this] { swept(); });
   if (front != detail::Front::kItem) return false;
   popped(1);
   // Wakes for the items behind may have gone to this thread, which looked again and again.
@@ -282,7 +290,7 @@ Loan<T> Queue<T>::loan(std::size_t count) {
     return items_.ring().refusal() == detail::Push::kFull ? detail::Progress::kBlocked : detail::Progress::kDone;
   };
   (void)attachment_->wait_for_change(items_.ring().not_full(), attachment_->seat().push_spinner, Deadline::never(),
-                                     room, [this] { items_.swept(); });
+                                     room, [this] { swept(); });
   popped(1);  // a wake that came here told of a place that is not taken yet: somebody else may take it
   return closed() ? Loan<T>(detail::LentPlace<T>(nullptr)) : items_.lend(count);
 }
@@ -322,6 +330,7 @@ absl::Status Queue<T>::check(const T& item) const {
     return absl::ResourceExhaustedError("no memory or no descriptor for this thread's lane in the queue's segment");
   }
   if (absl::Status status = items_.check(item); !status.ok()) return status;
+  if (!items_.memory_left()) return absl::ResourceExhaustedError("no memory for more items");
   if (approx_size() >= capacity()) return absl::ResourceExhaustedError("the queue is full");
   return absl::OkStatus();
 }

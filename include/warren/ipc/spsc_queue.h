@@ -27,7 +27,8 @@ struct SpscOptions {
 // back before. A second one, also of the same process, is refused while the owner lives: false, nullopt; check() and
 // claim_*() say who owns it. A dead owner's side is taken over by whoever comes next. So threads that take turns want a
 // Queue.
-// Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork and by name.
+// Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork, by name and as values
+// (handle.h).
 template <class T>
 class SpscQueue : public Handle {
   static_assert(detail::check_plain<T>());
@@ -113,6 +114,8 @@ class SpscQueue : public Handle {
 
 template <class T>
 absl::StatusOr<detail::SegmentPlan> SpscQueue<T>::plan(const SpscOptions& options) {
+  if (options.capacity == 0)
+    return absl::InvalidArgumentError("a capacity of 0: say how many items fit, {.capacity = 1024}");
   if (absl::Status status = detail::check_capacity(options.capacity, sizeof(T)); !status.ok()) return status;
   return detail::SegmentPlan{
       .kind = layout::ObjectKind::kSpscQueue,

@@ -1,6 +1,8 @@
-// The bounded queue of many producers and consumers, as it lies in memory. docs/algorithms/mpmc_ring.md has the
-// protocol.
-//   RingHeader, then slot_count slots of slot_bytes each: { sequence word, payload rounded up to 8 bytes }
+// The queue of many producers and consumers, as it lies in memory. docs/algorithms/mpmc_ring.md has the protocol.
+//   bounded    MpmcRingHeader, then slot_count slots of slot_bytes each: { sequence word, payload rounded up to 8 bytes
+//   } unbounded  MpmcRingHeader, a directory of chunk_count entries, chunk_count owner words, and from the next page on
+//   the
+//              chunks, of chunk_slots slots each: docs/algorithms/elastic_slots.md
 #pragma once
 #include <warren/layout/abi.h>
 
@@ -9,10 +11,13 @@ namespace warren::layout {
 // tail: producers claim by CAS. head: consumers take by CAS. Each on its own line.
 struct MpmcRingHeader {
   std::uint64_t capacity;    // items it may hold: exactly what was asked for
-  std::uint64_t slot_count;  // a power of two, at least capacity
+  std::uint64_t slot_count;  // a power of two, at least capacity; unbounded: 0
   std::uint32_t slot_bytes;
-  std::uint32_t payload_bytes;  // sizeof(T)
-  std::byte reserved0[40];
+  std::uint32_t payload_bytes;                  // sizeof(T)
+  std::uint64_t chunk_count;                    // a power of two; bounded: 0
+  std::uint64_t chunk_slots;                    // likewise
+  std::atomic<std::uint64_t> chunks_committed;  // chunks whose memory is there
+  std::byte reserved0[16];
   alignas(kLine) std::atomic<std::uint64_t> tail;       // next position to claim; bit 63: CLOSED
   alignas(kLine) std::atomic<std::uint64_t> head;       // next position to take
   alignas(kLine) std::atomic<std::uint32_t> not_empty;  // wait words: consumers sleep here,
@@ -21,6 +26,28 @@ struct MpmcRingHeader {
 };
 static_assert(offsetof(MpmcRingHeader, tail) == 64 && offsetof(MpmcRingHeader, head) == 128);
 static_assert(offsetof(MpmcRingHeader, not_empty) == 192 && sizeof(MpmcRingHeader) == 256);
+
+// Which chunk holds the positions of a run: those whose number, divided by chunk_slots, is `run`.
+//   bits 63..20 run, as far as they go | 19..0 chunk + 1;  0: none yet
+struct ChunkEntry {
+  std::uint64_t run = 0;
+  std::uint64_t chunk = 0;  // what reads as none has one beyond all there are
+
+  static constexpr std::uint64_t kRunMask = (std::uint64_t{1} << 44) - 1;
+  static constexpr std::uint64_t kChunkMask = (std::uint64_t{1} << 20) - 1;
+
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept {
+    return (run & kRunMask) << 20 | ((chunk + 1) & kChunkMask);
+  }
+  [[nodiscard]] static constexpr ChunkEntry from(std::uint64_t word) noexcept {
+    return {.run = word >> 20, .chunk = (word & kChunkMask) - 1};
+  }
+  [[nodiscard]] constexpr bool is_of(std::uint64_t other) const noexcept {
+    return run == (other & kRunMask) && chunk < kChunkMask;
+  }
+};
+inline constexpr std::uint64_t kMaxChunks = std::uint64_t{1} << 16;
+inline constexpr std::uint64_t kMaxChunkSlots = std::uint64_t{1} << 20;
 
 inline constexpr std::uint64_t kClosedBit = std::uint64_t{1} << 63;
 inline constexpr std::uint64_t kMaxPosition = std::uint64_t{1} << 62;

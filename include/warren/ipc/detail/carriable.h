@@ -189,9 +189,10 @@ consteval bool told_of_culprit() {
                 "the compiler cannot look into this trivially copyable type, since it has no constexpr constructor. "
                 "Remedy: make one constexpr; or vouch that it holds no pointer: template <> inline constexpr bool "
                 "warren::kCopyAsBytes<T> = true");
-  static_assert(kWhat != Obstacle::kImmovable,
-                "this type can be neither copied nor moved to another process: it holds a mutex, an atomic or the "
-                "like. Remedy: send the data without it");
+  static_assert(
+      kWhat != Obstacle::kImmovable,
+      "this type can be neither copied nor moved to another process: it holds a mutex, an atomic or the "
+      "like. Remedy: the data without it; a warren::Value is atomic itself, and it and an Array have a mutex()");
   return kWhat == Obstacle::kUnion || kWhat == Obstacle::kOpaque || kWhat == Obstacle::kImmovable;
 }
 
@@ -216,9 +217,10 @@ consteval bool check_carriable() {
                 "the fields of this struct cannot be told: a reference, more than 16, a base class, or an array beside "
                 "a field without a default. Remedy: template <> struct warren::Codec<T> : "
                 "warren::MemberCodec<&T::a, &T::b> {};");
-  static_assert(kWhat != Obstacle::kHandle,
-                "a handle cannot travel to another process in a value. Remedy: its name, or a global variable that is "
-                "set before the fork");
+  static_assert(
+      kWhat != Obstacle::kHandle,
+      "this handle cannot travel to another process in a value: it belongs to this process alone. Remedy: what "
+      "the other one can open or make by itself");
   static_assert(kWhat != Obstacle::kPointer && kWhat != Obstacle::kOther,
                 "this type cannot travel to another process: it holds a pointer, a reference, a view or private state. "
                 "Remedy: own the data (std::string, std::vector), or specialise warren::Codec");
@@ -234,21 +236,25 @@ consteval bool check_plain() {
     return true;
   } else if constexpr (told_of<T>()) {
     return true;
-  } else if constexpr (obstacle<T>() == Obstacle::kPointer || obstacle<T>() == Obstacle::kHandle ||
+  } else if constexpr (obstacle<T>() == Obstacle::kPointer || obstacle<T>() == Obstacle::kHandle || IsHandle<T> ||
                        (std::is_trivially_copyable_v<T> && !Carriable<T>)) {
     static_assert(
         kCopyAsBytes<T>,
-        "an SpscQueue carries plain bytes, and this type holds a pointer, a reference, a view or a handle. Remedy: "
-        "in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer");
+        "an SpscQueue, a value and an array hold plain bytes, and this type holds a pointer, a reference, a view or a "
+        "handle. "
+        "Remedy: in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer, "
+        "the name of what a handle reaches");
     return true;
   } else {
-    static_assert(kCopyAsBytes<T>,
-                  "an SpscQueue carries plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
-                  "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: Queue, which "
-                  "carries those too; or a struct with named fields, char text[N] for a text, std::array for a "
-                  "container; or, for bytes that the compiler "
-                  "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
-                  "warren::kCopyAsBytes<T> = true");
+    static_assert(
+        kCopyAsBytes<T>,
+        "an SpscQueue, a value and an array hold plain bytes: arithmetic types, enums, and structs of them "
+        "and of arrays; no "
+        "std::string, container, std::pair, std::tuple, std::optional or std::variant, which warren::Queue carries. "
+        "warren::Queue. Remedy: a struct with "
+        "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
+        "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
+        "warren::kCopyAsBytes<T> = true");
     return true;
   }
 }

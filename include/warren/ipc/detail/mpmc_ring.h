@@ -9,6 +9,7 @@
 #include <absl/status/status.h>
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/elastic_slots.h>
 #include <warren/ipc/detail/words.h>
 #include <warren/layout/mpmc_ring.h>
 
@@ -17,16 +18,22 @@
 
 namespace warren::detail {
 
-enum class Push { kPushed, kFull, kClosed, kNoLane, kRefused };  // kRefused: the item, by who carries it
+enum class Push { kPushed, kFull, kClosed, kNoLane, kNoMemory, kRefused };  // kRefused: the item, by who carries it
 enum class Front { kItem, kEmpty, kDrained, kStalled };
 
-// InvalidArgument for 0 items, or more than could be addressed.
+// InvalidArgument for more than could be addressed.
 absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes);
 
 // This process's copy of what the header says, made once: a peer that changes the header later changes nothing here.
 struct MpmcGeometry {
   std::uint64_t capacity = 0;
   std::uint64_t slot_count = 0;
+  ElasticGeometry elastic = {};  // where slot_count is 0
+
+  // A capacity of 0: unbounded.
+  static MpmcGeometry of(std::size_t capacity, std::size_t slot_bytes);
+  [[nodiscard]] std::size_t bytes(std::size_t slot_bytes) const noexcept;            // with all that is reserved
+  [[nodiscard]] std::size_t committed_bytes(std::size_t slot_bytes) const noexcept;  // of a new ring
 };
 
 // What does not depend on the payload: geometry, and the rare paths.
@@ -35,6 +42,8 @@ class MpmcRingBase {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t approx_size() const noexcept;
   [[nodiscard]] bool closed() const noexcept;
+  // Whether the next push finds a place, or memory for one.
+  [[nodiscard]] bool memory_left() noexcept { return !elastic_.used() || elastic_.provide(pushed()); }
   // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
   [[nodiscard]] bool drained(Seat& seat) noexcept;
   void close() noexcept;
@@ -60,21 +69,26 @@ class MpmcRingBase {
     }
   }
 
-  static std::size_t bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept;
-
  protected:
   MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
                std::size_t slot_bytes) noexcept;
-  static void initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes,
+  static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry, std::size_t payload_bytes,
                          std::size_t slot_bytes) noexcept;
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
                                             std::size_t payload_bytes, std::size_t slot_bytes);
 
   [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
+    if (elastic_.used()) [[unlikely]]
+      return elastic_.find(position);
     return slots_ + (position & mask_) * slot_bytes_;
   }
   [[nodiscard]] std::atomic<std::uint64_t>& sequence(std::uint64_t position) const noexcept {
     return *reinterpret_cast<std::atomic<std::uint64_t>*>(slot(position));
+  }
+  // After the CAS that moved `head`.
+  void passed(std::uint64_t from, std::uint64_t to) noexcept {
+    if (elastic_.used()) [[unlikely]]
+      elastic_.passed(from, to);
   }
   // Passes what is buried and looks at what then stands first: kItem, and its position in `head`.
   Front settle(Seat& seat, std::uint64_t& head) noexcept;
@@ -85,6 +99,7 @@ class MpmcRingBase {
   std::uint64_t capacity_;
   std::uint64_t mask_;
   std::size_t slot_bytes_;
+  ElasticSlots elastic_;
 
  private:
   Front look_into_claim(Seat& seat, std::uint64_t position, std::uint64_t found) noexcept;
@@ -106,9 +121,9 @@ class MpmcRing : public MpmcRingBase {
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
       : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count}) {}
-  static std::size_t bytes_for(std::size_t capacity) noexcept { return MpmcRingBase::bytes_for(capacity, kSlotBytes); }
-  static void initialise(layout::MpmcRingHeader& header, std::size_t capacity, std::size_t payload_bytes) noexcept {
-    MpmcRingBase::initialise(header, capacity, payload_bytes, kSlotBytes);
+  static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
+                         std::size_t payload_bytes) noexcept {
+    MpmcRingBase::initialise(header, geometry, payload_bytes, kSlotBytes);
   }
   // DataLoss where the header cannot be what initialise() wrote into `available` bytes.
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
@@ -156,6 +171,10 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) 
         continue;
       }
     }
+    if (elastic_.used() && !elastic_.provide(t)) [[unlikely]] {
+      lane->announcement.store(0, std::memory_order_release);  // [Q22] as Q6; pairs with Q8
+      return Push::kNoMemory;
+    }
     // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that
     // commit.
     lane->announcement.store(t + 1, std::memory_order_release);  // [Q17] not before the last commit; pairs with Q8
@@ -195,6 +214,7 @@ Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept
                                             std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
                                             std::memory_order_relaxed)) {
       WARREN_CRASH_POINT(pop_taken);  // the item was this consumer's
+      passed(h, h + 1);
       return Front::kItem;
     }
   }
@@ -222,6 +242,7 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
     if (header_->head.compare_exchange_weak(h, h + count, std::memory_order_acq_rel,  // [Q10] as Q7; pairs with Q1
                                             std::memory_order_relaxed)) {
       WARREN_CRASH_POINT(run_taken);  // the items were this consumer's
+      passed(h, h + count);
       front = Front::kItem;
       return count;
     }

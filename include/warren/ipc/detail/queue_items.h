@@ -24,18 +24,20 @@ class SlotItems {
   static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes) {
     if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
     if (max_item_bytes != 0 && max_item_bytes < sizeof(T)) return Parcel::too_large(sizeof(T), max_item_bytes);
+    const MpmcGeometry geometry = MpmcGeometry::of(capacity, Ring::kSlotBytes);
     return SegmentPlan{
         .kind = layout::ObjectKind::kQueue,
-        .size = Ring::bytes_for(capacity),
+        .size = geometry.committed_bytes(Ring::kSlotBytes),
+        .max_size = geometry.bytes(Ring::kSlotBytes),
         .element = element(),
         .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-        .initialise = [capacity](std::span<std::byte> object) {
-          Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), capacity, sizeof(T));
+        .initialise = [geometry](std::span<std::byte> object) {
+          Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), geometry, sizeof(T));
         }};
   }
   static absl::StatusOr<SlotItems> attach(const Attachment::Pointer& attachment) {
     auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
-    const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->size(), sizeof(T));
+    const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
     if (!geometry.ok()) return geometry.status();
     return SlotItems(Ring(*attachment, header, *geometry));
   }
@@ -44,6 +46,7 @@ class SlotItems {
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return ring_; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
   void swept() noexcept {}
+  [[nodiscard]] bool memory_left() const noexcept { return Ring(ring_).memory_left(); }
 
   // What a push holds while it tries.
   struct Outgoing {
@@ -111,6 +114,7 @@ class ParcelItems {
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return std::as_const(*parcels_).ring(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
   void swept() noexcept { (void)parcels_->reclaim(); }
+  [[nodiscard]] bool memory_left() const noexcept { return true; }  // check() has asked
 
   struct Outgoing {
     Outgoing(ParcelItems& items, const T& item) noexcept : value(item), parcel(*items.parcels_) {}

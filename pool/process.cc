@@ -1,0 +1,162 @@
+#include <warren/pool/process.h>
+
+#include <absl/strings/str_cat.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/check.h>
+#include <warren/ipc/detail/process.h>
+#include <warren/pool/detail/task_error.h>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <thread>
+
+#include "child.h"
+#include "child_process.h"
+#include "current_process.h"
+#include "log.h"
+#include "pidfd.h"
+#include "usable_cpus.h"
+
+namespace warren {
+namespace {
+
+constexpr int kFailed = 1;
+
+absl::Status no_process(const char* what) {
+  return absl::ResourceExhaustedError(absl::StrCat("a process ", what, ": ", std::generic_category().message(errno)));
+}
+
+std::string name_of(const ProcessOptions& options) {
+  static std::atomic<std::uint32_t> started{0};
+  const std::uint32_t number = started.fetch_add(1, std::memory_order_relaxed) + 1;
+  return options.name.empty() ? absl::StrCat("Process-", number) : options.name;
+}
+
+void warn_of_threads() {
+  static std::atomic<bool> warned{false};
+  if (warned.load(std::memory_order_relaxed)) return;
+  const detail::StatResult self = detail::read_process_stat(::getpid());
+  if (!self.stat || self.stat->threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
+  detail::logger().warn(
+      "Process::start in a program of {} threads: the child has only the calling one, and whatever locks the others "
+      "hold stay locked there. Remedy: start processes before threads",
+      self.stat->threads);
+}
+
+// A daemon's own watch over its parent. A thread, since the kernel's notice (PR_SET_PDEATHSIG) is of the parent's
+// thread, and a change of user ends it.
+void end_with_parent(int parent_pidfd) {
+  std::thread([parent_pidfd] {
+    const detail::SignalsHeld held;  // they are for the target's threads
+    (void)detail::await_end(parent_pidfd, Deadline::never());
+    ::kill(::getpid(), SIGTERM);
+    std::this_thread::sleep_for(detail::kDaemonGrace);
+    ::kill(::getpid(), SIGKILL);
+  }).detach();
+}
+
+// In the child.
+int exit_code_of(const detail::Target& target, const std::string& name) {
+  absl::StatusOr<int> code;
+  try {
+    code = target();
+  } catch (...) {
+    code = detail::status_of_current_exception(0);
+  }
+  if (code.ok()) return *code;
+  detail::logger().error("process '{}' failed: {}", name, code.status().ToString());
+  return kFailed;
+}
+
+[[noreturn]] void run_child(const ProcessInfo& self, int parent_pidfd, const detail::Target& target) noexcept {
+  detail::reset_signals(detail::Interrupts::kEndIt);
+  detail::name_process(self.name);
+  detail::set_current_process(self);
+  if (self.daemon) end_with_parent(parent_pidfd);
+  const int code = exit_code_of(target, self.name);
+  detail::flush_streams();
+  detail::Attachment::leave_all_names();
+  ::_exit(code & 255);
+}
+
+}  // namespace
+
+absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, const detail::Target& target) {
+  warn_of_threads();
+  detail::ChildList& children = detail::ChildList::instance();
+  ProcessInfo info{.pid = 0, .name = name_of(options), .daemon = options.daemon};
+  const int self_pidfd = options.daemon ? detail::open_pidfd(::getpid()) : -1;
+  if (options.daemon && self_pidfd < 0) return no_process("cannot watch its parent");
+  detail::flush_streams();
+  {
+    const detail::SignalsHeld held;
+    info.pid = ::fork();
+    if (info.pid == 0) run_child(info, self_pidfd, target);
+  }
+  const int fork_error = errno;
+  if (self_pidfd >= 0) ::close(self_pidfd);
+  errno = fork_error;
+  if (info.pid < 0) return no_process("cannot be forked");
+  const int pidfd = detail::open_pidfd(info.pid);
+  if (pidfd < 0) {
+    const int error = errno;
+    if (error != ESRCH) ::kill(info.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
+    ::waitpid(info.pid, nullptr, 0);
+    errno = error;
+    return no_process("cannot be watched, and was killed");
+  }
+  auto child = std::make_shared<detail::Child>(info.pid, pidfd, std::move(info.name), info.daemon);
+  children.add(child);
+  return Process(std::move(child));
+}
+
+int Sentinel::fileno() const noexcept { return child_->pidfd(); }
+
+Process& Process::operator=(Process&& other) noexcept {
+  if (this != &other) {
+    end();
+    child_ = std::move(other.child_);
+  }
+  return *this;
+}
+
+Process::~Process() { end(); }
+
+void Process::end() noexcept {
+  if (child_ != nullptr && child_->mine()) (void)child_->finish();
+}
+
+int Process::join() { return *child().join_until(Deadline::never()); }
+std::optional<int> Process::join_for(Timeout d) { return child().join_until(Deadline::after(d)); }
+std::optional<int> Process::exit_code() const {
+  return child().join_until(Deadline::after(std::chrono::nanoseconds::zero()));
+}
+bool Process::is_alive() const { return !exit_code().has_value(); }
+void Process::send_signal(int signal) noexcept { child().signal(signal); }
+void Process::detach() noexcept { child_.reset(); }  // the list of children keeps it
+pid_t Process::pid() const noexcept { return child().pid(); }
+std::string_view Process::name() const noexcept { return child().name(); }
+bool Process::daemon() const noexcept { return child().daemon(); }
+Sentinel Process::sentinel() const { return Sentinel(child_); }
+
+detail::Child& Process::child() const noexcept {
+  WARREN_CHECK(child_ != nullptr, "this Process was moved from, or detached");
+  return *child_;
+}
+
+std::vector<ProcessInfo> active_children() {
+  std::vector<ProcessInfo> active;
+  for (const auto& child : detail::ChildList::instance().all()) {
+    if (child->join_until(Deadline::after(std::chrono::nanoseconds::zero()))) continue;
+    active.push_back({.pid = child->pid(), .name = child->name(), .daemon = child->daemon()});
+  }
+  return active;
+}
+
+std::uint32_t cpu_count() noexcept { return detail::usable_cpus(); }
+
+}  // namespace warren
