@@ -169,11 +169,11 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto q = Queue<Seventeen>::create({.capacity = 1});
 #elif CASE == 43   // in its place char text[N] for a text
   auto q = warren::SpscQueue<WithView>::create({.capacity = 1});
-#elif CASE == 44   // for those warren::Queue
+#elif CASE == 44   // which warren::Queue carries
   auto q = warren::SpscQueue<std::string>::create({.capacity = 1});
-#elif CASE == 45   // for those warren::Queue
+#elif CASE == 45   // which warren::Queue carries
   auto q = warren::SpscQueue<std::pair<int, int>>::create({.capacity = 1});
-#elif CASE == 46   // for those warren::Queue
+#elif CASE == 46   // which warren::Queue carries
   auto q = warren::SpscQueue<std::map<int, int>>::create({.capacity = 1});
 #elif CASE == 47   // it holds a union, and which member counts only the program knows
   auto q = Queue<AnonymousUnion>::create({.capacity = 1});
