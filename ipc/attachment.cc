@@ -66,7 +66,9 @@ absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& fo
   const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
     const char* const what = layout::kind_name(kind);
     const std::string noun = absl::StrCat(std::strchr("aeiou", *what) != nullptr ? "an " : "a ", what);
-    return element.empty() ? noun : absl::StrCat(noun, " of ", element, " (", size, " bytes)");
+    if (element.empty()) return noun;
+    const std::string bytes = size != 0 ? absl::StrCat(" (", size, " bytes)") : std::string();  // 0: it is encoded
+    return absl::StrCat(noun, " of ", element, bytes);
   };
   const std::string element(found.element_name, ::strnlen(found.element_name, sizeof found.element_name));
   return absl::FailedPreconditionError(
@@ -84,7 +86,11 @@ std::string ElementType::readable() const {
   if (mangled == nullptr) return {};
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
-  return status == 0 ? std::string(name.get()) : std::string(mangled);
+  std::string text = status == 0 ? std::string(name.get()) : std::string(mangled);
+  constexpr std::string_view kLong = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
+  for (std::size_t at = 0; (at = text.find(kLong, at)) != std::string::npos;)
+    text.replace(at, kLong.size(), "std::string");
+  return text;
 }
 
 Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }

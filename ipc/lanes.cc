@@ -71,7 +71,7 @@ void Attachment::seat_this_process() noexcept {
   }
   seats_.clear();
   spare_ = std::make_unique<Seat>();
-  spare_->sharing = std::make_unique<std::mutex>();
+  spare_->sharing = std::make_unique<std::recursive_mutex>();
   (void)claim_lane(*spare_);
 }
 
@@ -149,7 +149,7 @@ void Attachment::release(Seat& seat) noexcept {
   const LaneIdentity mine = LaneIdentity::from(word);
   if (mine.phase != Phase::kLive || mine.generation != seat.generation) return;
   lane.announcement.store(0, std::memory_order_release);  // [Q20] as Q6: who reads this 0 reads no longer that one
-  lane.take.store(0, std::memory_order_relaxed);
+  lane.take.store(0, std::memory_order_release);          // [PL6] likewise, as PL4; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);
@@ -214,14 +214,27 @@ bool Attachment::lane_given_back(std::uint32_t index, std::uint16_t generation) 
   return found.generation != generation;
 }
 
+bool Attachment::living(const layout::Lane& lane) const noexcept {
+  const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L10] pairs with L4
+  return found.phase == Phase::kLive && !dead(lane, found);
+}
+
 bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
   const std::uint32_t end = lanes_high();
   for (std::uint32_t index = 0; index < end; ++index) {
     const layout::Lane& lane = this->lane(index);
     if (lane.announcement.load(std::memory_order_acquire) != position + 1) continue;  // [Q8] pairs with Q4, Q6
-    const LaneIdentity found =
-        LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L10] pairs with L4
-    if (found.phase == Phase::kLive && !dead(lane, found)) return true;
+    if (living(lane)) return true;
+  }
+  return false;
+}
+
+bool Attachment::taken_by_living(std::uint64_t position) const noexcept {
+  const std::uint32_t end = lanes_high();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const layout::Lane& lane = this->lane(index);
+    if (lane.take.load(std::memory_order_acquire) != position + 1) continue;  // [PL5] pairs with PL2, PL4, PL6, PL7
+    if (living(lane)) return true;
   }
   return false;
 }
@@ -242,7 +255,7 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) no
   WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
   if (on_dead) on_dead(lane, found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed));
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
-  lane.take.store(0, std::memory_order_relaxed);
+  lane.take.store(0, std::memory_order_release);          // [PL7] likewise; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);
   lane.pid_namespace.store(0, std::memory_order_relaxed);
   lane.time_namespace.store(0, std::memory_order_relaxed);

@@ -79,6 +79,21 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
   if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
 }
 
+// The tail first: it only grows, so by the time that head is read the queue holds as much at least.
+std::optional<Push> MpmcRingBase::refusal() const noexcept {
+  const std::uint64_t t = header_->tail.load(std::memory_order_acquire);  // [Q25] head is read after it; as Q12
+  if ((t & layout::kClosedBit) != 0) return Push::kClosed;
+  const auto size = static_cast<std::int64_t>(t - header_->head.load(std::memory_order_relaxed));
+  return size >= static_cast<std::int64_t>(capacity_) ? std::optional(Push::kFull) : std::nullopt;
+}
+
+bool MpmcRingBase::stands(std::uint64_t position) const noexcept {
+  if (header_->head.load(std::memory_order_acquire) > position) return false;  // [Q23] pairs with Q7
+  std::byte* const place = slot(position);
+  return place == nullptr ||
+         sequence(place).load(std::memory_order_acquire) != layout::buried(position);  // [Q24] pairs with Q16
+}
+
 std::uint64_t MpmcRingBase::pushed() const noexcept {
   return header_->tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
 }

@@ -32,11 +32,19 @@ Plan plan_of(std::size_t max_pending) {
 }
 std::uint64_t first_slots(std::uint64_t capacity) { return std::min(capacity, layout::kSlotsStep); }
 
-BlockOwner arguments_owner(TaskRef task) {
-  return {.role = BlockOwner::Role::kArguments, .generation = task.generation, .slot = task.slot};
+std::uint64_t arguments_owner(TaskRef task) {
+  return BlockOwner{.role = BlockOwner::Role::kArguments, .generation = task.generation, .slot = task.slot}.word();
 }
-BlockOwner result_owner(std::uint32_t slot, State state) {
-  return {.role = BlockOwner::Role::kResult, .attempt = state.attempt, .generation = state.generation, .slot = slot};
+std::uint64_t result_owner(std::uint32_t slot, State state) {
+  return BlockOwner{
+      .role = BlockOwner::Role::kResult, .attempt = state.attempt, .generation = state.generation, .slot = slot}
+      .word();
+}
+BlockHeapPlan heap_plan(std::uint64_t scale) {
+  BlockHeapPlan plan;
+  plan.small_span /= scale;
+  plan.large_span /= scale;
+  return plan;
 }
 State freed(State state) {
   return {.generation = (state.generation + 1) & State::kGenerationMask, .phase = Phase::kFree};
@@ -46,7 +54,7 @@ State freed(State state) {
 
 std::size_t TaskTable::reserved_bytes(std::size_t max_pending, std::uint64_t scale) {
   std::array<layout::BlockClass, layout::kBlockClasses> classes{};
-  return BlockHeap::plan(classes, plan_of(max_pending).heap, scale);
+  return BlockHeap::plan(classes, plan_of(max_pending).heap, heap_plan(scale));
 }
 
 SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, const std::string& name,
@@ -64,7 +72,7 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, cons
             header.hints_offset = plan.hints;
             header.slots_offset = plan.slots;
             header.worker_count = workers;
-            BlockHeap::plan(header.classes, plan.heap, scale);
+            BlockHeap::plan(header.classes, plan.heap, heap_plan(scale));
             std::memcpy(header.name, name.data(), std::min(name.size(), sizeof header.name - 1));
             header.slots_committed.store(first_slots(plan.capacity), std::memory_order_relaxed);
             header.phase.store(layout::PoolHeader::Phase::kOpen, std::memory_order_relaxed);
@@ -81,7 +89,7 @@ TaskTable::TaskTable(Attachment& attachment) noexcept
       capacity_(header_->table_capacity),
       worker_count_(header_->worker_count),
       hints_(attachment, *reinterpret_cast<layout::MpmcRingHeader*>(attachment.object() + header_->hints_offset)),
-      heap_(attachment, *header_) {}
+      heap_(attachment, header_->classes, header_->classes, {}) {}
 
 std::uint64_t TaskTable::committed() const noexcept {
   return std::min(header_->slots_committed.load(std::memory_order_seq_cst), capacity_);  // [T4] pairs with T3
@@ -264,7 +272,7 @@ std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat) noexc
 
 std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept {
   TaskSlot& slot = slots_[claim.slot];
-  const BlockOwner owner = result_owner(claim.slot, claim.state);
+  const std::uint64_t owner = result_owner(claim.slot, claim.state);
   const auto block = heap_.allocate(std::max(needed, 2 * used), owner);
   if (!block) return {};
   const std::uint64_t old = slot.result_block.load(std::memory_order_relaxed);
@@ -352,7 +360,7 @@ void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how
     const State state = this->state(index);
     if (state.phase == Phase::kPending) push_hint({.slot = index, .generation = state.generation}, 1);
   }
-  (void)heap_.reclaim([this](BlockOwner owner, std::uint64_t ref) { return in_use(owner, ref); });
+  (void)heap_.reclaim([this](std::uint64_t owner, std::uint64_t ref) { return in_use(BlockOwner::from(owner), ref); });
 }
 
 // Follows from the owner's task. Arguments: while that life of the slot lasts. A result: while its attempt runs, and

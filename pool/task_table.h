@@ -2,14 +2,13 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/block_heap.h>
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/layout/pool.h>
 
 #include <optional>
 #include <span>
 #include <string>
-
-#include "block_heap.h"
 
 namespace warren::detail {
 

@@ -63,6 +63,19 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   pool.submit([](std::vector<HoldsVouched> v) { return v; }, std::vector<HoldsVouched>(1));
   auto vouched = warren::Queue<Vouched>::create({.capacity = 1});
   auto no_default = warren::SpscQueue<Constexpr>::create({.capacity = 1});
+  auto texts = warren::Queue<std::optional<std::string>>::create({.capacity = 1, .max_item_bytes = 100}).value();
+  texts.push("literal");
+  texts.push(std::nullopt);
+  texts.push({});
+  auto numbers = warren::Queue<std::vector<double>>::create({.capacity = 1}).value();
+  if (auto loan = numbers.loan(3)) {
+    (*loan)[0] = 1;
+    numbers.push(std::move(loan));
+  }
+  if (const auto borrow = numbers.try_borrow()) (void)(*borrow).size();
+  if (auto loan = queue.try_loan()) loan->x = 3;
+  auto owners = warren::Queue<std::unique_ptr<int>>::create({.capacity = 1}).value();
+  owners.push(std::make_unique<int>(3));
   const warren::TaskOptions task_options;
   const warren::MapOptions map_options;
   pool.submit(task_options, square, 1);

@@ -161,19 +161,19 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   }
 
   // --- payloads
-#elif CASE == 40   // in its place char text[N] for a text
+#elif CASE == 40   // this type cannot travel to another process: it holds a pointer, a reference, a view or private
   auto q = Queue<WithPointer>::create({.capacity = 1});
 #elif CASE == 41   // in its place char text[N] for a text
   auto q = warren::SpscQueue<std::string_view>::create({.capacity = 1});
-#elif CASE == 42   // queues, values and arrays hold plain bytes
+#elif CASE == 42   // the fields of this struct cannot be told
   auto q = Queue<Seventeen>::create({.capacity = 1});
 #elif CASE == 43   // in its place char text[N] for a text
   auto q = warren::SpscQueue<WithView>::create({.capacity = 1});
-#elif CASE == 44   // Remedy: a struct with named fields, char text[N] for a text
-  auto q = Queue<std::string>::create({.capacity = 1});
-#elif CASE == 45   // Remedy: a struct with named fields, char text[N] for a text
-  auto q = Queue<std::pair<int, int>>::create({.capacity = 1});
-#elif CASE == 46   // Remedy: a struct with named fields, char text[N] for a text
+#elif CASE == 44   // which warren::Queue carries
+  auto q = warren::SpscQueue<std::string>::create({.capacity = 1});
+#elif CASE == 45   // which warren::Queue carries
+  auto q = warren::SpscQueue<std::pair<int, int>>::create({.capacity = 1});
+#elif CASE == 46   // which warren::Queue carries
   auto q = warren::SpscQueue<std::map<int, int>>::create({.capacity = 1});
 #elif CASE == 47   // it holds a union, and which member counts only the program knows
   auto q = Queue<AnonymousUnion>::create({.capacity = 1});
@@ -181,6 +181,12 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto q = Queue<NoConstexpr>::create({.capacity = 1});
 #elif CASE == 49   // this type can be neither copied nor moved to another process
   auto q = Queue<Locked>::create({.capacity = 1});
+#elif CASE == 150  // this type cannot travel to another process: it holds a pointer, a reference, a view or private
+  auto q = Queue<std::vector<std::string_view>>::create({.capacity = 1});
+#elif CASE == 151  // this type cannot be lent: it is encoded when it is pushed
+  auto q = Queue<std::optional<std::string>>::create({.capacity = 1}).value().loan();
+#elif CASE == 152  // Remedy: push(item) and pop(); or a type whose bytes are its value
+  auto q = Queue<std::vector<bool>>::create({.capacity = 1}).value().try_borrow();
 
   // --- calls
 #elif CASE == 50   // ignoring return

@@ -137,6 +137,9 @@ class QueueTrial : public SharedTrial<N> {
     return this->verdict_;
   }
 
+ protected:
+  detail::Attachment& attachment() const { return Reach::attachment(queue_); }
+
  private:
   static Queue<T> make_queue(const QueueState& state) {
     detail::elastic_tuning().chunk_bytes = 1;
@@ -153,7 +156,6 @@ class QueueTrial : public SharedTrial<N> {
   bool push_one(std::chrono::nanoseconds patience) { return Base::push_one(queue_, patience); }
   bool pop_one() { return Base::pop_one(queue_, this->patience_); }
   bool pop_one(std::chrono::nanoseconds patience) { return Base::pop_one(queue_, patience); }
-  detail::Attachment& attachment() const { return Reach::attachment(queue_); }
   layout::MpmcRingHeader& header() const { return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object()); }
   std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
   std::uint64_t head() const { return header().head.load(); }

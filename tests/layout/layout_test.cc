@@ -17,6 +17,7 @@
 #include <warren/layout/mutex.h>
 #include <warren/layout/pipe.h>
 #include <warren/layout/pool.h>
+#include <warren/layout/queue.h>
 #include <warren/layout/segment.h>
 #include <warren/layout/semaphore.h>
 #include <warren/layout/shared_mutex.h>
@@ -314,6 +315,26 @@ TEST(Layout, PoolHeader) {
       FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
           FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(diagnosis) FIELD(classes);
   expect_golden("pool_header", image.text("PoolHeader"));
+}
+
+TEST(Layout, ParcelHeader) {
+  using S = ParcelHeader;
+  Image<S> image;
+  image FIELD(scale) FIELD(max_item_bytes) FIELD(undecodable);
+  expect_golden("parcel_header", image.text("ParcelHeader"));
+  EXPECT_EQ(offsetof(S, classes), 128u);
+}
+
+TEST(Layout, ParcelWords) {
+  EXPECT_EQ((ParcelLabel{.bytes = 5, .in_block = true}.word()), 0x8000'0000'0000'0005u);
+  EXPECT_TRUE(ParcelLabel::from(0x8000'0000'0000'0005u).in_block);
+  EXPECT_EQ(ParcelLabel::from(0x8000'0000'0000'0005u).bytes, 5u);
+  EXPECT_EQ(ParcelOwner::process(0xfffe, 3), 0x4000'0000'0003'fffeu);
+  EXPECT_EQ(ParcelOwner::item(7), 0x8000'0000'0000'0007u);
+  EXPECT_EQ(ParcelOwner::lane(0x4000'0000'0003'fffeu), 0xfffeu);
+  EXPECT_EQ(ParcelOwner::generation(0x4000'0000'0003'fffeu), 3u);
+  EXPECT_EQ((BlockReleaser{.lane = 3, .generation = 2}.word()),
+            (BlockOwner{.role = BlockOwner::Role::kReleasing, .generation = 2, .slot = 3}.word()));
 }
 
 TEST(Layout, BlockClass) {

@@ -138,10 +138,27 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "parcels",
+        ["-DMAXC=1", "-DN=1 -DC=1", "-DC=1 -DMAXC=3"],
+        long=["", "-DN=1", "-DB=1 -DC=1 -DR=2"],
+        assertion=["-DNOTAKE", "-DMARKLATE", "-DLANESFIRST", "-DCLEAREARLY"],
+    )
+    + runs(
         "elastic",
-        ["", "-DCHUNKS=2", "-DC=2 -DITEMS=1", "-DP=1 -DITEMS=5 -DC=2 -DMAXC=1", "-DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0"],
+        [
+            "",
+            "-DCHUNKS=2",
+            "-DC=2 -DITEMS=1",
+            "-DP=1 -DITEMS=5 -DC=2 -DMAXC=1",
+            "-DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0",
+        ],
         long=["-DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DP=3 -DITEMS=1"],
-        assertion=["-DFREEFIRST", "-DNOAGE -DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0", "-DNOTAG -DP=1 -DITEMS=5", "-DOLDHEAD -DCHUNKS=2"],
+        assertion=[
+            "-DFREEFIRST",
+            "-DNOAGE -DDIR=3 -DCHUNKS=3 -DITEMS=4 -DMAXC=0",
+            "-DNOTAG -DP=1 -DITEMS=5",
+            "-DOLDHEAD -DCHUNKS=2",
+        ],
         end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
     )
     + runs(

@@ -20,11 +20,17 @@
 // push of its thread can lose that one's item.
 // Words: a push claims its place and commits its item there; a claim whose producer died in between is buried, that is,
 // passed over; a lane is a thread's entry in the table of those who are attached.
-// Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md.
+//
+// T is anything that travels (codec.h). Plain bytes, up to 256 of them, lie in the ring: room for all of them is
+// promised when the queue is made. Anything else is a parcel: up to 112 bytes in the ring, more in memory of the
+// queue's that is had when it is pushed, and refused when memory ends. A push takes a snapshot; a pop decodes what a
+// peer wrote, and an item that makes no T is skipped and counted. A producer that waits for room holds none of that
+// memory. Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/factory.h>
-#include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/ipc/detail/queue_items.h>
+#include <warren/ipc/loan.h>
 #include <warren/ipc/time.h>
 
 #include <optional>
@@ -34,27 +40,31 @@
 namespace warren {
 
 struct QueueOptions {
-  std::size_t capacity = 0;                      // items; 0: unbounded, it grows until memory ends
+  std::size_t capacity =
+      0;  // items; 0: unbounded, it grows until memory ends (only where items lie in the ring: else refused)
+  std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
 
 struct QueueStats {
-  std::uint64_t pushed = 0;  // claims, also those that were buried
-  std::uint64_t popped = 0;  // items taken, and buried claims passed
-  std::uint64_t buried = 0;  // claims of producers that died before their commit; a kill may leave it one too low
+  std::uint64_t pushed = 0;       // claims, also those that were buried
+  std::uint64_t popped = 0;       // items taken, and buried claims passed
+  std::uint64_t buried = 0;       // claims of producers that died before their commit; a kill may leave it one too low
+  std::uint64_t undecodable = 0;  // items that made no T, and were skipped
 };
 
-// Thread-safe and process-safe. T is plain bytes. Handles pass to other processes by fork, by name and as values
+// Thread-safe and process-safe. Handles pass to other processes by fork, by name and as values
 // (handle.h).
 template <class T>
 class Queue : public Handle {
-  static_assert(detail::check_plain<T>());
-  using Ring = detail::MpmcRing<detail::kWordsOf<T>>;
+  static_assert(detail::check_carriable<T>());
+  using Items = detail::QueueItems<T>;
+  static constexpr bool kNoThrow = Items::kNoThrow;  // else what encoding or making a T throws; an item popped is gone
 
  public:
   using value_type = T;
 
-  // Errors are Segment's; InvalidArgument for a capacity that cannot be.
+  // Errors are Segment's; InvalidArgument for a capacity that cannot be, and for max_item_bytes that no T has.
   static absl::StatusOr<Queue> create(const QueueOptions& options = {}) {
     return detail::Factory::create<Queue>(options);
   }
@@ -68,138 +78,168 @@ class Queue : public Handle {
   }
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // Blocks while full. False: refused, nothing was taken: closed, or memory ended; check(item) says which. An unbounded
-  // queue is never full, and leaves the machine 64 MiB.
+  // Blocks while full. False: refused, nothing was taken: closed, never fits, or memory ended; check(item) says which.
+  // An unbounded queue is never full, and leaves the machine 64 MiB.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
-  [[nodiscard]] bool try_push(const T& item) noexcept;
+  [[nodiscard]] bool try_push(const T& item) noexcept(kNoThrow);
   [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }
   [[nodiscard]] bool try_push_until(const T& item, Deadline t) { return push_until(item, t); }
 
   // nullopt of pop(): closed and drained. nullopt of try_*: nothing now; drained() says whether ever.
   [[nodiscard]] std::optional<T> pop() { return pop_until(Deadline::never()); }
-  [[nodiscard]] std::optional<T> try_pop() noexcept;
+  [[nodiscard]] std::optional<T> try_pop() noexcept(kNoThrow);
   [[nodiscard]] std::optional<T> try_pop_for(Timeout d) { return pop_until(Deadline::after(d)); }
   [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
 
   // Batches: how many, from the front; other producers' items may stand between. push_n blocks for all (fewer: closed),
   // pop_n for at least one (0: closed and drained).
   [[nodiscard]] std::size_t push_n(std::span<const T> items);
-  [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept;
+  [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept(kNoThrow);
   [[nodiscard]] std::size_t pop_n(std::span<T> out);
-  [[nodiscard]] std::size_t try_pop_n(std::span<T> out) noexcept;
+  [[nodiscard]] std::size_t try_pop_n(std::span<T> out) noexcept(kNoThrow);
 
-  void close() noexcept { ring_.close(); }  // pushes are refused from now on; pops drain
-  [[nodiscard]] bool closed() const noexcept { return ring_.closed(); }
+  // Memory of the queue to write an item into (loan.h); of a vector or string, so many elements. It is no claim to a
+  // place: its push waits for room like any other. Empty: closed, never fits, memory ended. loan() waits while the
+  // queue is full, try_loan() is empty then.
+  [[nodiscard]] Loan<T> loan(std::size_t count = 1);
+  [[nodiscard]] Loan<T> try_loan(std::size_t count = 1);
+  // As push(item). False: `loan` keeps what it holds; also for one that is empty, or that neither this handle nor a
+  // copy of it gave.
+  bool push(Loan<T>&& loan);
+  // As pop() and try_pop(), to be read where it lies.
+  [[nodiscard]] Borrow<T> borrow();
+  [[nodiscard]] Borrow<T> try_borrow();
+
+  void close() noexcept { items_.ring().close(); }  // pushes are refused from now on; pops drain
+  [[nodiscard]] bool closed() const noexcept { return items_.ring().closed(); }
   // Closed and empty; once true, true for ever. The way to tell the end from "nothing now": closed() after a failed pop
   // races with a last push.
-  [[nodiscard]] bool drained() const noexcept { return Ring(ring_).drained(attachment_->seat()); }
+  [[nodiscard]] bool drained() const noexcept {
+    return detail::MpmcRingBase(items_.ring()).drained(attachment_->seat());
+  }
 
-  // Why push refuses the item now: OutOfRange closed, ResourceExhausted full or no memory for this thread's lane.
+  // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
+  // ResourceExhausted full or no memory for the item or this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const;
-  [[nodiscard]] std::size_t approx_size() const noexcept { return ring_.approx_size(); }
+  [[nodiscard]] std::size_t approx_size() const noexcept { return items_.ring().approx_size(); }
   // Unbounded: what its address space holds.
-  [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return items_.ring().capacity(); }
   [[nodiscard]] QueueStats stats() const noexcept {
-    return {.pushed = ring_.pushed(), .popped = ring_.taken(), .buried = ring_.buried()};
+    const detail::MpmcRingBase& ring = items_.ring();
+    return {
+        .pushed = ring.pushed(), .popped = ring.taken(), .buried = ring.buried(), .undecodable = items_.undecodable()};
   }
 
  private:
   friend class detail::Factory;
-  Queue(detail::Attachment::Pointer attachment, layout::MpmcRingHeader& header,
-        const detail::MpmcGeometry& geometry) noexcept
-      : Handle(std::move(attachment)), ring_(*attachment_, header, geometry) {}
-  static absl::StatusOr<detail::SegmentPlan> plan(const QueueOptions& options);
-  static detail::SegmentExpectation expectation() {
-    return {.kind = layout::ObjectKind::kQueue, .element = detail::element_type<T>()};
+  Queue(detail::Attachment::Pointer attachment, Items items) noexcept
+      : Handle(std::move(attachment)), items_(std::move(items)) {}
+  static absl::StatusOr<detail::SegmentPlan> plan(const QueueOptions& options) {
+    return Items::plan(options.capacity, options.max_item_bytes);
   }
-  static absl::StatusOr<Queue> attach(detail::Attachment::Pointer attachment);
+  static detail::SegmentExpectation expectation() {
+    return {.kind = layout::ObjectKind::kQueue, .element = Items::element()};
+  }
+  static absl::StatusOr<Queue> attach(detail::Attachment::Pointer attachment) {
+    absl::StatusOr<Items> items = Items::attach(attachment);
+    if (!items.ok()) return items.status();
+    return Queue(std::move(attachment), *std::move(items));
+  }
 
+  // What waits: for a try of `push(seat)` that is not told "full", of `items_.try_pop(seat, item)` that takes one.
+  template <class Try>
+  bool wait_to_push(Deadline deadline, Try&& push);
+  bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
   bool push_until(const T& item, Deadline deadline);
   std::optional<T> pop_until(Deadline deadline);
   void pushed(std::size_t count) noexcept {
-    detail::notify(ring_.not_empty(), attachment_->wait_mode(), static_cast<int>(count));
+    detail::notify(items_.ring().not_empty(), attachment_->wait_mode(), static_cast<int>(count));
   }
   void popped(std::size_t count) noexcept {
-    detail::notify(ring_.not_full(), attachment_->wait_mode(), static_cast<int>(count));
+    detail::notify(items_.ring().not_full(), attachment_->wait_mode(), static_cast<int>(count));
   }
 
-  Ring ring_;
+  // A slice is over: looks for the dead, and takes back what they had.
+  void swept() noexcept {
+    if (attachment_->sweep() != 0) items_.swept();
+  }
+
+  Items items_;
 };
 
 template <class T>
-absl::StatusOr<detail::SegmentPlan> Queue<T>::plan(const QueueOptions& options) {
-  if (absl::Status status = detail::check_capacity(options.capacity, Ring::kSlotBytes); !status.ok()) return status;
-  const detail::MpmcGeometry geometry = detail::MpmcGeometry::of(options.capacity, Ring::kSlotBytes);
-  return detail::SegmentPlan{
-      .kind = layout::ObjectKind::kQueue,
-      .size = geometry.committed_bytes(Ring::kSlotBytes),
-      .max_size = geometry.bytes(Ring::kSlotBytes),
-      .element = detail::element_type<T>(),
-      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-      .initialise = [geometry](std::span<std::byte> object) {
-        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), geometry, sizeof(T));
-      }};
-}
-
-template <class T>
-absl::StatusOr<Queue<T>> Queue<T>::attach(detail::Attachment::Pointer attachment) {
-  auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
-  const absl::StatusOr<detail::MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
-  if (!geometry.ok()) return geometry.status();
-  return Queue(std::move(attachment), header, *geometry);
-}
-
-template <class T>
-bool Queue<T>::try_push(const T& item) noexcept {
-  if (ring_.try_push(attachment_->seat(), detail::to_words(item)) != detail::Push::kPushed) return false;
+bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
+  typename Items::Outgoing outgoing(items_, item);
+  if (items_.try_push(attachment_->seat(), outgoing) != detail::Push::kPushed) return false;
   pushed(1);
   return true;
 }
 
 template <class T>
-std::optional<T> Queue<T>::try_pop() noexcept {
-  detail::Words<detail::kWordsOf<T>> words;
-  if (ring_.try_pop(attachment_->seat(), words) != detail::Front::kItem) return std::nullopt;
-  popped(1);
-  return detail::from_words<T>(words);
+std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
+  typename Items::Incoming incoming(items_);
+  while (items_.try_pop(attachment_->seat(), incoming) == detail::Front::kItem) {
+    popped(1);
+    if (std::optional<T> item = items_.open(incoming)) return item;
+  }
+  return std::nullopt;
 }
 
 template <class T>
-bool Queue<T>::push_until(const T& item, Deadline deadline) {
-  detail::Seat& seat = attachment_->seat();
-  const auto words = detail::to_words(item);
+template <class Try>
+bool Queue<T>::wait_to_push(Deadline deadline, Try&& push) {
   detail::Push result = detail::Push::kFull;
-  (void)attachment_->wait_for_change(ring_.not_full(), seat.push_spinner, deadline, [&] {
-    result = ring_.try_push(seat, words);
+  const auto once = [&] {
+    result = push(attachment_->seat());
     return result == detail::Push::kFull ? detail::Progress::kBlocked : detail::Progress::kDone;
-  });
+  };
+  (void)attachment_->wait_for_change(items_.ring().not_full(), attachment_->seat().push_spinner, deadline, once,
+                                     [this] { swept(); });
   if (result != detail::Push::kPushed) return false;
   pushed(1);
   return true;
 }
 
 template <class T>
-std::optional<T> Queue<T>::pop_until(Deadline deadline) {
-  detail::Seat& seat = attachment_->seat();
-  detail::Words<detail::kWordsOf<T>> words;
+bool Queue<T>::wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
   detail::Front front = detail::Front::kEmpty;
   std::uint64_t held_up_by = 0;
-  (void)attachment_->wait_for_change(ring_.not_empty(), seat.pop_spinner, deadline, [&] {
-    front = ring_.try_pop(seat, words);
-    return ring_.progress(front, held_up_by);
-  });
-  if (front != detail::Front::kItem) return std::nullopt;
+  const auto once = [&] {
+    front = items_.try_pop(attachment_->seat(), item);
+    return items_.ring().progress(front, held_up_by);
+  };
+  (void)attachment_->wait_for_change(items_.ring().not_empty(), attachment_->seat().pop_spinner, deadline, once,
+                                     [this] { swept(); });
+  if (front != detail::Front::kItem) return false;
   popped(1);
   // Wakes for the items behind may have gone to this thread, which looked again and again.
   if (held_up_by != 0) pushed(1);
-  return detail::from_words<T>(words);
+  return true;
 }
 
 template <class T>
-std::size_t Queue<T>::try_push_n(std::span<const T> items) noexcept {
+bool Queue<T>::push_until(const T& item, Deadline deadline) {
+  typename Items::Outgoing outgoing(items_, item);
+  return wait_to_push(deadline, [&](detail::Seat& seat) { return items_.try_push(seat, outgoing); });
+}
+
+template <class T>
+std::optional<T> Queue<T>::pop_until(Deadline deadline) {
+  typename Items::Incoming incoming(items_);
+  while (wait_to_pop(deadline, incoming)) {
+    if (std::optional<T> item = items_.open(incoming)) return item;
+  }
+  return std::nullopt;
+}
+
+template <class T>
+std::size_t Queue<T>::try_push_n(std::span<const T> items) noexcept(kNoThrow) {
   detail::Seat& seat = attachment_->seat();
   std::size_t count = 0;
-  while (count < items.size() && ring_.try_push(seat, detail::to_words(items[count])) == detail::Push::kPushed) ++count;
+  for (; count < items.size(); ++count) {
+    typename Items::Outgoing outgoing(items_, items[count]);
+    if (items_.try_push(seat, outgoing) != detail::Push::kPushed) break;
+  }
   if (count != 0) pushed(count);
   return count;
 }
@@ -215,13 +255,9 @@ std::size_t Queue<T>::push_n(std::span<const T> items) {
 }
 
 template <class T>
-std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept {
+std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept(kNoThrow) {
   if (out.empty()) return 0;
-  detail::Front front = detail::Front::kEmpty;
-  const std::size_t count = ring_.try_pop_run(
-      attachment_->seat(), out.size(),
-      [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
-      front);
+  const std::size_t count = items_.try_pop_n(attachment_->seat(), out);
   if (count != 0) popped(count);
   return count;
 }
@@ -232,18 +268,69 @@ std::size_t Queue<T>::pop_n(std::span<T> out) {
   if (const std::size_t count = try_pop_n(out); count != 0) return count;
   std::optional<T> first = pop();
   if (!first) return 0;
-  std::memcpy(static_cast<void*>(out.data()), static_cast<const void*>(&*first), sizeof(T));
+  if constexpr (kCopyAsBytes<T>) {
+    std::memcpy(static_cast<void*>(out.data()), static_cast<const void*>(&*first), sizeof(T));
+  } else {
+    out[0] = *std::move(first);
+  }
   return 1 + try_pop_n(out.subspan(1));
 }
 
 template <class T>
-absl::Status Queue<T>::check(const T&) const {
+Loan<T> Queue<T>::try_loan(std::size_t count) {
+  static_assert(detail::check_lendable<T>());
+  if (items_.ring().refusal()) return Loan<T>(detail::LentPlace<T>(nullptr));
+  return items_.lend(count);
+}
+
+template <class T>
+Loan<T> Queue<T>::loan(std::size_t count) {
+  static_assert(detail::check_lendable<T>());
+  const auto room = [&] {
+    return items_.ring().refusal() == detail::Push::kFull ? detail::Progress::kBlocked : detail::Progress::kDone;
+  };
+  (void)attachment_->wait_for_change(items_.ring().not_full(), attachment_->seat().push_spinner, Deadline::never(),
+                                     room, [this] { swept(); });
+  popped(1);  // a wake that came here told of a place that is not taken yet: somebody else may take it
+  return closed() ? Loan<T>(detail::LentPlace<T>(nullptr)) : items_.lend(count);
+}
+
+template <class T>
+bool Queue<T>::push(Loan<T>&& loan) {
+  if (!loan || !items_.lent(loan)) return false;
+  return wait_to_push(Deadline::never(), [&](detail::Seat& seat) { return items_.try_push(seat, loan); });
+}
+
+template <class T>
+Borrow<T> Queue<T>::try_borrow() {
+  static_assert(detail::check_lendable<T>());
+  typename Items::Incoming incoming(items_);
+  while (items_.try_pop(attachment_->seat(), incoming) == detail::Front::kItem) {
+    popped(1);
+    if (Borrow<T> item = items_.borrow(incoming)) return item;
+  }
+  return Borrow<T>(detail::LentPlace<T>(nullptr));
+}
+
+template <class T>
+Borrow<T> Queue<T>::borrow() {
+  static_assert(detail::check_lendable<T>());
+  typename Items::Incoming incoming(items_);
+  while (wait_to_pop(Deadline::never(), incoming)) {
+    if (Borrow<T> item = items_.borrow(incoming)) return item;
+  }
+  return Borrow<T>(detail::LentPlace<T>(nullptr));
+}
+
+template <class T>
+absl::Status Queue<T>::check(const T& item) const {
   if (closed()) return absl::OutOfRangeError("the queue is closed");
   detail::Seat& seat = attachment_->seat();
   if (const detail::SeatUse use(seat); seat.lane == nullptr) {
     return absl::ResourceExhaustedError("no memory or no descriptor for this thread's lane in the queue's segment");
   }
-  if (!Ring(ring_).memory_left()) return absl::ResourceExhaustedError("no memory for more items");
+  if (absl::Status status = items_.check(item); !status.ok()) return status;
+  if (!items_.memory_left()) return absl::ResourceExhaustedError("no memory for more items");
   if (approx_size() >= capacity()) return absl::ResourceExhaustedError("the queue is full");
   return absl::OkStatus();
 }

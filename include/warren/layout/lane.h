@@ -47,7 +47,7 @@ struct Lane {
   std::atomic<std::uint32_t> pid_namespace;  // inode of /proc/thread-self/ns/pid; 0 likewise
   std::atomic<std::uint32_t> thread_id;      // for ipc-inspect
   std::atomic<std::uint64_t> announcement;   // a ring position + 1 that this thread is about to claim or has claimed
-  std::atomic<std::uint64_t> take;           // kept for leases: 0 so far; a sweep clears it
+  std::atomic<std::uint64_t> take;  // a ring position + 1 whose block this thread is about to take or has taken
   std::atomic<std::uint32_t>
       time_namespace;  // inode of /proc/thread-self/ns/time: start times are shown shifted by it; 0 likewise
   std::byte reserved[20];

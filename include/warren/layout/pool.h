@@ -6,7 +6,7 @@
 //   slots_offset          TaskSlot[table_capacity], committed kSlotsStep at a time
 //   BlockClass offsets    the owner words of every class, then the blocks of every class
 #pragma once
-#include <warren/layout/abi.h>
+#include <warren/layout/block_heap.h>
 
 namespace warren::layout {
 
@@ -112,18 +112,14 @@ inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::uint64_t kSlotsStep = 1024;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
 
-// Blocks come in classes, each twice as large as the one before. An owner word per block says whose it is; it follows
-// from the owner's task whether the block is still in use, so nothing that a death leaves behind is lost for ever.
-inline constexpr std::uint32_t kBlockClasses = 26;
-inline constexpr std::uint32_t kSmallestBlockShift = 9;  // 512 bytes; the largest class holds 16 GiB
-
+// The owner word of a pool's block: it follows from the owner's task whether the block is still in use.
 //   bits 63..62 role | 61..50 attempt | 49..26 generation | 25..0 slot;  0: free
 struct BlockOwner {
   enum class Role : std::uint8_t {
     kNone = 0,
     kArguments = 1,
     kResult = 2,
-    kReleasing = 3,  // its memory is being given back by the thread in lane `slot`, lane generation `generation`
+    kReleasing = 3,  // the heap's own: BlockReleaser
   };
   Role role = Role::kNone;
   std::uint32_t attempt = 0;
@@ -140,23 +136,6 @@ struct BlockOwner {
             .generation = static_cast<std::uint32_t>(word >> 26) & TaskState::kGenerationMask,
             .slot = static_cast<std::uint32_t>(word) & 0x3ffffffu};
   }
-};
-
-// Names a block: {class + 1, index}; 0: none.
-struct BlockRef {
-  std::uint32_t size_class = 0;
-  std::uint64_t index = 0;
-  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{size_class + 1} << 48 | index; }
-  [[nodiscard]] static constexpr BlockRef from(std::uint64_t word) noexcept {
-    return {.size_class = static_cast<std::uint32_t>(word >> 48) - 1, .index = word & 0xffff'ffff'ffff};
-  }
-};
-
-struct BlockClass {
-  std::uint64_t owners_offset;  // of the owner words, in the object
-  std::uint64_t blocks_offset;
-  std::uint64_t count;
-  std::atomic<std::uint64_t> committed;  // owner words, and blocks of small classes, that have memory
 };
 
 struct PoolHeader {

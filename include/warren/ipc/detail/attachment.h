@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,7 +39,7 @@ struct Seat {
   std::uint16_t generation = 0;
   std::uint64_t thread = 0;  // thread_token()
   std::uint64_t name = 0;    // layout::ThreadName of who claimed the lane
-  std::unique_ptr<std::mutex> sharing;
+  std::unique_ptr<std::recursive_mutex> sharing;
   LaneRef process;  // process_lane(), once it was asked for; never set in a seat that threads share
 
   std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
@@ -139,6 +140,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
+  // The same for a lane that says that it takes `position`.
+  [[nodiscard]] bool taken_by_living(std::uint64_t position) const noexcept;
   // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed. `on_dead` is
   // told of each lane before that is emptied, and of the pid that had it, where that is still known: else of the
   // thread.
@@ -185,6 +188,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   LaneRef find_process_lane(Seat& seat) noexcept;
   void seat_this_process() noexcept;
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
+  [[nodiscard]] bool living(const layout::Lane& lane) const noexcept;
   bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;

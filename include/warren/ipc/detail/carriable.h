@@ -236,19 +236,22 @@ consteval bool check_plain() {
     return true;
   } else if constexpr (told_of<T>()) {
     return true;
-  } else if constexpr (obstacle<T>() == Obstacle::kPointer || obstacle<T>() == Obstacle::kHandle ||
+  } else if constexpr (obstacle<T>() == Obstacle::kPointer || obstacle<T>() == Obstacle::kHandle || IsHandle<T> ||
                        (std::is_trivially_copyable_v<T> && !Carriable<T>)) {
     static_assert(
         kCopyAsBytes<T>,
-        "queues, values and arrays hold plain bytes, and this type holds a pointer, a reference, a view or a handle. "
+        "an SpscQueue, a value and an array hold plain bytes, and this type holds a pointer, a reference, a view or a "
+        "handle. "
         "Remedy: in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer, "
         "the name of what a handle reaches");
     return true;
   } else {
     static_assert(
         kCopyAsBytes<T>,
-        "queues, values and arrays hold plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
-        "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: a struct with "
+        "an SpscQueue, a value and an array hold plain bytes: arithmetic types, enums, and structs of them "
+        "and of arrays; no "
+        "std::string, container, std::pair, std::tuple, std::optional or std::variant, which warren::Queue carries. "
+        "warren::Queue. Remedy: a struct with "
         "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
         "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
         "warren::kCopyAsBytes<T> = true");

@@ -45,6 +45,18 @@ class PlainElements {
   const std::byte* at_;
 };
 
+// The bytes are as many as elements make.
+template <class T>
+std::vector<T> plain_elements(std::span<const std::byte> bytes) {
+  if constexpr (std::default_initializable<T>) {
+    std::vector<T> elements(bytes.size() / sizeof(T));
+    if (!bytes.empty()) std::memcpy(static_cast<void*>(elements.data()), bytes.data(), bytes.size());
+    return elements;
+  } else {
+    return std::vector<T>(PlainElements<T>(bytes.data()), PlainElements<T>(bytes.data() + bytes.size()));
+  }
+}
+
 // Elements one by one. What is reserved is no more than the bytes that are left.
 template <class C>
 struct SequenceCodec {
@@ -182,15 +194,7 @@ struct Codec<std::vector<T>> : detail::SequenceCodec<std::vector<T>> {
     if constexpr (kCopyAsBytes<T>) {
       const auto n = r.length(sizeof(T));
       if (!n.ok()) return n.status();
-      const auto raw = r.bytes(*n * sizeof(T));
-      if constexpr (std::default_initializable<T>) {
-        std::vector<T> elements(*n);
-        if (*n != 0) std::memcpy(static_cast<void*>(elements.data()), raw->data(), raw->size());
-        return elements;
-      } else {
-        using Elements = detail::PlainElements<T>;
-        return std::vector<T>(Elements(raw->data()), Elements(raw->data() + raw->size()));
-      }
+      return detail::plain_elements<T>(*r.bytes(*n * sizeof(T)));
     } else {
       return detail::SequenceCodec<std::vector<T>>::decode(r);
     }

@@ -18,7 +18,7 @@
 
 namespace warren::detail {
 
-enum class Push { kPushed, kFull, kClosed, kNoLane, kNoMemory };
+enum class Push { kPushed, kFull, kClosed, kNoLane, kNoMemory, kRefused };  // kRefused: the item, by who carries it
 enum class Front { kItem, kEmpty, kDrained, kStalled };
 
 // InvalidArgument for more than could be addressed.
@@ -49,6 +49,10 @@ class MpmcRingBase {
   // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
   [[nodiscard]] bool drained(Seat& seat) noexcept;
   void close() noexcept;
+  // kFull or kClosed: what a push would be told now. Announces and claims nothing.
+  [[nodiscard]] std::optional<Push> refusal() const noexcept;
+  // False once `position` was taken, or was buried: no consumer that begins now gets what was pushed there.
+  [[nodiscard]] bool stands(std::uint64_t position) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;  // positions ever claimed
   [[nodiscard]] std::uint64_t taken() const noexcept;   // positions ever passed by consumers
   [[nodiscard]] std::uint64_t buried() const noexcept { return header_->buried.load(std::memory_order_relaxed); }
@@ -104,6 +108,10 @@ class MpmcRingBase {
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
 };
 
+struct Nothing {
+  void operator()(const auto&...) const noexcept {}
+};
+
 // The ring of payloads of N words, at `header` in the segment of `attachment`, which must outlive it.
 template <std::size_t N>
 class MpmcRing : public MpmcRingBase {
@@ -126,8 +134,12 @@ class MpmcRing : public MpmcRingBase {
     return MpmcRingBase::check(header, available, payload_bytes, kSlotBytes);
   }
 
-  Push try_push(Seat& seat, const Words<N>& item) noexcept;
-  Front try_pop(Seat& seat, Words<N>& item) noexcept;
+  // `claimed(position)` runs between the claim and the commit.
+  template <class Claimed = Nothing>
+  Push try_push(Seat& seat, const Words<N>& item, Claimed&& claimed = {}) noexcept;
+  // `copied(position, item)` runs before each attempt to take what was copied; if that succeeds, `item` is whole.
+  template <class Copied = Nothing>
+  Front try_pop(Seat& seat, Words<N>& item, Copied&& copied = {}) noexcept;
   // Takes up to `most` items, at least one, that stand in a row, by one CAS; hands each to `out(index, words)`, perhaps
   // more than once.
   template <class Out>
@@ -135,7 +147,8 @@ class MpmcRing : public MpmcRingBase {
 };
 
 template <std::size_t N>
-Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
+template <class Claimed>
+Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) noexcept {
   const SeatUse use(seat);
   layout::Lane* const lane = seat.lane;
   if (lane == nullptr) [[unlikely]]
@@ -183,9 +196,10 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
     }
   }
   WARREN_CRASH_POINT(push_claimed);  // look_into_claim() buries the position
+  claimed(t);
   std::byte* const place = slot(t);
   if (place == nullptr) [[unlikely]] {                       // a peer's false words: the position is buried
-    lane->announcement.store(0, std::memory_order_release);  // [Q25] as Q6; pairs with Q8
+    lane->announcement.store(0, std::memory_order_release);  // [Q26] as Q6; pairs with Q8
     return Push::kNoMemory;
   }
   store_words(place + sizeof(std::uint64_t), item);
@@ -197,7 +211,8 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item) noexcept {
 }
 
 template <std::size_t N>
-Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item) noexcept {
+template <class Copied>
+Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
     std::byte* const place = slot(h);
@@ -209,6 +224,7 @@ Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item) noexcept {
     }
     load_words(place + sizeof(std::uint64_t), item);
     WARREN_CRASH_POINT(pop_copied);  // nothing taken
+    copied(h, std::as_const(item));
     if (header_->head.compare_exchange_weak(h, h + 1,
                                             std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
                                             std::memory_order_relaxed)) {

@@ -1,5 +1,4 @@
-#include "block_heap.h"
-
+#include <warren/ipc/detail/block_heap.h>
 #include <warren/ipc/detail/crash_point.h>
 
 #include <algorithm>
@@ -8,12 +7,10 @@
 namespace warren::detail {
 namespace {
 
-using layout::BlockOwner;
 using layout::BlockRef;
+using layout::BlockReleaser;
 
-constexpr std::uint64_t kSmallClassSpan = std::uint64_t{64} << 30;  // address space of a class of small blocks,
-constexpr std::uint64_t kLargeClassSpan = std::uint64_t{16} << 30;  // and of one of large
-constexpr std::uint64_t kMostBlocks = 2 * layout::kMaxTasks;
+constexpr std::uint64_t kMostBlocks = std::uint64_t{2} << 20;
 constexpr std::uint64_t kCommitStep = std::uint64_t{256} << 10;  // small blocks get memory this much at a time,
 constexpr std::uint64_t kOwnersStep = layout::kPage / sizeof(std::uint64_t);
 constexpr std::uint64_t kDiscardFrom = std::uint64_t{1} << 20;  // and large ones lose it when they are freed
@@ -26,27 +23,30 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 
 }  // namespace
 
-std::uint64_t BlockHeap::plan(std::span<layout::BlockClass> classes, std::uint64_t offset, std::uint64_t scale) {
+std::uint64_t BlockHeap::plan(Classes classes, std::uint64_t offset, const BlockHeapPlan& plan) {
   for (std::uint32_t c = 0; c < layout::kBlockClasses; ++c) {
-    const std::uint64_t span = (small(c) ? kSmallClassSpan : kLargeClassSpan) / scale;
-    classes[c].count = std::min(span / size_of(c), kMostBlocks);
+    const bool needed = c == 0 || size_of(c - 1) < plan.largest;
+    const std::uint64_t span = small(c) ? plan.small_span : plan.large_span;
+    classes[c].count = needed ? std::min(span / size_of(c), kMostBlocks) : 0;
     classes[c].owners_offset = offset;
     offset += round_up(classes[c].count * sizeof(std::uint64_t), layout::kPage);
   }
   for (std::uint32_t c = 0; c < layout::kBlockClasses; ++c) {
-    offset = round_up(offset, std::min(size_of(c), std::uint64_t{2} << 20));
+    if (classes[c].count != 0) offset = round_up(offset, std::min(size_of(c), std::uint64_t{2} << 20));
     classes[c].blocks_offset = offset;
     offset += classes[c].count * size_of(c);
   }
   return offset;
 }
 
-BlockHeap::BlockHeap(Attachment& attachment, layout::PoolHeader& header) noexcept : attachment_(&attachment) {
+BlockHeap::BlockHeap(Attachment& attachment, Classes geometry, Classes shared, const BlockHeapPlan& plan) noexcept
+    : attachment_(&attachment) {
   for (std::uint32_t c = 0; c < layout::kBlockClasses; ++c) {
-    classes_[c].owners_offset = header.classes[c].owners_offset;
-    classes_[c].blocks_offset = header.classes[c].blocks_offset;
-    classes_[c].count = header.classes[c].count;
-    classes_[c].committed = &header.classes[c].committed;
+    classes_[c].owners_offset = geometry[c].owners_offset;
+    classes_[c].blocks_offset = geometry[c].blocks_offset;
+    classes_[c].count = geometry[c].count;
+    classes_[c].kept = small(c) ? geometry[c].count : std::min(geometry[c].count, plan.kept / size_of(c));
+    classes_[c].committed = &shared[c].committed;
   }
 }
 
@@ -54,40 +54,51 @@ std::atomic<std::uint64_t>& BlockHeap::owner_of(const Class& c, std::uint64_t in
   return reinterpret_cast<std::atomic<std::uint64_t>*>(attachment_->object() + c.owners_offset)[index];
 }
 
+std::atomic<std::uint64_t>* BlockHeap::owner_of(std::uint64_t word) const noexcept {
+  const BlockRef ref = BlockRef::from(word);
+  if (word == 0 || ref.size_class >= layout::kBlockClasses) return nullptr;
+  const Class& c = classes_[ref.size_class];
+  return ref.index < committed(c) ? &owner_of(c, ref.index) : nullptr;
+}
+
 std::uint64_t BlockHeap::committed(const Class& c) const noexcept {
   return std::min(c.committed->load(std::memory_order_acquire), c.count);  // [B2] pairs with B1
 }
 
-std::optional<BlockHeap::Block> BlockHeap::allocate(std::size_t bytes, BlockOwner owner) noexcept {
+std::optional<BlockHeap::Block> BlockHeap::allocate(std::size_t bytes, std::uint64_t owner, Growth growth) noexcept {
+  if (bytes > largest()) return std::nullopt;
   const std::uint64_t needed = std::bit_ceil(std::max<std::uint64_t>(bytes, size_of(0)));
   for (auto c = static_cast<std::uint32_t>(std::countr_zero(needed)) - layout::kSmallestBlockShift;
        c < layout::kBlockClasses; ++c) {
-    const std::optional<std::uint64_t> index = claim(classes_[c], owner);
+    const std::uint64_t have = committed(classes_[c]);
+    const std::optional<std::uint64_t> index =
+        claim(classes_[c], growth == Growth::kNone ? std::min(have, classes_[c].kept) : have, owner);
     if (!index) {
-      if (commit_more(c, committed(classes_[c]))) --c;  // and the same class again
+      if (growth == Growth::kNone) return std::nullopt;
+      if (commit_more(c, have)) --c;  // and the same class again
       continue;
     }
-    WARREN_CRASH_POINT(block_claimed);  // its owner's task says whether it is used: reclaim() asks
+    WARREN_CRASH_POINT(block_claimed);  // it follows from its owner whether it is used: reclaim() asks
     const std::uint64_t offset = classes_[c].blocks_offset + *index * size_of(c);
-    if (!small(c) && !attachment_->commit(offset, bytes).ok()) {
-      release(c, *index, owner.word());
+    const bool kept = *index < classes_[c].kept;
+    if (!kept && !attachment_->commit(offset, bytes).ok()) {
+      release(c, *index, owner);
       return std::nullopt;
     }
     return Block{.ref = {.size_class = c, .index = *index},
-                 .memory = {attachment_->object() + offset, small(c) ? size_of(c) : bytes}};
+                 .memory = {attachment_->object() + offset, kept ? size_of(c) : bytes}};
   }
   return std::nullopt;
 }
 
-std::optional<std::uint64_t> BlockHeap::claim(Class& c, BlockOwner owner) noexcept {
-  const std::uint64_t end = committed(c);
+std::optional<std::uint64_t> BlockHeap::claim(Class& c, std::uint64_t end, std::uint64_t owner) noexcept {
   const std::uint64_t start = c.cursor.load(std::memory_order_relaxed);
   for (std::uint64_t i = 0; i < end; ++i) {
     const std::uint64_t index = (start + i) % end;
     std::uint64_t free = 0;
     std::atomic<std::uint64_t>& word = owner_of(c, index);
     if (word.load(std::memory_order_relaxed) != 0) continue;
-    if (!word.compare_exchange_strong(free, owner.word(), std::memory_order_acq_rel)) continue;  // [B3] pairs with B4
+    if (!word.compare_exchange_strong(free, owner, std::memory_order_acq_rel)) continue;  // [B3] pairs with B4
     c.cursor.store(index + 1, std::memory_order_relaxed);
     return index;
   }
@@ -97,14 +108,15 @@ std::optional<std::uint64_t> BlockHeap::claim(Class& c, BlockOwner owner) noexce
 bool BlockHeap::commit_more(std::uint32_t size_class, std::uint64_t committed) noexcept {
   Class& c = classes_[size_class];
   if (committed >= c.count) return false;
-  const std::uint64_t step = small(size_class) ? kCommitStep / size_of(size_class) : kOwnersStep;
-  const std::uint64_t more = std::min(committed + step, c.count);
+  const bool with_memory = committed < c.kept;
+  const std::uint64_t step = with_memory ? std::max<std::uint64_t>(kCommitStep / size_of(size_class), 1) : kOwnersStep;
+  const std::uint64_t more = std::min(committed + step, with_memory ? c.kept : c.count);
   if (!attachment_
            ->commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t))
            .ok()) {
     return false;
   }
-  if (small(size_class) &&
+  if (with_memory &&
       !attachment_->commit(c.blocks_offset + committed * size_of(size_class), (more - committed) * size_of(size_class))
            .ok()) {
     return false;
@@ -124,13 +136,24 @@ std::span<std::byte> BlockHeap::memory(std::uint64_t word) const noexcept {
   return {attachment_->object() + c.blocks_offset + ref.index * size_of(ref.size_class), size_of(ref.size_class)};
 }
 
-void BlockHeap::free(std::uint64_t word, BlockOwner owner) noexcept {
+std::uint64_t BlockHeap::largest() const noexcept {
+  std::uint32_t c = layout::kBlockClasses;
+  while (c > 0 && classes_[c - 1].count == 0) --c;
+  return c == 0 ? 0 : size_of(c - 1);
+}
+
+void BlockHeap::free(std::uint64_t word, std::uint64_t owner) noexcept {
+  const std::atomic<std::uint64_t>* const found = owner_of(word);
+  if (found == nullptr || found->load(std::memory_order_relaxed) != owner) return;
   const BlockRef ref = BlockRef::from(word);
-  if (word == 0 || ref.size_class >= layout::kBlockClasses) return;
-  Class& c = classes_[ref.size_class];
-  if (ref.index >= committed(c) || owner_of(c, ref.index).load(std::memory_order_relaxed) != owner.word()) return;
-  release(ref.size_class, ref.index, owner.word());
-  c.cursor.store(ref.index, std::memory_order_relaxed);
+  release(ref.size_class, ref.index, owner);
+  classes_[ref.size_class].cursor.store(ref.index, std::memory_order_relaxed);
+}
+
+bool BlockHeap::hand_over(std::uint64_t ref, std::uint64_t from, std::uint64_t to) noexcept {
+  std::atomic<std::uint64_t>* const owner = owner_of(ref);
+  return owner != nullptr &&
+         owner->compare_exchange_strong(from, to, std::memory_order_acq_rel);  // [B7] pairs with B5, B7
 }
 
 // Two may come to release the same block (its task's end, and a sweep that thinks the task over): one CAS decides who
@@ -138,10 +161,9 @@ void BlockHeap::free(std::uint64_t word, BlockOwner owner) noexcept {
 void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint64_t owner) noexcept {
   Class& c = classes_[size_class];
   std::atomic<std::uint64_t>& word = owner_of(c, index);
-  if (size_of(size_class) >= kDiscardFrom) {
+  if (size_of(size_class) >= kDiscardFrom && index >= c.kept) {
     const Seat& seat = attachment_->seat();
-    const BlockOwner releaser{
-        .role = BlockOwner::Role::kReleasing, .generation = seat.generation, .slot = seat.lane_index};
+    const BlockReleaser releaser{.lane = seat.lane_index, .generation = seat.generation};
     if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel)) return;  // [B6] pairs with B3
     WARREN_CRASH_POINT(block_releasing);  // by a dead lane: reclaim() goes on
     attachment_->discard(c.blocks_offset + index * size_of(size_class), size_of(size_class));
@@ -151,18 +173,19 @@ void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint
                                      std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3
 }
 
-std::size_t BlockHeap::reclaim(absl::FunctionRef<bool(BlockOwner, std::uint64_t)> in_use) noexcept {
+std::size_t BlockHeap::reclaim(absl::FunctionRef<bool(std::uint64_t, std::uint64_t)> in_use) noexcept {
   std::size_t freed = 0;
   for (std::uint32_t size_class = 0; size_class < layout::kBlockClasses; ++size_class) {
     Class& c = classes_[size_class];
     for (std::uint64_t index = 0, end = committed(c); index < end; ++index) {
-      const std::uint64_t word = owner_of(c, index).load(std::memory_order_acquire);  // [B5] pairs with B3
-      const BlockOwner owner = BlockOwner::from(word);
-      const bool used = owner.role == BlockOwner::Role::kReleasing
-                            ? attachment_->holds_lane(owner.slot, static_cast<std::uint16_t>(owner.generation))
-                            : word == 0 || in_use(owner, BlockRef{.size_class = size_class, .index = index}.word());
+      const std::uint64_t owner = owner_of(c, index).load(std::memory_order_acquire);  // [B5] pairs with B3, B7
+      if (owner == 0) continue;
+      const BlockReleaser releaser = BlockReleaser::from(owner);
+      const bool used = owner >> layout::kBlockRoleShift == layout::kBlockReleasing
+                            ? attachment_->holds_lane(releaser.lane, releaser.generation)
+                            : in_use(owner, BlockRef{.size_class = size_class, .index = index}.word());
       if (used) continue;
-      release(size_class, index, word);
+      release(size_class, index, owner);
       ++freed;
     }
   }

@@ -1,0 +1,248 @@
+// How the items of a queue travel: SlotItems, plain bytes in their slot, or ParcelItems, everything else. Queue<T> has
+// one of them, and is the same for both.
+#pragma once
+#include <warren/ipc/detail/parcels.h>
+#include <warren/ipc/loan.h>
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace warren::detail {
+
+template <class T>
+class SlotItems {
+  using Ring = MpmcRing<kWordsOf<T>>;
+
+ public:
+  static constexpr bool kNoThrow = true;
+
+  static ElementType element() { return element_type<T>(); }
+  static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes) {
+    if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
+    if (max_item_bytes != 0 && max_item_bytes < sizeof(T)) return Parcel::too_large(sizeof(T), max_item_bytes);
+    const MpmcGeometry geometry = MpmcGeometry::of(capacity, Ring::kSlotBytes);
+    return SegmentPlan{
+        .kind = layout::ObjectKind::kQueue,
+        .size = geometry.committed_bytes(Ring::kSlotBytes),
+        .max_size = geometry.bytes(Ring::kSlotBytes),
+        .element = element(),
+        .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
+        .initialise = [geometry](std::span<std::byte> object) {
+          Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), geometry, sizeof(T));
+        }};
+  }
+  static absl::StatusOr<SlotItems> attach(const Attachment::Pointer& attachment) {
+    auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
+    const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
+    if (!geometry.ok()) return geometry.status();
+    return SlotItems(Ring(*attachment, header, *geometry));
+  }
+
+  [[nodiscard]] MpmcRingBase& ring() noexcept { return ring_; }
+  [[nodiscard]] const MpmcRingBase& ring() const noexcept { return ring_; }
+  [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
+  void swept() noexcept {}
+  [[nodiscard]] bool memory_left() const noexcept { return Ring(ring_).memory_left(); }
+
+  // What a push holds while it tries.
+  struct Outgoing {
+    Outgoing(SlotItems&, const T& item) noexcept : words(to_words(item)) {}
+    Words<kWordsOf<T>> words;
+  };
+  Push try_push(Seat& seat, const Outgoing& item) noexcept { return ring_.try_push(seat, item.words); }
+  absl::Status check(const T&) const { return absl::OkStatus(); }
+
+  // What a pop took.
+  struct Incoming {
+    explicit Incoming(SlotItems&) noexcept {}
+    Words<kWordsOf<T>> words;
+  };
+  Front try_pop(Seat& seat, Incoming& item) noexcept { return ring_.try_pop(seat, item.words); }
+  std::optional<T> open(Incoming& item) noexcept { return from_words<T>(item.words); }
+  std::size_t try_pop_n(Seat& seat, std::span<T> out) noexcept {
+    Front front = Front::kEmpty;
+    return ring_.try_pop_run(
+        seat, out.size(),
+        [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
+        front);
+  }
+
+  Loan<T> lend(std::size_t) noexcept { return Loan<T>(LentPlace<T>()); }
+  [[nodiscard]] static bool lent(const Loan<T>&) noexcept { return true; }
+  Push try_push(Seat& seat, Loan<T>& loan) noexcept {
+    const Push result = try_push(seat, Outgoing(*this, *loan));
+    if (result == Push::kPushed) loan = Loan<T>(LentPlace<T>(nullptr));
+    return result;
+  }
+  Borrow<T> borrow(Incoming& item) noexcept { return Borrow<T>(LentPlace<T>(item.words)); }
+
+ private:
+  explicit SlotItems(const Ring& ring) noexcept : ring_(ring) {}
+  Ring ring_;
+};
+
+// Strings, vectors of plain elements and plain values travel as the bytes that they are, so that they can be lent where
+// they lie; others encoded.
+template <class T>
+class ParcelItems {
+ public:
+  static constexpr bool kNoThrow = false;
+
+  // What is encoded has another size in memory than on its way, and one that a build may decide.
+  static ElementType element() {
+    ElementType type = element_type<T>();
+    if constexpr (!kCopyAsBytes<T>) type.size = type.align = 0;
+    return type;
+  }
+  static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes) {
+    if (kCopyAsBytes<T> && max_item_bytes != 0 && max_item_bytes < sizeof(T)) {
+      return Parcel::too_large(sizeof(T), max_item_bytes);
+    }
+    return ParcelRing::plan(capacity, kCopyAsBytes<T> ? sizeof(T) : max_item_bytes, element());
+  }
+  static absl::StatusOr<ParcelItems> attach(const Attachment::Pointer& attachment) {
+    absl::StatusOr<std::shared_ptr<ParcelRing>> parcels = ParcelRing::attach(attachment);
+    if (!parcels.ok()) return parcels.status();
+    return ParcelItems(*std::move(parcels));
+  }
+
+  [[nodiscard]] MpmcRingBase& ring() noexcept { return parcels_->ring(); }
+  [[nodiscard]] const MpmcRingBase& ring() const noexcept { return std::as_const(*parcels_).ring(); }
+  [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
+  void swept() noexcept { (void)parcels_->reclaim(); }
+  [[nodiscard]] bool memory_left() const noexcept { return true; }  // check() has asked
+
+  struct Outgoing {
+    Outgoing(ParcelItems& items, const T& item) noexcept : value(item), parcel(*items.parcels_) {}
+    const T& value;
+    Parcel parcel;
+    bool fits = false;
+  };
+  Push try_push(Seat& seat, Outgoing& item);
+  absl::Status check(const T& value) const {
+    Parcel parcel(*parcels_);
+    return pack(value, parcel);
+  }
+
+  struct Incoming : TakenParcel {
+    explicit Incoming(ParcelItems& items) noexcept : TakenParcel(*items.parcels_) {}
+  };
+  Front try_pop(Seat& seat, Incoming& item) noexcept { return item.try_pop(seat); }
+  // nullopt: it makes no T, and was counted.
+  std::optional<T> open(Incoming& item);
+  std::size_t try_pop_n(Seat& seat, std::span<T> out);
+
+  Loan<T> lend(std::size_t count) noexcept;
+  // Whether it is a loan of this segment's memory.
+  [[nodiscard]] bool lent(const Loan<T>& loan) const noexcept {
+    return &loan.place_.block().lender()->attachment() == &parcels_->attachment();
+  }
+  Push try_push(Seat& seat, Loan<T>& loan) noexcept;
+  Borrow<T> borrow(Incoming& item) noexcept;  // empty as open()
+
+ private:
+  explicit ParcelItems(std::shared_ptr<ParcelRing> parcels) noexcept : parcels_(std::move(parcels)) {}
+  static absl::Status pack(const T& value, Parcel& parcel) {
+    if constexpr (Lendable<T>) {
+      return parcel.pack_bytes(Inplace<T>::bytes(value));
+    } else {
+      return parcel.pack_value(value);
+    }
+  }
+  static std::optional<T> decode(std::span<const std::byte> bytes);
+
+  std::shared_ptr<ParcelRing> parcels_;
+};
+
+template <class T>
+using QueueItems = std::conditional_t<kInSlot<T>, SlotItems<T>, ParcelItems<T>>;
+
+// What never fits is refused at once, however full the queue. No block is held while there is no room for its item.
+template <class T>
+Push ParcelItems<T>::try_push(Seat& seat, Outgoing& item) {
+  if (!item.fits) {
+    if constexpr (Lendable<T>) {
+      if (Inplace<T>::bytes(item.value).size() > parcels_->most_bytes()) return Push::kRefused;
+    } else {
+      if (!pack(item.value, item.parcel).ok()) return Push::kRefused;
+    }
+    item.fits = true;
+  }
+  if (const std::optional<Push> refusal = ring().refusal()) {
+    item.parcel.drop_block();
+    return *refusal;
+  }
+  if (!item.parcel.packed() && !pack(item.value, item.parcel).ok()) return Push::kRefused;
+  const Push result = item.parcel.try_push(seat);
+  if (result == Push::kFull) item.parcel.drop_block();
+  return result;
+}
+
+template <class T>
+std::optional<T> ParcelItems<T>::decode(std::span<const std::byte> bytes) {
+  if constexpr (Lendable<T>) {
+    if (!Inplace<T>::fits(bytes.size())) return std::nullopt;
+    return Inplace<T>::value(bytes);
+  } else {
+    Reader reader(bytes);
+    absl::StatusOr<T> value = reader.get<T>();
+    if (!value.ok() || reader.remaining() != 0) return std::nullopt;
+    return *std::move(value);
+  }
+}
+
+template <class T>
+std::optional<T> ParcelItems<T>::open(Incoming& item) {
+  const std::optional<std::span<const std::byte>> bytes = item.bytes();
+  std::optional<T> value;
+  if (bytes) value = decode(*bytes);
+  if (!value) parcels_->count_undecodable();
+  return value;
+}
+
+// One by one: a thread announces one block at a time.
+template <class T>
+std::size_t ParcelItems<T>::try_pop_n(Seat& seat, std::span<T> out) {
+  std::size_t count = 0;
+  for (Incoming item(*this); count < out.size() && try_pop(seat, item) == Front::kItem;) {
+    if (std::optional<T> value = open(item)) out[count++] = *std::move(value);
+  }
+  return count;
+}
+
+template <class T>
+Loan<T> ParcelItems<T>::lend(std::size_t count) noexcept {
+  using Place = LentPlace<T>;
+  if (count > parcels_->most_bytes() / sizeof(typename Inplace<T>::Element)) return Loan<T>(Place(nullptr));
+  const std::size_t bytes = count * sizeof(typename Inplace<T>::Element);
+  const std::optional<ParcelRing::Block> block = parcels_->allocate(bytes);
+  return Loan<T>(block ? Place(LentBlock(parcels_, *block), bytes) : Place(nullptr));
+}
+
+template <class T>
+Push ParcelItems<T>::try_push(Seat& seat, Loan<T>& loan) noexcept {
+  LentBlock& block = loan.place_.block();
+  const ParcelWords words{layout::ParcelLabel{.bytes = loan.place_.bytes(), .in_block = true}.word(),
+                          block.block().ref};
+  const Push result = parcels_->try_push(seat, words, block.block());
+  if (result == Push::kPushed) (void)block.take();
+  return result;
+}
+
+template <class T>
+Borrow<T> ParcelItems<T>::borrow(Incoming& item) noexcept {
+  using Place = LentPlace<T>;
+  const std::optional<std::span<const std::byte>> bytes = item.bytes();
+  if (!bytes || !Inplace<T>::fits(bytes->size())) {
+    parcels_->count_undecodable();
+    return Borrow<T>(Place(nullptr));
+  }
+  const ParcelRing::Block block = item.take_block();
+  return Borrow<T>(block.ref != 0 ? Place(LentBlock(parcels_, block), bytes->size()) : Place(*bytes));
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,282 @@
+#include <absl/strings/str_cat.h>
+#include <sys/resource.h>
+#include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/parcels.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace warren::detail {
+namespace {
+
+using layout::ParcelHeader;
+using layout::ParcelLabel;
+using layout::ParcelOwner;
+using ClassTable = std::array<layout::BlockClass, layout::kBlockClasses>;
+
+constexpr std::uint64_t kSpan = std::uint64_t{4} << 30;  // address space of each class; the largest item has as much
+constexpr std::uint64_t kKept = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMostScale = 4096;
+
+constexpr std::uint64_t to_page(std::uint64_t bytes) {
+  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
+}
+
+BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes) {
+  return {.small_span = kSpan / scale,
+          .large_span = kSpan / scale,
+          .largest = max_item_bytes != 0 ? max_item_bytes : ~std::uint64_t{0},
+          .kept = kKept / scale};
+}
+
+// Where the heap ends that lies behind the header at `header_offset`.
+std::uint64_t plan_heap(BlockHeap::Classes classes, std::uint64_t header_offset, std::uint64_t scale,
+                        std::uint64_t max_item_bytes) {
+  return BlockHeap::plan(classes, header_offset + layout::kPage, heap_plan(scale, max_item_bytes));
+}
+
+// No more than an eighth of what `ulimit -v` leaves.
+std::uint64_t scale_for(std::uint64_t header_offset, std::uint64_t max_item_bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1;
+  std::uint64_t scale = 1;
+  for (ClassTable classes{}; scale < kMostScale; scale *= 4) {
+    if (plan_heap(classes, header_offset, scale, max_item_bytes) - header_offset <= limit.rlim_cur / 8) break;
+  }
+  return scale;
+}
+
+// Of items that have so many bytes each.
+std::uint64_t most_items(const ClassTable& classes, std::uint64_t bytes) {
+  std::uint64_t most = 0;
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    if ((std::uint64_t{1} << (layout::kSmallestBlockShift + c)) >= bytes) most += classes[c].count;
+  }
+  return most;
+}
+
+std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, lane.generation); }
+
+}  // namespace
+
+absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t max_item_bytes,
+                                             const ElementType& element) {
+  if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
+  if (max_item_bytes > kSpan) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_item_bytes of ", max_item_bytes, ": an item has at most ", kSpan, " bytes"));
+  }
+  if (capacity == 0) {
+    return absl::InvalidArgumentError(
+        "a capacity of 0: items that may lie outside the ring need one, {.capacity = 1024}");
+  }
+  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes);
+  const std::uint64_t header_offset = to_page(ring.bytes(Ring::kSlotBytes));
+  const std::uint64_t scale = scale_for(header_offset, max_item_bytes);
+  ClassTable classes{};
+  const std::uint64_t reserved = plan_heap(classes, header_offset, scale, max_item_bytes);
+  if (const std::uint64_t most = most_items(classes, element.size); element.size != 0 && capacity > most) {
+    return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", element.size,
+                                                   " bytes: at most ", most, " fit into the queue's address space"));
+  }
+  return SegmentPlan{
+      .kind = layout::ObjectKind::kQueue,
+      .size = header_offset + layout::kPage,
+      .max_size = reserved,
+      .element = element,
+      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
+
+      .initialise = [=](std::span<std::byte> object) {
+        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
+        auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
+        header.scale = scale;
+        header.max_item_bytes = max_item_bytes;
+        plan_heap(header.classes, header_offset, scale, max_item_bytes);
+      }};
+}
+
+absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Pointer attachment) {
+  const auto& ring = *reinterpret_cast<const layout::MpmcRingHeader*>(attachment->object());
+  const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->size(), sizeof(ParcelWords));
+  if (!geometry.ok()) return geometry.status();
+  const absl::Status corrupt = absl::DataLossError("the header of the queue is corrupt: where its items lie");
+  const std::uint64_t header_offset = to_page(geometry->bytes(Ring::kSlotBytes));
+  if (geometry->slot_count == 0 || header_offset > attachment->size() ||
+      attachment->size() - header_offset < layout::kPage)
+    return corrupt;
+  auto& header = *reinterpret_cast<ParcelHeader*>(attachment->object() + header_offset);
+  const std::uint64_t scale = read_once(header.scale);
+  const std::uint64_t max_item_bytes = read_once(header.max_item_bytes);
+  if (!std::has_single_bit(scale) || scale > kMostScale || max_item_bytes > kSpan) return corrupt;
+  ClassTable classes{};
+  if (plan_heap(classes, header_offset, scale, max_item_bytes) > attachment->max_size()) return corrupt;
+  return std::shared_ptr<ParcelRing>(
+      new ParcelRing(std::move(attachment), *geometry, header, classes, heap_plan(scale, max_item_bytes)));
+}
+
+ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, ParcelHeader& header,
+                       BlockHeap::Classes classes, const BlockHeapPlan& plan)
+    : attachment_(std::move(attachment)),
+      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry),
+      header_(&header),
+      heap_(*attachment_, classes, header.classes, plan),
+      most_bytes_(std::min(plan.largest, heap_.largest())) {}
+
+std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes) noexcept {
+  const LaneRef lane = attachment_->process_lane(attachment_->seat());
+  if (!lane.known || bytes > heap_.largest()) return std::nullopt;
+  const std::uint64_t owner = owner_of(lane);
+  std::optional<Block> block = allocate(bytes, owner, BlockHeap::Growth::kNone);
+  const auto from_the_dead = [&] {
+    (void)attachment_->sweep();
+    if (reclaim() != 0) block = allocate(bytes, owner, BlockHeap::Growth::kNone);
+  };
+  if (!block && time_to_reclaim()) from_the_dead();
+  if (!block) block = allocate(bytes, owner, BlockHeap::Growth::kAsNeeded);
+  if (!block) from_the_dead();
+  return block;
+}
+
+std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes, std::uint64_t owner,
+                                                      BlockHeap::Growth growth) noexcept {
+  const std::optional<BlockHeap::Block> block = heap_.allocate(bytes, owner, growth);
+  if (!block) return std::nullopt;
+  return Block{.ref = block->ref.word(), .owner = owner, .memory = block->memory};
+}
+
+// Before more memory is taken, but only as often as there are blocks to look at, so that it costs little.
+bool ParcelRing::time_to_reclaim() noexcept { return growths_left_.fetch_sub(1, std::memory_order_relaxed) <= 1; }
+
+Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
+  if (block.ref == 0) return ring_.try_push(seat, words);
+  return ring_.try_push(seat, words, [&](std::uint64_t position) {
+    // [PL1] the item's before its commit (Q4): who sees that commit finds the block so
+    (void)heap_.hand_over(block.ref, block.owner, ParcelOwner::item(position));
+    WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
+  });
+}
+
+Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept {
+  const LaneRef self = attachment_->process_lane(seat);
+  const SeatUse use(seat);
+  if (!self.known || seat.lane == nullptr) return Front::kEmpty;  // what it cannot announce it does not take
+  std::atomic<std::uint64_t>& take = seat.lane->take;
+  std::uint64_t announced = 0;
+  const Front front = ring_.try_pop(seat, words, [&](std::uint64_t position, const ParcelWords& copy) {
+    if (!ParcelLabel::from(copy[0]).in_block) return;
+    announced = position + 1;
+    take.store(announced, std::memory_order_release);  // [PL2] before head passes it (Q7); pairs with PL5
+    WARREN_CRASH_POINT(parcel_announced);              // nothing taken
+  });
+  if (announced == 0) return front;
+  if (front == Front::kItem && ParcelLabel::from(words[0]).in_block) {
+    WARREN_CRASH_POINT(parcel_taken);  // reclaim() frees it: head has passed it, and no living lane takes it
+    block = own(words, announced - 1, owner_of(self));
+    WARREN_CRASH_POINT(parcel_owned);  // by a dead process: likewise
+  }
+  take.store(0, std::memory_order_release);  // [PL4] not before PL3; pairs with PL5
+  return front;
+}
+
+// The words are a peer's: a block is had only where its owner word says that it is that very item's.
+ParcelRing::Block ParcelRing::own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept {
+  if (!heap_.hand_over(words[1], ParcelOwner::item(position), owner)) return {};  // [PL3] the item's -> mine
+  return {.ref = words[1], .owner = owner, .memory = heap_.memory(words[1])};
+}
+
+std::size_t ParcelRing::reclaim() noexcept {
+  std::int64_t looked_at = 0;
+  const std::size_t freed =
+      heap_.reclaim([&](std::uint64_t owner, std::uint64_t) { return ++looked_at, in_use(owner); });
+  growths_left_.store(kGrowths + looked_at, std::memory_order_relaxed);
+  return freed;
+}
+
+// An item's block: head first, then the lanes. Who announced after that look finds head where it was, and in that case
+// the item stood.
+bool ParcelRing::in_use(std::uint64_t owner) const noexcept {
+  if (ParcelOwner::role(owner) == ParcelOwner::Role::kProcess) {
+    return attachment_->holds_lane(ParcelOwner::lane(owner), ParcelOwner::generation(owner));
+  }
+  const std::uint64_t position = ParcelOwner::position(owner);
+  return ring_.stands(position) || attachment_->taken_by_living(position);
+}
+
+absl::Status Parcel::too_large(std::uint64_t bytes, std::uint64_t most) {
+  return absl::InvalidArgumentError(absl::StrCat("an item of ", bytes,
+                                                 " bytes or more never fits: this queue's have at most ", most,
+                                                 " (QueueOptions::max_item_bytes)"));
+}
+
+absl::Status Parcel::pack_bytes(std::span<const std::byte> bytes) {
+  if (bytes.size() > parcels_->most_bytes()) return too_large(bytes.size(), parcels_->most_bytes());
+  std::span<std::byte> memory = inline_memory();
+  if (bytes.size() > memory.size()) {
+    memory = grow(this, 0, bytes.size());
+    if (memory.empty())
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for an item of ", bytes.size(), " bytes"));
+  }
+  if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
+  label(bytes.size());
+  return absl::OkStatus();
+}
+
+std::span<std::byte> Parcel::grow(void* self, std::size_t used, std::size_t needed) {
+  Parcel& parcel = *static_cast<Parcel*>(self);
+  const std::uint64_t most = parcel.parcels_->most_bytes();
+  if (needed > most) {
+    parcel.too_large_ = needed;
+    return {};
+  }
+  const std::optional<ParcelRing::Block> block =
+      parcel.parcels_->allocate(std::max<std::size_t>(needed, std::min<std::uint64_t>(2 * used, most)));
+  if (!block) return {};
+  const std::span<const std::byte> old =
+      parcel.block_.ref != 0 ? std::span<const std::byte>(parcel.block_.memory) : parcel.inline_memory();
+  std::memcpy(block->memory.data(), old.data(), used);
+  parcel.drop_block();
+  parcel.block_ = *block;
+  return block->memory;
+}
+
+absl::Status Parcel::finish(const Writer& writer) {
+  const std::uint64_t most = parcels_->most_bytes();
+  const absl::Status status = too_large_ != 0 || writer.size() > most
+                                  ? too_large(std::max<std::uint64_t>(too_large_, writer.size()), most)
+                                  : writer.status();
+  if (status.ok()) {
+    label(writer.size());
+  } else {
+    drop_block();
+  }
+  return status;
+}
+
+void Parcel::label(std::uint64_t bytes) noexcept {
+  words_[0] = ParcelLabel{.bytes = bytes, .in_block = block_.ref != 0}.word();
+  if (block_.ref != 0) words_[1] = block_.ref;
+  packed_ = true;
+}
+
+void Parcel::drop_block() noexcept {
+  if (block_.ref == 0) return;
+  parcels_->free(std::exchange(block_, {}));
+  packed_ = false;
+}
+
+Push Parcel::try_push(Seat& seat) noexcept {
+  const Push result = parcels_->try_push(seat, words_, block_);
+  if (result == Push::kPushed) block_ = {};  // the item's, or its consumer's already
+  return result;
+}
+
+std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {
+  const ParcelLabel label = ParcelLabel::from(words_[0]);
+  const std::span<const std::byte> memory =
+      label.in_block ? std::span<const std::byte>(block_.memory) : std::as_bytes(std::span(words_).subspan(1));
+  if (label.bytes > memory.size() || (label.in_block && block_.ref == 0)) return std::nullopt;
+  return memory.first(label.bytes);
+}
+
+}  // namespace warren::detail
