@@ -110,7 +110,10 @@ void Attachment::leave_name() noexcept {
 
 void Attachment::leave_all_names() noexcept { AttachmentList::instance().leave_names(); }
 
-void Attachment::leave_all_lanes() noexcept { AttachmentList::instance().leave_lanes(); }
+void Attachment::leave_all_lanes_if_alone(std::uint64_t own_threads) noexcept {
+  const StatResult self = read_process_stat(::getpid());
+  if (self.stat && self.stat->threads <= own_threads) AttachmentList::instance().leave_lanes();
+}
 
 void Attachment::bear_name(const std::string& name) {
   const std::scoped_lock lock(AttachmentList::instance().mutex());

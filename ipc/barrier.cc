@@ -37,7 +37,13 @@ absl::StatusOr<Barrier> Barrier::create(std::string_view name, std::uint32_t par
 absl::StatusOr<Barrier> Barrier::open(std::string_view name) { return as_party(detail::Factory::open<Barrier>(name)); }
 absl::StatusOr<Barrier> Barrier::open_or_create(std::string_view name, std::uint32_t parties,
                                                 const ObjectOptions& options) {
-  return as_party(detail::Factory::open_or_create<Barrier>(name, Plan{parties, options.lifetime}));
+  absl::StatusOr<Barrier> barrier =
+      as_party(detail::Factory::open_or_create<Barrier>(name, Plan{parties, options.lifetime}));
+  if (barrier.ok() && barrier->parties() != parties) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", name, "' is a barrier of ", barrier->parties(), " parties, not of ", parties));
+  }
+  return barrier;
 }
 
 absl::StatusOr<detail::SegmentPlan> Barrier::plan(const Plan& plan) {
@@ -116,8 +122,10 @@ absl::StatusOr<std::uint32_t> Barrier::arrive_and_wait_until(Deadline t) {
     return fate(state.generation, now) == Fate::kWaiting ? detail::Progress::kBlocked : detail::Progress::kDone;
   };
   detail::Spinner& spinner = attachment_->seat().pop_spinner;
-  if (!attachment_->wait_for_change(words_->waiters, spinner, t, test, [this] { look_for_dead_parties(); }))
+  if (!attachment_->wait_for_change(words_->waiters, spinner, t, test, [this] { look_for_dead_parties(); })) {
+    look_for_dead_parties();  // a death is the better reason, and is not left to break a later generation
     break_it(state.generation, State::Broken::kByTimeout, this_pid());
+  }
   return settled(state.generation, state.value);
 }
 
@@ -159,7 +167,9 @@ void Barrier::look_for_dead_parties() noexcept {
 
 void Barrier::abort() noexcept { break_it(std::nullopt, State::Broken::kByAbort, this_pid()); }
 
+// Who died before is dealt with: it breaks nothing afterwards.
 void Barrier::reset() noexcept {
+  look_for_dead_parties();
   std::uint64_t word = words_->state.load(std::memory_order_relaxed);
   for (;;) {
     const State state = State::from(word);

@@ -69,7 +69,13 @@ absl::StatusOr<BoundedSemaphore> BoundedSemaphore::open(std::string_view name) {
 }
 absl::StatusOr<BoundedSemaphore> BoundedSemaphore::open_or_create(std::string_view name, std::uint32_t permits,
                                                                   const ObjectOptions& options) {
-  return detail::Factory::open_or_create<BoundedSemaphore>(name, Plan{permits, options.lifetime});
+  absl::StatusOr<BoundedSemaphore> semaphore =
+      detail::Factory::open_or_create<BoundedSemaphore>(name, Plan{permits, options.lifetime});
+  if (semaphore.ok() && semaphore->permits() != permits) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", name, "' has ", semaphore->permits(), " permits, not ", permits));
+  }
+  return semaphore;
 }
 
 absl::StatusOr<detail::SegmentPlan> BoundedSemaphore::plan(const Plan& plan) {

@@ -82,10 +82,7 @@ int exit_code_of(const detail::Target& target, const std::string& name) {
   if (self.daemon) end_with_parent(parent_pidfd);
   const int code = exit_code_of(target, self.name);
   detail::flush_streams();
-  // It ends well, so that nobody takes it for killed; threads that the target left may be inside, though.
-  const detail::StatResult state = detail::read_process_stat(::getpid());
-  const std::uint64_t own_threads = self.daemon ? 2 : 1;
-  if (state.stat && state.stat->threads == own_threads) detail::Attachment::leave_all_lanes();
+  detail::Attachment::leave_all_lanes_if_alone(self.daemon ? 2 : 1);  // it ends well: not to be taken for killed
   detail::Attachment::leave_all_names();
   ::_exit(code & 255);
 }

@@ -274,7 +274,10 @@ void run_worker(TaskTable& table, const WorkerStart& start) noexcept {
   // Follows the parent thread: the supervisor has one. It may be gone already.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::getppid() != start.supervisor) ::_exit(kWorkerDone);
-  ::_exit(Worker(table, start).run());
+  const int code = Worker(table, start).run();
+  // It ends well: nobody is to take it for killed, as a barrier would that it came to in a task.
+  Attachment::leave_all_lanes_if_alone();
+  ::_exit(code);
 }
 
 }  // namespace warren::detail

@@ -13,6 +13,7 @@
 // Algorithm, ordering and crash tables: docs/algorithms/bounded_semaphore.md.
 #pragma once
 #include <warren/ipc/detail/factory.h>
+#include <warren/ipc/permit.h>
 #include <warren/ipc/time.h>
 #include <warren/layout/bounded_semaphore.h>
 

@@ -1,4 +1,4 @@
-// Semaphore: a number of permits that processes take and give back. Permit: the guard that does both.
+// Semaphore: a number of permits that processes take and give back.
 //
 // Anyone may release, also a process that never acquired: a permit belongs to nobody. So a process that dies takes the
 // permits that it had acquired along, and the semaphore has fewer from then on. Where they must come back, use
@@ -15,6 +15,7 @@
 #include <warren/ipc/bounded_semaphore.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/factory.h>
+#include <warren/ipc/permit.h>
 #include <warren/ipc/time.h>
 #include <warren/layout/semaphore.h>
 
@@ -64,20 +65,6 @@ class Semaphore : public Handle {
   static absl::StatusOr<Semaphore> attach(detail::Attachment::Pointer attachment);
 
   layout::Semaphore* words_;
-};
-
-// scoped_lock for semaphores: acquires, and releases when its scope ends. The semaphore must outlive it.
-template <class S>
-class [[nodiscard]] Permit {
- public:
-  explicit Permit(S& semaphore) : semaphore_(semaphore) { semaphore_.acquire(); }
-  Permit(S& semaphore, std::adopt_lock_t) noexcept : semaphore_(semaphore) {}  // acquired already
-  Permit(const Permit&) = delete;
-  Permit& operator=(const Permit&) = delete;
-  ~Permit() { (void)semaphore_.release(); }
-
- private:
-  S& semaphore_;
 };
 
 inline bool Semaphore::try_acquire() noexcept {

@@ -129,8 +129,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // holds. No lane is given back (leave_all_lanes()). Waits up to 200 ms for each name while somebody else is removing
   // one.
   static void leave_all_names() noexcept;
-  // Likewise, gives back the lanes of all: else it would count as killed. As leave(), while no other thread is inside.
-  static void leave_all_lanes() noexcept;
+  // Likewise, gives back the lanes of all: else it would count as killed. Nothing where the process has more than
+  // `own_threads`, which may be inside.
+  static void leave_all_lanes_if_alone(std::uint64_t own_threads = 1) noexcept;
 
   [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
