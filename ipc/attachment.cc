@@ -64,12 +64,13 @@ void write_header(layout::SegmentHeader& header, const std::string& name, const 
 absl::Status wrong_type(const std::string& name, const layout::SegmentHeader& found,
                         const SegmentExpectation& expected) {
   const auto describe = [](layout::ObjectKind kind, const std::string& element, std::uint64_t size) {
-    return element.empty() ? std::string(layout::kind_name(kind))
-                           : absl::StrCat(layout::kind_name(kind), " of ", element, " (", size, " bytes)");
+    const char* const what = layout::kind_name(kind);
+    const std::string noun = absl::StrCat(std::strchr("aeiou", *what) != nullptr ? "an " : "a ", what);
+    return element.empty() ? noun : absl::StrCat(noun, " of ", element, " (", size, " bytes)");
   };
   const std::string element(found.element_name, ::strnlen(found.element_name, sizeof found.element_name));
   return absl::FailedPreconditionError(
-      absl::StrCat("'", name, "' is a ", describe(found.kind, element, found.element_size), ", not a ",
+      absl::StrCat("'", name, "' is ", describe(found.kind, element, found.element_size), ", not ",
                    describe(expected.kind, expected.element.readable(), expected.element.size)));
 }
 

@@ -1,8 +1,10 @@
 // What the programs of this folder include; precompiled once for all.
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <warren/ipc/array.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/value.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/process.h>
 

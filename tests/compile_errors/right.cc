@@ -90,3 +90,20 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   (void)process, (void)several;
   (void)nothing, (void)sums, (void)options, (void)job, (void)kept;
 }
+
+void values_and_arrays(std::span<const float> numbers, const std::vector<bool>& bits) {
+  auto value = warren::Value<Point>::create({1, 2}).value();
+  value.update([](Point& p) { ++p.x; });
+  value.update([](auto& p) { return ++p.x; });
+  const Point there = value.exchange({3, 4});
+  const auto count = warren::Value<std::uint8_t>::create("count", 1, {.lifetime = warren::Lifetime::kUntilUnlinked});
+  auto vouched = warren::Value<Vouched>::create();
+  auto no_default = warren::Value<Constexpr>::create(Constexpr(1));
+  auto array = warren::Array<double>::create(numbers).value();
+  array.fetch_add(0, 1);
+  auto flags = warren::Array<bool>::create("flags", bits);
+  auto points = warren::Array<Point>::create({{1, 2}, {3, 4}}, {.lifetime = warren::Lifetime::kWhileAttached}).value();
+  const std::scoped_lock both(points.mutex(), value.mutex());
+  for (Point& p : points) p = there;
+  (void)count, (void)vouched, (void)no_default, (void)flags;
+}

@@ -3,8 +3,10 @@
 #include "prelude.h"
 
 using namespace std::chrono_literals;
+using warren::Array;
 using warren::Pool;
 using warren::Queue;
+using warren::Value;
 
 struct WithPointer {
   int id;
@@ -53,6 +55,13 @@ struct Locked {
   int x;
 };
 
+struct Big {
+  int words[4];
+};
+struct Small {
+  int word;
+};
+
 int square(int x) { return x * x; }
 void by_reference(int& x) { ++x; }
 void take(Queue<int>& q) { q.push(1); }
@@ -65,134 +74,186 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   [[maybe_unused]] const std::string_view view = text;
   [[maybe_unused]] const std::array<int*, 2> pointers{pointer, pointer};
   (void)pool, (void)queue, (void)xs;
+  [[maybe_unused]] auto big = Value<Big>::create().value();
+  [[maybe_unused]] auto small = Value<Small>::create().value();
+  [[maybe_unused]] auto fraction = Value<double>::create().value();
+  [[maybe_unused]] auto big_array = Array<Big>::create(1).value();
+  [[maybe_unused]] auto small_array = Array<Small>::create(1).value();
 
 #if CASE == 0
   // --- captures
-#elif CASE == 1   // this callable cannot travel: it captures a pointer, a reference (&)
+#elif CASE == 1    // this callable cannot travel: it captures a pointer, a reference (&)
   pool.submit([&](int x) { return x + k; }, 1);
-#elif CASE == 2   // Remedy: pass that as an argument, or warren::bind_front(f, value)
+#elif CASE == 2    // Remedy: pass that as an argument, or warren::bind_front(f, value)
   pool.submit([text] { return text.size(); });
-#elif CASE == 3   // this callable cannot travel
+#elif CASE == 3    // this callable cannot travel
   pool.submit({.retries = 1}, [pointer] { return *pointer; });
-#elif CASE == 4   // this callable cannot travel
+#elif CASE == 4    // this callable cannot travel
   pool.submit([shared] { return *shared; });
-#elif CASE == 5   // this callable cannot travel
+#elif CASE == 5    // this callable cannot travel
   pool.submit([view] { return view.size(); });
-#elif CASE == 6   // this callable cannot travel
+#elif CASE == 6    // this callable cannot travel
   pool.submit([s = std::span<int>(xs)] { return s.size(); });
-#elif CASE == 7   // this callable cannot travel
+#elif CASE == 7    // this callable cannot travel
   pool.submit([queue]() mutable { queue.push(1); });
-#elif CASE == 8   // this callable cannot travel
+#elif CASE == 8    // this callable cannot travel
   auto r = pool.map([&](int x) { return x + k; }, {1, 2, 3});
-#elif CASE == 9   // this callable cannot travel
+#elif CASE == 9    // this callable cannot travel
   for (auto r : pool.imap_unordered([&](int x) { return x + k; }, xs)) (void)r;
-#elif CASE == 10  // this callable cannot travel
+#elif CASE == 10   // this callable cannot travel
   auto r = pool.starmap([&](int x, int y) { return x + y + k; }, std::vector<std::pair<int, int>>{{1, 2}});
-#elif CASE == 11  // this callable cannot travel
+#elif CASE == 11   // this callable cannot travel
   auto options = warren::PoolOptions{.initializer = [&k] { k = 1; }};
-#elif CASE == 12  // a member function as warren::fn<&Type::function>
+#elif CASE == 12   // a member function as warren::fn<&Type::function>
   pool.submit(&Shape::area, Shape{1});
-#elif CASE == 13  // this callable cannot travel
+#elif CASE == 13   // this callable cannot travel
   pool.submit(warren::bind_front([](int* p) { return *p; }, pointer));
-#elif CASE == 14  // clang: this callable cannot travel
+#elif CASE == 14   // clang: this callable cannot travel
   pool.submit([pointers] { return *pointers[0]; });
-#elif CASE == 15  // g++: this compiler no longer sees what this closure captures
+#elif CASE == 15   // g++: this compiler no longer sees what this closure captures
   auto f = [k] { return k; };
   std::optional<decltype(f)> kept(f);
   pool.submit(f);
 
   // --- arguments
-#elif CASE == 20  // an argument cannot travel to another process
+#elif CASE == 20   // an argument cannot travel to another process
   pool.submit([](int* x) { return *x; }, pointer);
-#elif CASE == 21  // the function cannot be called with these arguments
+#elif CASE == 21   // the function cannot be called with these arguments
   pool.submit(by_reference, 1);
-#elif CASE == 22  // std::ref cannot travel: the worker has its own memory
+#elif CASE == 22   // std::ref cannot travel: the worker has its own memory
   pool.submit(square, std::ref(k));
-#elif CASE == 23  // the function cannot be called with these arguments
+#elif CASE == 23   // the function cannot be called with these arguments
   pool.submit(square, "nope");
-#elif CASE == 24  // a move-only argument: std::move it
+#elif CASE == 24   // a move-only argument: std::move it
   pool.submit(owned, unique);
-#elif CASE == 25  // Remedy: hold it in a global variable that is set before the pool
+#elif CASE == 25   // Remedy: hold it in a global variable that is set before the pool
   pool.submit(take, queue);
-#elif CASE == 26  // an argument cannot travel to another process
+#elif CASE == 26   // an argument cannot travel to another process
   pool.submit([](const std::vector<WithPointer>& v) { return v.size(); }, std::vector<WithPointer>());
-#elif CASE == 28  // this type cannot travel to another process by itself: it holds a union
+#elif CASE == 28   // this type cannot travel to another process by itself: it holds a union
   pool.submit([](const AnonymousUnion& u) { return u.kind; }, AnonymousUnion{});
-#elif CASE == 29  // it holds a union
+#elif CASE == 29   // it holds a union
   pool.submit([](const WithUnion& u) { return u.name; }, WithUnion{});
-#elif CASE == 60  // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
+#elif CASE == 60   // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
   pool.submit([](NoConstexpr n) { return n.x; }, NoConstexpr(1));
-#elif CASE == 61  // this type can be neither copied nor moved to another process: it holds a mutex
+#elif CASE == 61   // this type can be neither copied nor moved to another process: it holds a mutex
   Locked locked;
   pool.submit([](const Locked& l) { return l.x; }, locked);
-#elif CASE == 62  // the fields of this struct cannot be told
+#elif CASE == 62   // the fields of this struct cannot be told
   pool.submit([](const Seventeen& s) { return s.a; }, Seventeen{});
-#elif CASE == 63  // static absl::StatusOr<T> decode(warren::Reader&)
+#elif CASE == 63   // static absl::StatusOr<T> decode(warren::Reader&)
   pool.submit([](const Unfinished& u) { return u.text; }, Unfinished{});
-#elif CASE == 64  // Remedy: hold it in a global variable that is set before the pool
+#elif CASE == 64   // Remedy: hold it in a global variable that is set before the pool
   pool.submit([](std::vector<Queue<int>> queues) { return queues.size(); }, std::vector<Queue<int>>{queue});
-#elif CASE == 65  // the function cannot be called with these arguments: their number or types differ
+#elif CASE == 65   // the function cannot be called with these arguments: their number or types differ
   std::string sum = std::to_string(pool.submit([](int a, int b) { return a + b; }, 3).get().value());
-#elif CASE == 66  // the function cannot be called with these arguments: their number or types differ
+#elif CASE == 66   // the function cannot be called with these arguments: their number or types differ
   for (absl::StatusOr<int> r : pool.imap([](int a, int b) { return a + b; }, xs)) (void)r;
-#elif CASE == 27  // cannot be called without arguments. Remedy: warren::bind_front
+#elif CASE == 27   // cannot be called without arguments. Remedy: warren::bind_front
   auto options = warren::PoolOptions{.initializer = [](int) {}};
 
   // --- results
-#elif CASE == 30  // the result cannot travel back
+#elif CASE == 30   // the result cannot travel back
   pool.submit([](std::string_view v) { return v; }, "x");
-#elif CASE == 31  // the result cannot travel back
+#elif CASE == 31   // the result cannot travel back
   auto r = pool.map([](int x) { return new int(x); }, xs);
-#elif CASE == 32  // ignoring return
+#elif CASE == 32   // ignoring return
   pool.submit(square, 1).get();
-#elif CASE == 34  // it holds a union
+#elif CASE == 34   // it holds a union
   pool.submit([] { return AnonymousUnion{}; });
-#elif CASE == 33  // bool
+#elif CASE == 33   // bool
   while (auto x = pool.submit(square, 1).get()) {
   }
 
   // --- payloads
-#elif CASE == 40  // in its place char text[N] for a text
+#elif CASE == 40   // in its place char text[N] for a text
   auto q = Queue<WithPointer>::create({.capacity = 1});
-#elif CASE == 41  // in its place char text[N] for a text
+#elif CASE == 41   // in its place char text[N] for a text
   auto q = warren::SpscQueue<std::string_view>::create({.capacity = 1});
-#elif CASE == 42  // a queue carries plain bytes
+#elif CASE == 42   // queues, values and arrays hold plain bytes
   auto q = Queue<Seventeen>::create({.capacity = 1});
-#elif CASE == 43  // in its place char text[N] for a text
+#elif CASE == 43   // in its place char text[N] for a text
   auto q = warren::SpscQueue<WithView>::create({.capacity = 1});
-#elif CASE == 44  // Remedy: a struct with named fields, char text[N] for a text
+#elif CASE == 44   // Remedy: a struct with named fields, char text[N] for a text
   auto q = Queue<std::string>::create({.capacity = 1});
-#elif CASE == 45  // Remedy: a struct with named fields, char text[N] for a text
+#elif CASE == 45   // Remedy: a struct with named fields, char text[N] for a text
   auto q = Queue<std::pair<int, int>>::create({.capacity = 1});
-#elif CASE == 46  // Remedy: a struct with named fields, char text[N] for a text
+#elif CASE == 46   // Remedy: a struct with named fields, char text[N] for a text
   auto q = warren::SpscQueue<std::map<int, int>>::create({.capacity = 1});
-#elif CASE == 47  // it holds a union, and which member counts only the program knows
+#elif CASE == 47   // it holds a union, and which member counts only the program knows
   auto q = Queue<AnonymousUnion>::create({.capacity = 1});
-#elif CASE == 48  // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
+#elif CASE == 48   // the compiler cannot look into this trivially copyable type, since it has no constexpr constructor
   auto q = Queue<NoConstexpr>::create({.capacity = 1});
-#elif CASE == 49  // this type can be neither copied nor moved to another process
+#elif CASE == 49   // this type can be neither copied nor moved to another process
   auto q = Queue<Locked>::create({.capacity = 1});
 
   // --- calls
-#elif CASE == 50  // ignoring return
+#elif CASE == 50   // ignoring return
   queue.try_push(1);
-#elif CASE == 51  // ignoring return
+#elif CASE == 51   // ignoring return
   queue.try_pop();
-#elif CASE == 52  // a deadline is a time of std::chrono::steady_clock
+#elif CASE == 52   // a deadline is a time of std::chrono::steady_clock
   (void)queue.try_push_until(1, std::chrono::system_clock::now());
-#elif CASE == 53  // ambiguous
+#elif CASE == 53   // ambiguous
   auto q = Queue<int>::create({});
-#elif CASE == 54  // order
+#elif CASE == 54   // order
   pool.submit({.retry_on = warren::RetryOn::kDeath, .retries = 1}, square, 1);
-#elif CASE == 56  // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
+#elif CASE == 56   // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
   auto r = pool.map(square, 3);
-#elif CASE == 57  // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
+#elif CASE == 57   // Remedy: a container, a view, or one list {1, 2, 3}; for a single call submit(f, x)
   for (auto r : pool.imap({.chunksize = 2}, square, k)) (void)r;
-#elif CASE == 58  // starmap takes one range of tuples, pairs or arrays
+#elif CASE == 58   // starmap takes one range of tuples, pairs or arrays
   auto r = pool.starmap([](int a, int b) { return a + b; }, xs);
-#elif CASE == 59  // Remedy: {.task = {.retries = 3}}
+#elif CASE == 59   // Remedy: {.task = {.retries = 3}}
   auto r = pool.map({.retries = 3}, square, xs);
-#elif CASE == 55  // no matching
+
+  // --- values and arrays
+#elif CASE == 120  // Remedy: a struct with named fields, char text[N] for a text
+  auto v = Value<std::string>::create();
+#elif CASE == 121  // an index or an offset for a pointer
+  auto v = Value<int*>::create();
+#elif CASE == 122  // the name of what a handle reaches
+  auto v = Value<Queue<int>>::open("jobs");
+#elif CASE == 123  // a warren::Value is atomic itself, and it and an Array have a mutex()
+  auto v = Value<Locked>::create();
+#elif CASE == 124  // a warren::Value is atomic itself, and it and an Array have a mutex()
+  auto v = Value<std::atomic<int>>::create();
+#elif CASE == 126  // Value<T> holds a plain T
+  auto v = Value<const int>::create(3);
+#elif CASE == 127  // Remedy: a struct with named fields, char text[N] for a text, std::array for a container
+  auto a = Array<std::vector<int>>::create(3);
+#elif CASE == 128  // Remedy: hold mutex() and use operator[]; or a T of 1, 2, 4 or 8 bytes
+  (void)big_array.load(0);
+#elif CASE == 129  // Remedy: hold mutex() and use operator[]
+  big_array.store(0, Big{});
+#elif CASE == 130  // Remedy: compare_exchange, or mutex()
+  (void)small_array.fetch_add(0, Small{});
+#elif CASE == 131  // compare_exchange is for a T of up to 8 bytes. Remedy: update
+  Big expected{};
+  (void)big.compare_exchange(expected, Big{});
+#elif CASE == 132  // are for numbers. Remedy: update([](T& x) { ... })
+  small += Small{};
+#elif CASE == 133  // ++ and -- are for integers. Remedy: += 1
+  ++fraction;
+#elif CASE == 134  // fetch_and is for integers
+  fraction.fetch_and(1);
+#elif CASE == 135  // f changes its argument in place
+  fraction.update([](double x) { return x + 1; });
+#elif CASE == 136  // update(f) calls f with a T&
+  fraction.update([] {});
+#elif CASE == 137  // a text alone is neither a size nor elements
+  auto a = Array<char>::create("text");
+#elif CASE == 138  // the elements of this range cannot be converted to the array's
+  auto a = Array<int>::create(std::vector<std::string>{"1"});
+#elif CASE == 139  // ignoring return
+  small_array.load(0);
+#elif CASE == 140  // ignoring return
+  fraction.load();
+#elif CASE == 141  // g++: operator=
+  fraction = 3.0;
+#elif CASE == 142  // clang: no viable overloaded '='
+  fraction = 3.0;
+#elif CASE == 55   // no matching
   auto s = std::string_view(absl::InternalError("x").message());
 
   // --- processes

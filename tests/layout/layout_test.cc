@@ -2,13 +2,17 @@
 // count on from the one before, so that a field that moved, grew or changed places shows. A difference is a change of
 // the ABI: raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
 #include <gtest/gtest.h>
+#include <warren/ipc/array.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/value.h>
+#include <warren/layout/array.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
 #include <warren/layout/spsc_ring.h>
+#include <warren/layout/value.h>
 
 #include <algorithm>
 #include <array>
@@ -174,6 +178,20 @@ TEST(Layout, MutexState) {
   EXPECT_FALSE(MutexState::from(1).held);
 }
 
+TEST(Layout, ValueHeader) {
+  using S = ValueHeader;
+  Image<S> image;
+  image FIELD(mutex) FIELD(writer) FIELD(word) FIELD(copy_bytes);
+  expect_golden("value_header", image.text("ValueHeader"));
+}
+
+TEST(Layout, ArrayHeader) {
+  using S = ArrayHeader;
+  Image<S> image;
+  image FIELD(mutex) FIELD(size) FIELD(element_bytes) FIELD(elements_offset);
+  expect_golden("array_header", image.text("ArrayHeader"));
+}
+
 TEST(Layout, PoolHeader) {
   using S = PoolHeader;
   Image<S> image;
@@ -292,6 +310,30 @@ TEST(Layout, AnSpscQueueInUse) {
   ASSERT_EQ(queue.try_pop()->a, 1);
   queue.close();
   expect_golden("spsc_queue_in_use", dump_object(name, sizeof(SpscRingHeader) + 4 * sizeof(Sample) + 8));
+}
+
+// --- values and arrays with something in them ------------------------------------------------------------------------
+
+struct Triple {
+  std::uint64_t a, b;
+  std::uint32_t c;
+};
+
+TEST(Layout, ValuesInUse) {
+  const std::string small = test::unique_name(), large = test::unique_name() + "l";
+  auto word = Value<std::uint32_t>::create(small, 0x1111'1111u).value();
+  word += 0x0101'0101u;
+  expect_golden("value_word", dump_object(small, sizeof(ValueHeader)));
+  auto copies = Value<Triple>::create(large, {.a = 1, .b = 2, .c = 3}).value();
+  copies.update([](Triple& x) { x.a = 4, x.b = 5, x.c = 6; });
+  std::string dump = dump_object(large, sizeof(ValueHeader) + 128);
+  expect_golden("value_copies", dump.substr(dump.find("0128")));  // without the state of the locks
+}
+
+TEST(Layout, AnArrayInUse) {
+  const std::string name = test::unique_name();
+  const auto array = Array<std::uint16_t>::create(name, {0x1111, 0x2222, 0x3333}).value();
+  expect_golden("array_in_use", dump_object(name, sizeof(ArrayHeader) + 16));
 }
 
 }  // namespace

@@ -115,6 +115,11 @@ TABLE = (
         assertion=["-DBLINDCLAIM", "-DNOACK -DGIVEUP=1", "-DRETRYLIVE -DGIVEUP=1"],
         end_state=["-DNOREPUSH", "-DBLIND", "-DNOSCAN -DR=1", "-DNOADOPT -DSUBDIE"],
     )
+    + runs(
+        "value",
+        ["", "-DMAXC=3 -DROUNDS=1 -DREADERS=2", "-DWRITERS=3 -DROUNDS=1"],
+        assertion=["-DINPLACE", "-DEARLY", "-DNORECHECK", "-DTRUST", "-DNOLOCK"],
+    )
 )
 
 

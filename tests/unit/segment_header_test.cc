@@ -68,7 +68,7 @@ TEST_F(SpoiltSegment, AnotherVersionIsNamed) {
 TEST_F(SpoiltSegment, AnotherKindIsNamed) {
   EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), layout::ObjectKind::kQueue).message(),
               HasSubstr("is a queue"));
-  EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), 77u).message(), HasSubstr("is a unknown"));
+  EXPECT_THAT(opened_with(offsetof(SegmentHeader, kind), 77u).message(), HasSubstr("is an unknown"));
 }
 
 TEST_F(SpoiltSegment, AnotherElementIsRefused) {

@@ -19,6 +19,10 @@
 
 namespace warren {
 
+namespace detail {
+struct EmbeddedMutex;
+}
+
 // Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork and by
 // name. Works with std::scoped_lock, std::unique_lock and std::lock.
 class Mutex : public Handle {
@@ -44,6 +48,7 @@ class Mutex : public Handle {
 
  private:
   friend class detail::Factory;
+  friend struct detail::EmbeddedMutex;
   using Take = detail::MutexCore::Take;
   Mutex(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept
       : Handle(std::move(attachment)), core_(*attachment_, words) {}
@@ -52,6 +57,13 @@ class Mutex : public Handle {
   static absl::StatusOr<Mutex> attach(detail::Attachment::Pointer attachment);
 
   detail::MutexCore core_;
+};
+
+// A Mutex that lies inside another object, in whose wait words its own must be.
+struct detail::EmbeddedMutex {
+  static Mutex at(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept {
+    return {std::move(attachment), words};
+  }
 };
 
 // As Mutex, and its owner may lock it again: it is free after as many unlocks.

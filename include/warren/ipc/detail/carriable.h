@@ -189,9 +189,10 @@ consteval bool told_of_culprit() {
                 "the compiler cannot look into this trivially copyable type, since it has no constexpr constructor. "
                 "Remedy: make one constexpr; or vouch that it holds no pointer: template <> inline constexpr bool "
                 "warren::kCopyAsBytes<T> = true");
-  static_assert(kWhat != Obstacle::kImmovable,
-                "this type can be neither copied nor moved to another process: it holds a mutex, an atomic or the "
-                "like. Remedy: send the data without it");
+  static_assert(
+      kWhat != Obstacle::kImmovable,
+      "this type can be neither copied nor moved to another process: it holds a mutex, an atomic or the "
+      "like. Remedy: the data without it; a warren::Value is atomic itself, and it and an Array have a mutex()");
   return kWhat == Obstacle::kUnion || kWhat == Obstacle::kOpaque || kWhat == Obstacle::kImmovable;
 }
 
@@ -238,16 +239,18 @@ consteval bool check_plain() {
                        (std::is_trivially_copyable_v<T> && !Carriable<T>)) {
     static_assert(
         kCopyAsBytes<T>,
-        "a queue carries plain bytes, and this type holds a pointer, a reference, a view or a handle. Remedy: "
-        "in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer");
+        "queues, values and arrays hold plain bytes, and this type holds a pointer, a reference, a view or a handle. "
+        "Remedy: in its place char text[N] for a text, std::array for elements, an index or an offset for a pointer, "
+        "the name of what a handle reaches");
     return true;
   } else {
-    static_assert(kCopyAsBytes<T>,
-                  "a queue carries plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
-                  "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: a struct with "
-                  "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
-                  "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
-                  "warren::kCopyAsBytes<T> = true");
+    static_assert(
+        kCopyAsBytes<T>,
+        "queues, values and arrays hold plain bytes: arithmetic types, enums, and structs of them and of arrays; no "
+        "std::string, container, std::pair, std::tuple, std::optional or std::variant. Remedy: a struct with "
+        "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
+        "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
+        "warren::kCopyAsBytes<T> = true");
     return true;
   }
 }
