@@ -1,0 +1,72 @@
+// Mutexes and values in use, while somebody else writes into their words and into the lanes that say who holds them:
+// deaths are found, or not, and calls return.
+#include <warren/ipc/mutex.h>
+#include <warren/ipc/value.h>
+#include <warren/layout/value.h>
+
+#include <chrono>
+
+#include "fuzz/elements.h"
+#include "fuzz/in_use.h"
+#include "fuzz/targets.h"
+
+namespace warren::fuzz {
+namespace {
+
+constexpr int kMostSteps = 100;
+constexpr std::chrono::microseconds kShort{200};
+
+template <class M>
+void use_mutex(Input& input) {
+  auto mutex = M::create().value();
+  for (int step = 0; step < kMostSteps && !input.empty(); ++step) {
+    switch (input.below(12)) {
+      case 0: (void)mutex.try_lock(); break;
+      case 1: (void)mutex.try_lock_for(kShort); break;
+      case 2: (void)mutex.unlock(); break;
+      case 3: (void)mutex.owner_died(); break;
+      case 4: (void)mutex.owner_death(); break;
+      case 5: (void)mutex.consistent(); break;
+      case 6: (void)test::Reach::attachment(mutex).sweep(); break;
+      default: spoil_word(input, mutex, sizeof(layout::Mutex));
+    }
+  }
+}
+
+template <class T>
+void use_value(Input& input) {
+  auto value = Value<T>::create().value();
+  detail::Attachment& attachment = test::Reach::attachment(value);
+  const auto& words = *reinterpret_cast<const layout::ValueHeader*>(attachment.object());
+  for (int step = 0; step < kMostSteps && !input.empty(); ++step) {
+    const std::size_t verb = input.below(12);
+    const bool writes = verb == 1 || verb == 2 || verb == 3;
+    if (writes && held_by_living(value, words.writer)) continue;
+    switch (verb) {
+      case 0: (void)value.load(); break;
+      case 1: value.store(input.take<T>()); break;
+      case 2: (void)value.exchange(input.take<T>()); break;
+      case 3: (void)value.update([&](T& there) { there = input.take<T>(); }); break;
+      case 4: (void)value.mutex().try_lock_for(kShort); break;
+      case 5: (void)value.mutex().unlock(); break;
+      case 6: (void)value.mutex().owner_death(); break;
+      case 7: (void)attachment.sweep(); break;
+      default: spoil_word(input, value, attachment.size() / 8 * 8);
+    }
+  }
+}
+
+}  // namespace
+
+void recover(Bytes bytes) {
+  hurry();
+  Input input(bytes);
+  switch (input.below(4)) {
+    case 0: use_mutex<Mutex>(input); break;
+    case 1: use_mutex<RecursiveMutex>(input); break;
+    case 2: use_value<int>(input); break;
+    default: use_value<Large>(input);
+  }
+}
+
+}  // namespace warren::fuzz
