@@ -52,21 +52,16 @@ std::uint64_t ElasticGeometry::chunks_offset() const noexcept {
 }
 
 ElasticSlots::ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& header, const ElasticGeometry& geometry,
-                           std::size_t slot_bytes) noexcept
+                           std::size_t slot_bytes, std::byte* nowhere) noexcept
     : attachment_(&attachment),
       header_(&header),
       directory_(reinterpret_cast<std::atomic<std::uint64_t>*>(&header + 1)),
       owners_(directory_ + geometry.chunk_count),
       chunks_(reinterpret_cast<std::byte*>(&header) + geometry.chunks_offset()),
+      nowhere_(nowhere),
       mask_(geometry.chunk_count - 1),
       shift_(static_cast<std::uint32_t>(std::countr_zero(geometry.chunk_slots))),
       slot_bytes_(slot_bytes) {}
-
-// Never written but by a peer's false words, and then of no consequence.
-std::byte* ElasticSlots::nothing() noexcept {
-  alignas(std::uint64_t) static std::byte word[sizeof(std::uint64_t)];
-  return word;
-}
 
 std::uint64_t ElasticSlots::committed() const noexcept {
   return std::min(header_->chunks_committed.load(std::memory_order_acquire), mask_ + 1);  // [K8] pairs with K7

@@ -69,14 +69,16 @@ absl::StatusOr<MpmcGeometry> MpmcRingBase::check(const layout::MpmcRingHeader& h
 }
 
 MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
-                           std::size_t slot_bytes) noexcept
+                           std::size_t slot_bytes, std::byte* nowhere) noexcept
     : attachment_(&attachment),
       header_(&header),
       slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
       slot_bytes_(slot_bytes) {
-  if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
+  if (geometry.slot_count == 0) {
+    elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes, nowhere);
+  }
 }
 
 std::uint64_t MpmcRingBase::pushed() const noexcept {

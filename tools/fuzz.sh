@@ -28,7 +28,7 @@ run() {
   shift 2
   local grown=build/fuzz/grown/$target
   mkdir -p "$grown"
-  "$bin/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=8192 -print_final_stats=1 \
+  "$bin/fuzz_$target" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=4096 -max_len=8192 -print_final_stats=1 \
     -artifact_prefix="$findings/$target." "$grown" "$@" </dev/null
 }
 

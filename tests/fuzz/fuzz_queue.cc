@@ -19,9 +19,7 @@ constexpr std::chrono::microseconds kShort{200};
 template <class T>
 void use(Input& input, std::size_t capacity) {
   auto queue = Queue<T>::create({.capacity = capacity}).value();
-  Queue<T> other = queue;
-  // Up to there the object's memory was promised.
-  const std::size_t object_bytes = test::Reach::attachment(queue).size();
+  const std::size_t object_bytes = test::Reach::attachment(queue).size();  // before its word is written to
   std::array<T, 5> items{};
   for (int step = 0; step < kMostSteps && !input.empty(); ++step) {
     switch (input.below(16)) {

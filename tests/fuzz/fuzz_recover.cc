@@ -38,6 +38,7 @@ void use_value(Input& input) {
   auto value = Value<T>::create().value();
   detail::Attachment& attachment = test::Reach::attachment(value);
   const auto& words = *reinterpret_cast<const layout::ValueHeader*>(attachment.object());
+  const std::size_t object_bytes = attachment.size();  // before its word is written to
   for (int step = 0; step < kMostSteps && !input.empty(); ++step) {
     const std::size_t verb = input.below(12);
     const bool writes = verb == 1 || verb == 2 || verb == 3;
@@ -51,7 +52,7 @@ void use_value(Input& input) {
       case 5: (void)value.mutex().unlock(); break;
       case 6: (void)value.mutex().owner_death(); break;
       case 7: (void)attachment.sweep(); break;
-      default: spoil_word(input, value, attachment.size() / 8 * 8);
+      default: spoil_word(input, value, object_bytes);
     }
   }
 }

@@ -43,16 +43,18 @@ ElasticTuning& elastic_tuning() noexcept;
 class ElasticSlots {
  public:
   ElasticSlots() noexcept = default;  // of a bounded ring: not to be used
+  // `nowhere`: a slot of this process's own, which reads as 0 at first.
   ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& header, const ElasticGeometry& geometry,
-               std::size_t slot_bytes) noexcept;
+               std::size_t slot_bytes, std::byte* nowhere) noexcept;
 
   [[nodiscard]] bool used() const noexcept { return directory_ != nullptr; }
-  // The slot of a position; where its run has no chunk, and so nothing was ever pushed, a word that reads as 0.
+  // The slot of a position; where its run has no chunk, and so nothing was ever pushed, `nowhere`. It is written to by a
+  // peer's false words alone, and that is of no consequence: no position comes twice.
   [[nodiscard]] std::byte* find(std::uint64_t position) const noexcept {
     const std::uint64_t run = position >> shift_;
     const layout::ChunkEntry entry =
         layout::ChunkEntry::from(entry_of(run).load(std::memory_order_acquire));  // [K2] pairs with K1
-    return entry.is_of(run) && entry.chunk <= mask_ ? slot_in(entry.chunk, position) : nothing();
+    return entry.is_of(run) && entry.chunk <= mask_ ? slot_in(entry.chunk, position) : nowhere_;
   }
   // Before a position is claimed. False: memory ended.
   [[nodiscard]] bool provide(std::uint64_t position) noexcept {
@@ -73,7 +75,6 @@ class ElasticSlots {
   [[nodiscard]] std::byte* slot_in(std::uint64_t chunk, std::uint64_t position) const noexcept {
     return chunks_ + ((chunk << shift_) + (position & ((std::uint64_t{1} << shift_) - 1))) * slot_bytes_;
   }
-  static std::byte* nothing() noexcept;
   bool provide_run(std::uint64_t run, std::uint64_t seen) noexcept;
   bool claim_chunk(std::uint64_t run, std::uint64_t& chunk) noexcept;
   bool collect() noexcept;
@@ -86,6 +87,7 @@ class ElasticSlots {
   std::atomic<std::uint64_t>* directory_ = nullptr;
   std::atomic<std::uint64_t>* owners_ = nullptr;
   std::byte* chunks_ = nullptr;
+  std::byte* nowhere_ = nullptr;
   std::uint64_t mask_ = 0;  // chunk_count - 1
   std::uint32_t shift_ = 0;
   std::size_t slot_bytes_ = 0;

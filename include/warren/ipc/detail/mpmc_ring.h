@@ -67,7 +67,7 @@ class MpmcRingBase {
 
  protected:
   MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
-               std::size_t slot_bytes) noexcept;
+               std::size_t slot_bytes, std::byte* nowhere) noexcept;
   static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry, std::size_t payload_bytes,
                          std::size_t slot_bytes) noexcept;
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
@@ -109,7 +109,7 @@ class MpmcRing : public MpmcRingBase {
 
   // `geometry` is what check() found.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry) noexcept
-      : MpmcRingBase(attachment, header, geometry, kSlotBytes) {}
+      : MpmcRingBase(attachment, header, geometry, kSlotBytes, nowhere_) {}
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
       : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count}) {}
@@ -129,6 +129,9 @@ class MpmcRing : public MpmcRingBase {
   // more than once.
   template <class Out>
   std::size_t try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept;
+
+ private:
+  alignas(std::uint64_t) static inline std::byte nowhere_[kSlotBytes]{};  // of ElasticSlots; as large as any slot
 };
 
 template <std::size_t N>
