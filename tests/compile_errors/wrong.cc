@@ -257,15 +257,15 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto s = std::string_view(absl::InternalError("x").message());
 
   // --- processes
-#elif CASE == 70  // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
+#elif CASE == 70   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto p = warren::Process::start([] { return std::string("result"); });
-#elif CASE == 71  // the target cannot be called with these arguments
+#elif CASE == 71   // the target cannot be called with these arguments
   auto p = warren::Process::start(by_reference, 3);
-#elif CASE == 72  // Remedy: pass that as an argument
+#elif CASE == 72   // Remedy: pass that as an argument
   auto p = warren::Process::start([queue] { (void)queue.approx_size(); });
-#elif CASE == 73  // std::ref cannot travel
+#elif CASE == 73   // std::ref cannot travel
   auto p = warren::Process::start([](int& x) { ++x; }, std::ref(k));
-#elif CASE == 74  // the target cannot be called with these arguments
+#elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
 #endif
 }

@@ -45,7 +45,8 @@ class Folder {
 
 void add_spoilt(const Folder& folder, const std::string& name, const Packed& whole, std::mt19937& random) {
   folder.add(name + ".whole", whole);
-  folder.add(name + ".cut", Packed(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(random() % whole.size())));
+  folder.add(name + ".cut",
+             Packed(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(random() % whole.size())));
   Packed zeroed = whole;
   const std::size_t from = sizeof(fuzz::Shape) + random() % (whole.size() - sizeof(fuzz::Shape));
   std::fill(zeroed.begin() + static_cast<std::ptrdiff_t>(from), zeroed.end(), std::byte{0});

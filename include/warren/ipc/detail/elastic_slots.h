@@ -48,8 +48,8 @@ class ElasticSlots {
                std::size_t slot_bytes, std::byte* nowhere) noexcept;
 
   [[nodiscard]] bool used() const noexcept { return directory_ != nullptr; }
-  // The slot of a position; where its run has no chunk, and so nothing was ever pushed, `nowhere`. It is written to by a
-  // peer's false words alone, and that is of no consequence: no position comes twice.
+  // The slot of a position; where its run has no chunk, and so nothing was ever pushed, `nowhere`. It is written to by
+  // a peer's false words alone, and that is of no consequence: no position comes twice.
   [[nodiscard]] std::byte* find(std::uint64_t position) const noexcept {
     const std::uint64_t run = position >> shift_;
     const layout::ChunkEntry entry =
