@@ -264,6 +264,9 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
     if (offset % sizeof(std::uint32_t) != 0 || offset + sizeof(std::uint32_t) > size) return corrupt("its wait words");
   }
   max_size_ = copy.max_size;
+  id_ = {copy.id[0], copy.id[1]};
+  kind_ = copy.kind;
+  element_hash_ = copy.element_hash;
   wait_mode_ = copy.wait_mode;
   creator_pid_namespace_ = copy.pid_namespace;
   creator_time_namespace_ = copy.time_namespace;

@@ -46,6 +46,15 @@ void AttachmentList::remove(Attachment& attachment) {
   std::erase(attachments_, &attachment);
 }
 
+std::shared_ptr<Attachment> AttachmentList::find(const std::array<std::uint64_t, 2>& id) {
+  const std::scoped_lock lock(mutex_);
+  for (Attachment* attachment : attachments_) {
+    if (attachment->id_ != id || attachment->read_only_) continue;
+    if (std::shared_ptr<Attachment> found = attachment->weak_from_this().lock()) return found;
+  }
+  return nullptr;
+}
+
 // By a key, whose destructor runs after those of all thread_local objects: the user's may push yet. If another key's
 // destructor pushes after ours ran, ours is called again, up to PTHREAD_DESTRUCTOR_ITERATIONS times in all. Where no
 // key is left the lanes are swept when the process ends.

@@ -294,6 +294,36 @@ absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, D
   return file;
 }
 
+// What the link says is looked at before it is opened: to open a device or a terminal may do something.
+absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number) {
+  const std::string path = absl::StrCat("/proc/", pid, "/fd/", number);
+  const std::string in_directory = path_of("");
+  std::array<char, 512> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size() - 1);
+  if (length < 0 && (errno == EACCES || errno == EPERM)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("process ", pid,
+                     ", which sent a handle, does not let this one look "
+                     "at its descriptors: another user's, or not dumpable. Remedy: a name"));
+  }
+  const std::string_view link(target.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+  const absl::Status gone = absl::UnavailableError(absl::StrCat(
+      "process ", pid, ", which sent a handle, has let go of it: a sender keeps one until it has arrived"));
+  if (!link.starts_with("/memfd:warren:") && !link.starts_with(in_directory)) return gone;
+  OpenedPeerFile file;
+  file.fd = UniqueFd(retried([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC); }));
+  if (!file.fd) return errno == ENOENT ? gone : errno_status(errno, absl::StrCat("cannot open ", path));
+  struct stat st {};
+  if (::fstat(file.fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || !read_preamble(file.fd.get()).warren) return gone;
+  file.size = static_cast<std::size_t>(st.st_size);
+  if (!link.starts_with(in_directory)) return file;
+  // The sender holds its name, so nobody takes it for left behind.
+  if (::flock(file.fd.get(), LOCK_SH | LOCK_NB) != 0) return gone;
+  const std::string name(link.substr(in_directory.size()));
+  if (still_named(file.fd.get(), name)) file.name = name;
+  return file;
+}
+
 absl::Status unlink_named(const std::string& name) {
   const NamesLock lock(Deadline::after(kNamesPatience));
   if (!lock.held()) return removals_locked(name);

@@ -2,6 +2,7 @@
 #pragma once
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <sys/types.h>
 #include <warren/ipc/time.h>
 
 #include <chrono>
@@ -51,6 +52,14 @@ struct OpenedFile {
   std::size_t size = 0;
 };
 absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, Deadline patience);
+// Opens and holds what descriptor `number` of process `pid` is, if that is a memfd or a file in /dev/shm that holds a
+// segment. `name` is set where the file has one.
+struct OpenedPeerFile {
+  UniqueFd fd;
+  std::size_t size = 0;
+  std::string name;
+};
+absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number);
 absl::Status unlink_named(const std::string& name);
 // Removes the name if nobody but `fd` holds it and it still is this file. `fd` need not hold it any longer.
 void remove_if_last(int fd, const std::string& name) noexcept;

@@ -75,6 +75,20 @@ void Attachment::seat_this_process() noexcept {
   (void)claim_lane(*spare_);
 }
 
+// The spare one: no thread's end gives it back.
+LaneRef Attachment::find_process_lane(Seat& seat) noexcept {
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  seat_this_process();
+  LaneRef lane;
+  {
+    const SeatUse use(*spare_);
+    if (spare_->lane == nullptr && !claim_lane(*spare_)) return {};
+    lane = {.index = spare_->lane_index, .generation = spare_->generation, .known = true};
+  }
+  if (!seat.sharing) seat.process = lane;
+  return lane;
+}
+
 // A process that does not know itself claims none: others would find its identity wrong, and it dead.
 bool Attachment::claim_lane(Seat& seat) noexcept {
   const ProcessIdentity& self = this_process();
@@ -211,7 +225,7 @@ bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
 
 // Claims the sweep of one dead lane, empties it and frees it. Whoever dies here is itself swept: each step may be done
 // again.
-bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
+bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept {
   std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L11] pairs with L4
   const LaneIdentity found = LaneIdentity::from(word);
   if (found.phase == Phase::kFree || !dead(lane, found)) return false;
@@ -221,8 +235,9 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
                              .generation = found.generation,
                              .phase = Phase::kSweeping};
   if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
-    return false;                                         // [L12] pairs with L4
-  WARREN_CRASH_POINT(sweep_claimed);                      // the next sweep finds a dead sweeper and goes on
+    return false;                     // [L12] pairs with L4
+  WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
+  if (on_dead) on_dead(lane, found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed));
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
   lane.take.store(0, std::memory_order_relaxed);
   lane.start_time.store(0, std::memory_order_relaxed);
@@ -237,11 +252,11 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane) noexcept {
   return freed;
 }
 
-std::uint32_t Attachment::sweep() noexcept {
+std::uint32_t Attachment::sweep(const OnDead& on_dead) noexcept {
   if (read_only_) return 0;
   std::uint32_t freed = 0;
   for (std::uint32_t index = 0, end = lanes_high(); index < end; ++index) {
-    if (free_lane_of_dead(lane(index))) ++freed;
+    if (free_lane_of_dead(lane(index), on_dead)) ++freed;
   }
   if (freed != 0) {
     for (const std::uint32_t offset : wait_words_) {

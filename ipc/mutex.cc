@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "object_words.h"
+
 namespace warren {
 namespace {
 
@@ -11,11 +13,6 @@ using Take = detail::MutexCore::Take;
 
 detail::SegmentPlan plan_of(layout::ObjectKind kind) {
   return {.kind = kind, .size = sizeof(layout::Mutex), .wait_words = {offsetof(layout::Mutex, waiters)}};
-}
-
-absl::StatusOr<layout::Mutex*> words_in(const detail::Attachment& attachment) {
-  if (attachment.size() < sizeof(layout::Mutex)) return absl::DataLossError("the mutex is corrupt: its size");
-  return reinterpret_cast<layout::Mutex*>(attachment.object());
 }
 
 }  // namespace
@@ -34,7 +31,7 @@ absl::StatusOr<Mutex> Mutex::open_or_create(std::string_view name, const ObjectO
 absl::StatusOr<detail::SegmentPlan> Mutex::plan(const ObjectOptions&) { return plan_of(layout::ObjectKind::kMutex); }
 
 absl::StatusOr<Mutex> Mutex::attach(detail::Attachment::Pointer attachment) {
-  const absl::StatusOr<layout::Mutex*> words = words_in(*attachment);
+  const absl::StatusOr<layout::Mutex*> words = detail::words_in<layout::Mutex>(*attachment, "mutex");
   if (!words.ok()) return words.status();
   return Mutex(std::move(attachment), **words);
 }
@@ -64,7 +61,7 @@ absl::StatusOr<detail::SegmentPlan> RecursiveMutex::plan(const ObjectOptions&) {
 }
 
 absl::StatusOr<RecursiveMutex> RecursiveMutex::attach(detail::Attachment::Pointer attachment) {
-  const absl::StatusOr<layout::Mutex*> words = words_in(*attachment);
+  const absl::StatusOr<layout::Mutex*> words = detail::words_in<layout::Mutex>(*attachment, "mutex");
   if (!words.ok()) return words.status();
   return RecursiveMutex(std::move(attachment), **words);
 }
@@ -83,6 +80,17 @@ bool RecursiveMutex::entered(Take take) noexcept {
       return true;
   }
   return false;
+}
+
+bool RecursiveMutex::let_go(std::uint32_t& depth) noexcept {
+  if (!core_.held_by_me()) return false;
+  depth = core_.depth();
+  return core_.unlock();
+}
+
+void RecursiveMutex::take_back(std::uint32_t depth) noexcept {
+  lock();
+  core_.depth() = depth;
 }
 
 bool RecursiveMutex::unlock() noexcept {

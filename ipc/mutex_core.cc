@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
+#include <warren/ipc/detail/standing.h>
 
 namespace warren::detail {
 
@@ -17,10 +18,11 @@ Take MutexCore::take_from(Seat& seat, std::uint64_t found) noexcept {
     State mine = me(seat);
     if (owner.held_by(mine)) return Take::kMine;
     const bool died = owner.held;
-    if (died && !owner_is_gone(seat, found)) return Take::kHeld;
+    if (died && standing(*attachment_, seat, owner.lane, owner.generation, found) != Standing::kGone)
+      return Take::kHeld;
     const std::uint64_t dead_name = words_->holder.load(std::memory_order_relaxed);
     mine.inconsistent = died || owner.inconsistent;
-    if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_acquire))
+    if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_seq_cst))
       continue;  // [M3] as M1; pairs with M2
     taken(seat);
     if (died) {
@@ -31,24 +33,6 @@ Take MutexCore::take_from(Seat& seat, std::uint64_t found) noexcept {
     }
     return Take::kTaken;
   }
-}
-
-// A load tells of one that was found dead before. To ask the kernel costs microseconds, so it is asked only where the
-// same owner has been in the way for a while.
-bool MutexCore::owner_is_gone(Seat& seat, std::uint64_t found) const noexcept {
-  const State owner = State::from(found);
-  if (attachment_->lane_given_back(owner.lane, owner.generation)) return true;
-  const SeatUse use(seat);
-  const auto now = std::chrono::steady_clock::now();
-  if (seat.stalled_position != found) {
-    seat.stalled_position = found;
-    seat.stalled_since = now;
-    return false;
-  }
-  const std::chrono::nanoseconds stall(wait_tuning().stall_ns.load(std::memory_order_relaxed));
-  if (now - seat.stalled_since < stall) return false;
-  seat.stalled_since = now;
-  return !attachment_->holds_lane(owner.lane, owner.generation);
 }
 
 Take MutexCore::take_until(Deadline deadline) noexcept {

@@ -46,6 +46,12 @@ absl::StatusOr<Segment> Segment::open_read_only(std::string_view name) {
 
 absl::Status Segment::unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
+detail::SegmentExpectation Segment::expectation() noexcept { return kRawExpected; }
+
+absl::StatusOr<Segment> Segment::attach(std::shared_ptr<detail::Attachment> attachment) noexcept {
+  return Segment(std::move(attachment));
+}
+
 std::span<std::byte> Segment::bytes() noexcept {
   if (attachment_->read_only()) return {};
   return {attachment_->object(), attachment_->size()};

@@ -83,6 +83,8 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   const auto times = [k](int x) { return x * k; };
   pool.submit(times, 1);
   std::optional<decltype(times)> kept(times);  // g++ 12 no longer knows what `times` holds, but was asked before
+  pool.submit([](warren::Queue<Point>& q) { q.close(); }, queue);
+  pool.submit([](std::vector<warren::Queue<Point>> q) { return q.size(); }, std::vector<warren::Queue<Point>>{queue});
   auto process = warren::Process::start(
       {.name = "p", .daemon = true}, [](warren::Queue<Point>& q) { q.close(); }, queue);
   auto several = warren::Process::start([](const std::vector<warren::Queue<Point>>&) { return absl::OkStatus(); },

@@ -7,10 +7,17 @@
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/array.h>
+#include <warren/layout/barrier.h>
+#include <warren/layout/bounded_semaphore.h>
+#include <warren/layout/condition.h>
+#include <warren/layout/event.h>
+#include <warren/layout/latch.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/semaphore.h>
+#include <warren/layout/shared_mutex.h>
 #include <warren/layout/spsc_ring.h>
 #include <warren/layout/value.h>
 
@@ -192,6 +199,86 @@ TEST(Layout, ArrayHeader) {
   expect_golden("array_header", image.text("ArrayHeader"));
 }
 
+TEST(Layout, Event) {
+  using S = layout::Event;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters);
+  expect_golden("event", image.text("Event"));
+}
+
+TEST(Layout, EventState) {
+  EXPECT_EQ(EventState{}.word(), 0u);
+  EXPECT_EQ(EventState{}.when_set().word(), 3u);
+  EXPECT_EQ(EventState::from(3).when_set().word(), 3u) << "set twice is set once";
+  EXPECT_EQ(EventState::from(2).when_set().word(), 5u);
+  EXPECT_EQ(EventState::from(~std::uint64_t{1}).when_set().word(), 1u) << "the count goes round";
+}
+
+TEST(Layout, Semaphore) {
+  using S = layout::Semaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("semaphore", image.text("Semaphore"));
+}
+
+TEST(Layout, Condition) {
+  using S = layout::Condition;
+  Image<S> image;
+  image FIELD(notified) FIELD(waiters);
+  expect_golden("condition", image.text("Condition"));
+}
+
+TEST(Layout, Barrier) {
+  using S = layout::Barrier;
+  Image<S> image;
+  image FIELD(state) FIELD(waiters) FIELD(parties);
+  expect_golden("barrier", image.text("Barrier"));
+}
+
+TEST(Layout, BarrierState) {
+  EXPECT_EQ(BarrierState{}.word(), 0u);
+  const BarrierState state{
+      .generation = 0x1234'5678, .voided = 0x2a, .broken = BarrierState::Broken::kByAbort, .value = 0x2a'bcde};
+  EXPECT_EQ(state.word(), 0x1234'5678'a8ea'bcdeu);
+  EXPECT_EQ(BarrierState::from(state.word()).word(), state.word());
+  EXPECT_EQ(state.after(true).word(), 0x1234'5679'5000'0000u);
+  EXPECT_EQ(state.after(false).word(), 0x1234'5679'5400'0000u);
+  EXPECT_EQ(kBarrierParty, 1u);
+}
+
+TEST(Layout, Latch) {
+  using S = layout::Latch;
+  Image<S> image;
+  image FIELD(count) FIELD(waiters);
+  expect_golden("latch", image.text("Latch"));
+}
+
+TEST(Layout, BoundedSemaphore) {
+  using S = layout::BoundedSemaphore;
+  Image<S> image;
+  image FIELD(permits) FIELD(waiters);
+  expect_golden("bounded_semaphore", image.text("BoundedSemaphore"));
+}
+
+TEST(Layout, SharedMutex) {
+  EXPECT_EQ(offsetof(layout::SharedMutex, writer), 0u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, readers), 64u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, drained), 68u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells_high), 72u);
+  EXPECT_EQ(offsetof(layout::SharedMutex, cells), 128u);
+  EXPECT_EQ(sizeof(ReaderCell), 64u);
+  EXPECT_EQ(kReaderCells, 1024u);
+}
+
+TEST(Layout, OwnedCell) {
+  EXPECT_EQ(OwnedCell{}.word(), 0u);
+  EXPECT_EQ((OwnedCell{.lane = 5, .generation = 6, .note = 7}.word()), 7u) << "nobody's";
+  const OwnedCell cell{.lane = 0x1234, .generation = 0x5678, .note = 0x9abc'def0, .owned = true};
+  EXPECT_EQ(cell.word(), 0x1235'5678'9abc'def0u);
+  EXPECT_TRUE(OwnedCell::from(cell.word()).owned_by(0x1234, 0x5678));
+  EXPECT_FALSE(OwnedCell::from(7).owned);
+}
+
 TEST(Layout, PoolHeader) {
   using S = PoolHeader;
   Image<S> image;
@@ -238,6 +325,9 @@ TEST(Layout, PlacesAndNumbers) {
   EXPECT_EQ(static_cast<int>(ObjectKind::kQueue), 2);
   EXPECT_EQ(static_cast<int>(ObjectKind::kSpscQueue), 3);
   EXPECT_EQ(static_cast<int>(ObjectKind::kPool), 4);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kEvent), 7);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kSemaphore), 8);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kCondition), 10);
   EXPECT_EQ(static_cast<int>(WaitMode::kMembarrier), 1);
   EXPECT_EQ(static_cast<int>(WaitMode::kFenced), 2);
   EXPECT_EQ(SegmentHeader::kKeepName, 1u);

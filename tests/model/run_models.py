@@ -79,7 +79,53 @@ TABLE = (
         long=["-DK=1 -DMAXC=3"],
         assertion=["-DNOCAS", "-DSTALE", "-DNOGEN"],
     )
+    + runs(
+        "condition",
+        [
+            "",
+            "-DPLAIN",
+            "-DPLAIN -DALL",
+            "-DPLAIN -DC=3 -DPRODUCERS=1",
+            "-DNOSLICE -DMAXC=0",
+            "-DNOSLICE -DMAXC=0 -DC=3 -DPRODUCERS=1",
+        ],
+        assertion=[
+            "-DNOSLICE",
+            "-DPLAIN -DUNTOLD",
+            "-DPLAIN -DTOKEN",
+            "-DLATE -DNOSLICE -DMAXC=0",
+            "-DWAKEFIRST -DNOSLICE -DMAXC=0",
+            "-DNORETEST -DNOSLICE -DMAXC=0",
+        ],
+    )
     + runs("event", ["", "-DWAITERS=3"], end_state=["-DBLINDSTORE", "-DNORETEST"])
+    + runs(
+        "event_flag",
+        ["", "-DNOSLICE -DMAXC=0", "-DSETTERS=1 -DSTEPS=3 -DWAITERS=3"],
+        assertion=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0", "-DLEVEL", "-DBLINDSET", "-DBLINDCLEAR"],
+    )
+    + runs(
+        "semaphore",
+        [
+            "",
+            "-DS=0 -DP=3",
+            "-DFIRST=0 -DK=2",
+            "-DNOSLICE -DMAXC=0",
+            "-DNOSLICE -DMAXC=0 -DS=0 -DP=3",
+            "-DKEEP -DNOSLICE -DMAXC=0 -DFIRST=0 -DK=2 -DP=3",
+            "-DMAX=1",
+        ],
+        long=["-DP=3 -DMAXC=1"],
+        assertion=[
+            "-DNOSLICE",
+            "-DNORETEST -DNOSLICE -DMAXC=0 -DFIRST=0",
+            "-DNOFLUSH -DNOSLICE -DMAXC=0 -DFIRST=0",
+            "-DNOLASTTEST -DKEEP -DNOSLICE -DMAXC=0 -DFIRST=0 -DP=3",
+            "-DWAKEONE -DKEEP -DNOSLICE -DMAXC=0 -DFIRST=0 -DK=2 -DP=3",
+            "-DBLIND",
+            "-DADD -DMAX=1",
+        ],
+    )
     + runs(
         "wake_one",
         ["", "-DPUSHERS=3", "-DPUSHERS=3 -DC=2 -DT=2", "-DC=4 -DT=2", "-DK=2 -DC=4", "-DPUSHERS=3 -DK=2", "-DBUMP"],
@@ -97,6 +143,24 @@ TABLE = (
         long=["-DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DP=3 -DITEMS=1"],
         assertion=["-DFREEFIRST", "-DNOTAG -DP=1 -DITEMS=5", "-DOLDHEAD -DCHUNKS=2"],
         end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
+    )
+    + runs(
+        "bounded_semaphore",
+        ["", "-DP=2 -DROUNDS=2", "-DNOSLICE -DMAXC=0", "-DTRIES -DP=2 -DROUNDS=3 -DMAXC=1"],
+        assertion=["-DBLIND", "-DTRIES -DONELOOK -DP=2 -DROUNDS=3", "-DTRIES -DNOCOUNT -DP=2 -DROUNDS=3"],
+        end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
+    )
+    + runs(
+        "barrier",
+        ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
+        assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],
+        end_state=["-DNOSLICE", "-DMARKLATE", "-DOWNGEN"],
+    )
+    + runs(
+        "shared_mutex",
+        ["", "-DROUNDS=2 -DMAXC=1", "-DGIVEUP", "-DREADERS=3 -DWRITERS=1", "-DREADERS=1 -DWRITERS=3"],
+        assertion=["-DLOOKFIRST", "-DNODRAIN", "-DNOTELL", "-DSTEAL"],
+        end_state=["-DKEEPCELL", "-DKEEPWORD"],
     )
     + runs(
         "task",

@@ -3,6 +3,7 @@
 //   hold_segments read PREFIX        only PREFIX-kept, read-only
 //   hold_segments remove NAME...     unlinks them, and holds nothing
 #include <warren/ipc/queue.h>
+#include <warren/ipc/segment.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/pool/pool.h>
 

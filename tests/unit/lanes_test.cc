@@ -373,6 +373,33 @@ TEST_F(Lanes, ASweepFreesTheLanesOfTheReaped) {
   EXPECT_EQ(at_->sweep(), 2u);
 }
 
+TEST_F(Lanes, ASweepTellsOfEachLaneBeforeItIsEmptied) {
+  Child child = lane_holder([](Seat& seat) { seat.lane->announcement = 77; });
+  const auto pid = static_cast<std::uint32_t>(child.pid());
+  (void)child.kill();
+  std::vector<std::uint64_t> announced;
+  EXPECT_EQ(at_->sweep([&](const layout::Lane& lane, std::uint32_t of) {
+    announced.push_back(lane.announcement);
+    EXPECT_EQ(of, pid);
+  }),
+            2u);
+  EXPECT_THAT(announced, ::testing::UnorderedElementsAre(77u, 0u)) << "its thread's, and its process's";
+}
+
+TEST_F(Lanes, TheProcessesLaneOutlivesItsThreads) {
+  LaneRef of_thread, here = at_->process_lane(at_->seat());
+  std::thread([&] { of_thread = at_->process_lane(at_->seat()); }).join();
+  ASSERT_TRUE(here.known && of_thread.known);
+  EXPECT_EQ(of_thread.index, here.index);
+  EXPECT_EQ(of_thread.generation, here.generation);
+  EXPECT_NE(here.index, at_->seat().lane_index);
+  EXPECT_TRUE(at_->holds_lane(here.index, here.generation));
+  EXPECT_TRUE(Child([&] { return at_->process_lane(at_->seat()).index != here.index ? 0 : 1; }).join().well());
+  at_->leave();
+  EXPECT_TRUE(at_->lane_given_back(here.index, here.generation));
+  EXPECT_TRUE(at_->process_lane(at_->seat()).known) << "who comes again gets a new one";
+}
+
 TEST_F(Lanes, AStoppedProcessStillAnnounces) {
   Child child = lane_holder([](Seat& seat) { seat.lane->announcement = 9; });
   child.stop();

@@ -28,8 +28,8 @@
 
 namespace warren {
 
-// Thread-safe and process-safe as said above. T is plain bytes. Handles pass to other processes by fork and by name.
-// Pointers, spans and iterators live as long as some handle to the array in this process.
+// Thread-safe and process-safe as said above. T is plain bytes. Handles pass to other processes by fork, by name and as
+// values (handle.h). Pointers, spans and iterators live as long as some handle to the array in this process.
 template <class T>
 class Array : public Handle {
   static_assert(std::same_as<T, std::remove_cvref_t<T>> && !std::is_array_v<T>,

@@ -7,12 +7,21 @@ namespace warren {
 
 namespace detail {
 class Attachment;
-}
+class Factory;
+}  // namespace detail
 
 // A copy of a handle is another handle to the same object, like shared_ptr. Operations on the object are safe from any
 // thread and any process; assigning one handle object from two threads is not. A forked child may go on using the
 // handles that it inherited. The last handle of a process detaches it.
+//
+// A handle is also a value: an argument of a task, an item of a queue. What arrives, in a process that may have existed
+// before the object did, is a handle to the same object; a process that has the object already gets what it has. The
+// sender keeps a handle until it has arrived. Both are processes of one user and one PID namespace, and the sender may
+// be looked into (prctl PR_SET_DUMPABLE), else it is names only. Errors of receiving: Unavailable (the sender has ended
+// or let go), PermissionDenied, FailedPrecondition (another type). The last process that lets go of an object frees it.
 class Handle {
+  friend class detail::Factory;
+
  protected:
   Handle() noexcept = default;
   explicit Handle(std::shared_ptr<detail::Attachment> attachment) noexcept : attachment_(std::move(attachment)) {}

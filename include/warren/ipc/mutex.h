@@ -23,8 +23,8 @@ namespace detail {
 struct EmbeddedMutex;
 }
 
-// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork and by
-// name. Works with std::scoped_lock, std::unique_lock and std::lock.
+// Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork, by
+// name and as values (handle.h). Works with std::scoped_lock, std::unique_lock and std::lock.
 class Mutex : public Handle {
  public:
   static absl::StatusOr<Mutex> create(const ObjectOptions& options = {});
@@ -65,6 +65,10 @@ struct detail::EmbeddedMutex {
     return {std::move(attachment), words};
   }
 };
+namespace detail {
+template <class M>
+class LetGo;
+}
 
 // As Mutex, and its owner may lock it again: it is free after as many unlocks. Locked 2^32 - 1 times over it stays so
 // until its owner ends.
@@ -96,6 +100,9 @@ class RecursiveMutex : public Handle {
   }
   static absl::StatusOr<RecursiveMutex> attach(detail::Attachment::Pointer attachment);
   bool entered(detail::MutexCore::Take take) noexcept;
+  friend class detail::LetGo<RecursiveMutex>;
+  bool let_go(std::uint32_t& depth) noexcept;  // unlocks it wholly; false: not the owner
+  void take_back(std::uint32_t depth) noexcept;
 
   detail::MutexCore core_;
 };

@@ -44,7 +44,8 @@ struct QueueStats {
   std::uint64_t buried = 0;  // claims of producers that died before their commit; a kill may leave it one too low
 };
 
-// Thread-safe and process-safe. T is plain bytes. Handles pass to other processes by fork and by name.
+// Thread-safe and process-safe. T is plain bytes. Handles pass to other processes by fork, by name and as values
+// (handle.h).
 template <class T>
 class Queue : public Handle {
   static_assert(detail::check_plain<T>());

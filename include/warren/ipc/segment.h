@@ -2,7 +2,9 @@
 #pragma once
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <warren/ipc/detail/factory.h>
 #include <warren/ipc/handle.h>
+#include <warren/ipc/segment_options.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -10,25 +12,6 @@
 #include <string_view>
 
 namespace warren {
-
-// Who ends the life of a name. The creator decides.
-enum class Lifetime {
-  kWhileAttached,  // the last process that leaves removes it; where kills left one behind, the next create or open of
-                   // that name removes it, and open says NotFound
-  kUntilUnlinked,  // only unlink() does
-};
-
-struct SegmentOptions {
-  std::size_t max_size = 0;  // bytes; more than size: growable up to this, by grow(), without remapping
-  bool seal = true;          // anonymous segments: nobody can shrink or grow the memfd under a reader
-  bool huge_pages = false;   // asks for them; falls back silently
-  Lifetime lifetime = Lifetime::kWhileAttached;
-};
-
-// Of objects whose size is known: locks, events, semaphores, values.
-struct ObjectOptions {
-  Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what the object remembers
-};
 
 // Names: [A-Za-z0-9._-], 1 to 200 characters, not starting with a dot; "/name" is the same as "name". They live in
 // /dev/shm, mode 0600: a name is for the processes of one user. Memory is committed when it is promised, so a full
@@ -66,7 +49,10 @@ class Segment : public Handle {
   [[nodiscard]] bool read_only() const noexcept;
 
  private:
+  friend class detail::Factory;
   using Handle::Handle;
+  static detail::SegmentExpectation expectation() noexcept;
+  static absl::StatusOr<Segment> attach(std::shared_ptr<detail::Attachment> attachment) noexcept;
 };
 
 }  // namespace warren

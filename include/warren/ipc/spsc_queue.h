@@ -27,7 +27,8 @@ struct SpscOptions {
 // back before. A second one, also of the same process, is refused while the owner lives: false, nullopt; check() and
 // claim_*() say who owns it. A dead owner's side is taken over by whoever comes next. So threads that take turns want a
 // Queue.
-// Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork and by name.
+// Thread-safe and process-safe as far as that goes. Handles pass to other processes by fork, by name and as values
+// (handle.h).
 template <class T>
 class SpscQueue : public Handle {
   static_assert(detail::check_plain<T>());

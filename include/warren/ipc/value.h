@@ -27,8 +27,8 @@
 namespace warren {
 
 // Thread-safe and process-safe, and sequentially consistent, as std::atomic is unless it is told otherwise. T is plain
-// bytes; every operation copies it, a large one by the thread's stack. Handles pass to other processes by fork and by
-// name.
+// bytes; every operation copies it, a large one by the thread's stack. Handles pass to other processes by fork, by
+// name and as values (handle.h).
 template <class T>
 class Value : public Handle {
   static_assert(

@@ -3,6 +3,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <warren/ipc/detail/element.h>
+#include <warren/ipc/detail/handle_value.h>
 #include <warren/ipc/detail/process.h>
 #include <warren/ipc/detail/wait.h>
 #include <warren/layout/segment.h>
@@ -22,6 +23,13 @@ struct SegmentOptions;
 
 namespace warren::detail {
 
+// A lane in one of its lives: names its owner for as long as that has it.
+struct LaneRef {
+  std::uint32_t index = 0;
+  std::uint16_t generation = 0;
+  bool known = false;  // false: there is none
+};
+
 // A thread's place in a segment: its lane, and what only this thread remembers. `sharing` is set on the one seat that
 // threads without a lane of their own use in turn.
 struct Seat {
@@ -31,10 +39,12 @@ struct Seat {
   std::uint64_t thread = 0;  // thread_token()
   std::uint64_t name = 0;    // layout::ThreadName of who claimed the lane
   std::unique_ptr<std::mutex> sharing;
+  LaneRef process;  // process_lane(), once it was asked for; never set in a seat that threads share
 
   std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
-  std::uint64_t stalled_position = 0;  // position + 1 of the claim that was found standing, and since when
+  std::uint64_t stalled_position = 0;  // the claim (position + 1) or word that was found standing, and since when
   std::chrono::steady_clock::time_point stalled_since{};
+  std::atomic<std::uint32_t> cell{0}, suspect{0};  // of the segment's cells: the last one used; whose owner may be dead
   Spinner push_spinner, pop_spinner;
 };
 
@@ -73,7 +83,7 @@ struct SegmentExpectation {
   ElementType element = {};
 };
 
-class Attachment {
+class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
   using Pointer = std::shared_ptr<Attachment>;
   static absl::StatusOr<Pointer> create(std::string_view name, const SegmentPlan& plan, const SegmentOptions& options);
@@ -81,7 +91,12 @@ class Attachment {
                                       bool read_only = false);
   static absl::StatusOr<Pointer> open_or_create(std::string_view name, const SegmentPlan& plan,
                                                 const SegmentOptions& options);
+  // What another process sent. Where this one has the segment already, that attachment.
+  static absl::StatusOr<Pointer> open(const HandleValue& value, const SegmentExpectation& expected);
   static absl::Status unlink(std::string_view name);
+
+  // For another process to open. InvalidArgument where this one may only read.
+  [[nodiscard]] absl::StatusOr<HandleValue> value() const;
 
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
@@ -103,6 +118,9 @@ class Attachment {
 
   // The calling thread's seat. Never fails; a seat without a lane can still take.
   Seat& seat() noexcept;
+  // A lane that is this process's for as long as it is attached, whichever of its threads come and go. For what belongs
+  // to the process. Not known where it got none: then it can own nothing.
+  LaneRef process_lane(Seat& mine) noexcept;  // of the calling thread's seat
   // Gives back the lanes of this process (before _exit, say), while no other thread is inside. Who comes again gets a
   // new one.
   void leave() noexcept;
@@ -118,15 +136,31 @@ class Attachment {
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
-  // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed.
-  std::uint32_t sweep() noexcept;
+  // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed. `on_dead` is
+  // told of each lane before that is emptied, and of the pid that had it, where that is still known: else of the
+  // thread.
+  using OnDead = std::function<void(const layout::Lane& lane, std::uint32_t pid)>;
+  std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
+    return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [this] { (void)sweep(); });
+  }
+  template <class Test, class OnSlice>
+  bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test,
+                       OnSlice&& on_slice) {
     return await(
         word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
-        [this] { (void)sweep(); });
+        std::forward<OnSlice>(on_slice));
+  }
+  // Without spinning: where a test costs more than a sleep.
+  template <class Test>
+  bool sleep_for_change(std::atomic<std::uint32_t>& word, Deadline deadline, Test&& test) {
+    if (test() == Progress::kDone) return true;
+    if (deadline.expired()) return false;
+    return sleep_until_done(
+        word, wait_mode_, deadline, std::forward<Test>(test), [this] { return slice(); }, [this] { (void)sweep(); });
   }
 
  private:
@@ -145,9 +179,10 @@ class Attachment {
   absl::Status join();  // what attaching takes beside the mapping: membarrier, a spare lane
   static std::uint64_t next_serial() noexcept;
   Seat& find_seat() noexcept;
+  LaneRef find_process_lane(Seat& seat) noexcept;
   void seat_this_process() noexcept;
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
-  bool free_lane_of_dead(layout::Lane& lane) noexcept;
+  bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;
   void release(Seat& seat) noexcept;
@@ -164,6 +199,9 @@ class Attachment {
   std::uint64_t name_epoch_ =
       0;  // the process that holds the name through fd_: a child may have got no hold of its own
   bool read_only_ = false;
+  std::array<std::uint64_t, 2> id_{};
+  layout::ObjectKind kind_ = layout::ObjectKind::kRaw;
+  std::uint64_t element_hash_ = 0;
   bool keep_name_ = false;
   layout::WaitMode wait_mode_ = layout::WaitMode::kMembarrier;
   std::uint32_t creator_pid_namespace_ = 0;
@@ -199,6 +237,10 @@ inline Seat& Attachment::seat() noexcept {
   if (entry.serial == serial_ && entry.epoch == process_epoch()) [[likely]]
     return *entry.seat;
   return find_seat();
+}
+
+inline LaneRef Attachment::process_lane(Seat& mine) noexcept {
+  return mine.process.known ? mine.process : find_process_lane(mine);
 }
 
 }  // namespace warren::detail

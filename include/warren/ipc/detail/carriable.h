@@ -217,9 +217,10 @@ consteval bool check_carriable() {
                 "the fields of this struct cannot be told: a reference, more than 16, a base class, or an array beside "
                 "a field without a default. Remedy: template <> struct warren::Codec<T> : "
                 "warren::MemberCodec<&T::a, &T::b> {};");
-  static_assert(kWhat != Obstacle::kHandle,
-                "a handle cannot travel to another process in a value. Remedy: its name, or a global variable that is "
-                "set before the fork");
+  static_assert(
+      kWhat != Obstacle::kHandle,
+      "this handle cannot travel to another process in a value: it belongs to this process alone. Remedy: what "
+      "the other one can open or make by itself");
   static_assert(kWhat != Obstacle::kPointer && kWhat != Obstacle::kOther,
                 "this type cannot travel to another process: it holds a pointer, a reference, a view or private state. "
                 "Remedy: own the data (std::string, std::vector), or specialise warren::Codec");

@@ -1,9 +1,12 @@
 // create, open and open_or_create of an object that has a segment to itself. An Object gives
 //   static absl::StatusOr<SegmentPlan> plan(const Options&)     what to make, InvalidArgument for what cannot be
 //   static absl::StatusOr<Object> attach(Attachment::Pointer)   checks the object's geometry and copies it
+//   static SegmentExpectation expectation()                     what an opened segment must hold
 #pragma once
 #include <warren/ipc/detail/attachment.h>
-#include <warren/ipc/segment.h>
+#include <warren/ipc/detail/handle_value.h>
+#include <warren/ipc/handle.h>
+#include <warren/ipc/segment_options.h>
 
 #include <string_view>
 #include <utility>
@@ -39,6 +42,20 @@ class Factory {
     return attached<Object>(Attachment::open(name, Object::expectation()));
   }
 
+  // As a value for another process: handle_codec.h.
+  static absl::StatusOr<HandleValue> value_of(const Handle& handle) {
+    if (handle.attachment_ == nullptr) return absl::InvalidArgumentError("a handle that was moved from");
+    return handle.attachment_->value();
+  }
+  template <class Object>
+  static absl::StatusOr<Object> open(const HandleValue& value) {
+    return attached<Object>(Attachment::open(value, Object::expectation()));
+  }
+  template <class Object>
+  static consteval bool can_open() {
+    return requires { Object::expectation(); };
+  }
+
  private:
   template <class Object>
   static absl::StatusOr<Object> attached(absl::StatusOr<Attachment::Pointer> attachment) {
@@ -47,4 +64,9 @@ class Factory {
   }
 };
 
+template <class Object>
+concept Openable = Factory::can_open<Object>();
+
 }  // namespace warren::detail
+
+#include <warren/ipc/detail/handle_codec.h>

@@ -30,7 +30,6 @@ class MutexCore {
 
   [[nodiscard]] State me(const Seat& seat) const noexcept;
   [[nodiscard]] Take take_from(Seat& seat, std::uint64_t found) noexcept;
-  [[nodiscard]] bool owner_is_gone(Seat& seat, std::uint64_t found) const noexcept;
   void taken(const Seat& seat) noexcept;
 
   Attachment* attachment_;
@@ -51,8 +50,8 @@ inline MutexCore::Take MutexCore::try_take() noexcept {
   mine.inconsistent = (found & 1) != 0;
   if (State::from(found).held || seat.lane == nullptr) [[unlikely]]
     return take_from(seat, found);
-  if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_acquire))
-    return take_from(seat, found);  // [M1] what the last holder wrote; pairs with M2
+  if (!words_->state.compare_exchange_strong(found, mine.word(), std::memory_order_seq_cst))
+    return take_from(seat, found);  // [M1] what the last holder wrote; pairs with M2, and before R3
   taken(seat);
   return Take::kTaken;
 }

@@ -162,7 +162,7 @@ consteval bool check_function() {
   static_assert(TravellingFunction<F> || is_forgotten_closure<F>(),
                 "this callable cannot travel: it captures a pointer, a reference (&), a view, a handle or an owning "
                 "object. Remedy: pass that as an argument, or warren::bind_front(f, value); a member function as "
-                "warren::fn<&Type::function>; a handle in a global variable, or by its name");
+                "warren::fn<&Type::function>");
   return TravellingFunction<F>;
 }
 
@@ -177,9 +177,10 @@ consteval bool check_argument() {
   } else if constexpr (!Carriable<Travels>) {
     constexpr Obstacle kWhat = obstacle<Travels>();
     if constexpr (kWhat == Obstacle::kHandle) {
-      static_assert(kWhat != Obstacle::kHandle,
-                    "this handle cannot be an argument of a task. Remedy: hold it in a global variable that is set "
-                    "before the pool is made, so that workers inherit it, or pass its name and open it in the task");
+      static_assert(
+          kWhat != Obstacle::kHandle,
+          "this handle cannot be an argument of a task: it belongs to this process alone. Remedy: the task opens "
+          "or makes what it needs itself");
     } else if constexpr (kWhat == Obstacle::kPointer || kWhat == Obstacle::kOther) {
       static_assert(Carriable<Travels>,
                     "an argument cannot travel to another process: it holds a pointer, a reference, a view or private "

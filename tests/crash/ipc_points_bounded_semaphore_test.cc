@@ -1,0 +1,16 @@
+// BoundedSemaphore: deaths at every crash point.
+#include "crash/bounded_semaphore_trial.h"
+#include "crash/ipc_points.h"
+
+namespace warren::test {
+namespace {
+
+TEST(BoundedSemaphoreAtEveryPoint, AllPermitsComeBack) {
+  for (const SemaphoreState& state : {kAllFree, kOneIsDeads, kAllAreDeads}) {
+    SCOPED_TRACE(state.name);
+    sweep(kUse.name, [&] { return std::make_unique<SemaphoreTrial>(state, kUse); });
+  }
+}
+
+}  // namespace
+}  // namespace warren::test
