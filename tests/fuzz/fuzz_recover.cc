@@ -1,20 +1,13 @@
-// Mutexes and values in use, while somebody else writes into their words and into the lanes that say who holds them:
-// deaths are found, or not, and calls return.
-#include <warren/ipc/mutex.h>
-#include <warren/ipc/value.h>
-#include <warren/layout/value.h>
-
-#include <chrono>
-
+// What is held, counted and waited for, in use while somebody else writes into its words and into the lanes that say
+// who holds it: deaths are found, or not, and calls return.
 #include "fuzz/elements.h"
-#include "fuzz/in_use.h"
 #include "fuzz/targets.h"
+#include "fuzz/use_object.h"
 
 namespace warren::fuzz {
 namespace {
 
 constexpr int kMostSteps = 100;
-constexpr std::chrono::microseconds kShort{200};
 
 template <class M>
 void use_mutex(Input& input) {
@@ -57,16 +50,34 @@ void use_value(Input& input) {
   }
 }
 
+// All the verbs of use(), again and again, with words written in between.
+template <class Object>
+void use_all(Input& input, Object object) {
+  const std::size_t object_bytes = test::Reach::attachment(object).size();
+  for (int round = 0; round < 5 && !input.empty(); ++round) {
+    for (std::size_t words = input.below(8); words > 0; --words) spoil_word(input, object, object_bytes);
+    use(object);
+    (void)test::Reach::attachment(object).sweep();
+  }
+}
+
 }  // namespace
 
 void recover(Bytes bytes) {
   hurry();
   Input input(bytes);
-  switch (input.below(4)) {
+  switch (input.below(11)) {
     case 0: use_mutex<Mutex>(input); break;
     case 1: use_mutex<RecursiveMutex>(input); break;
     case 2: use_value<int>(input); break;
-    default: use_value<Large>(input);
+    case 3: use_value<Large>(input); break;
+    case 4: use_all(input, SharedMutex::create().value()); break;
+    case 5: use_all(input, BoundedSemaphore::create(3).value()); break;
+    case 6: use_all(input, Barrier::create(2).value()); break;
+    case 7: use_all(input, Semaphore::create(3).value()); break;
+    case 8: use_all(input, Event::create().value()); break;
+    case 9: use_all(input, Condition::create().value()); break;
+    default: use_all(input, Latch::create(3).value());
   }
 }
 

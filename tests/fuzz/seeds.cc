@@ -83,6 +83,17 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   mutex.lock();
   add("mutex", mutex, sizeof(layout::Mutex));
   add("recursive", RecursiveMutex::create().value(), sizeof(layout::Mutex));
+  auto shared = SharedMutex::create().value();
+  shared.lock_shared();
+  add("shared_mutex", shared, 1024);
+  add("event", Event::create().value(), 256);
+  add("semaphore", Semaphore::create(2).value(), 256);
+  auto bounded = BoundedSemaphore::create(2).value();
+  bounded.acquire();
+  add("bounded_semaphore", bounded, 512);
+  add("condition", Condition::create().value(), 256);
+  add("latch", Latch::create(2).value(), 256);
+  add("barrier", Barrier::create(2).value(), 512);
   add("value", Value<int>::create(7).value(), sizeof(layout::ValueHeader));
   add("large_value", Value<Large>::create().value(), 512);
   add("array", Array<int>::create({1, 2, 3}).value(), 512);
@@ -116,11 +127,11 @@ void add_values(const Folder& folder) {
 }
 
 // What the verbs of these targets are is in their code; any bytes are calls.
-void add_calls(const Folder& folder, std::mt19937& random) {
-  for (int n = 0; n < 8; ++n) {
+void add_calls(const Folder& folder, int objects, std::mt19937& random) {
+  for (int n = 0; n < 2 * objects; ++n) {
     Packed calls(160);
-    for (std::byte& b : calls) b = static_cast<std::byte>(random() % (n % 2 == 0 ? 16 : 256));
-    calls.front() = static_cast<std::byte>(n % 4);
+    for (std::byte& b : calls) b = static_cast<std::byte>(random() % (n < objects ? 16 : 256));
+    calls.front() = static_cast<std::byte>(n % objects);
     folder.add("calls." + std::to_string(n), calls);
   }
 }
@@ -131,8 +142,8 @@ int make_seeds(const fs::path& to) {
   add_segments(Folder(to / "inspect"), random);
   add_pool(Folder(to / "inspect"), random);
   add_values(Folder(to / "codec"));
-  add_calls(Folder(to / "queue"), random);
-  add_calls(Folder(to / "recover"), random);
+  add_calls(Folder(to / "queue"), 4, random);
+  add_calls(Folder(to / "recover"), 11, random);
   return EXIT_SUCCESS;
 }
 

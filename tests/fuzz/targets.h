@@ -11,7 +11,7 @@ void attach(Bytes bytes);   // a file, opened by name as every kind of object an
 void codec(Bytes bytes);    // an encoded value of many types
 void inspect(Bytes bytes);  // a file, shown by ipc-inspect
 void queue(Bytes bytes);    // words written into a queue in use
-void recover(Bytes bytes);  // words written into lanes, mutexes and values in use
+void recover(Bytes bytes);  // words written into lanes, locks and values in use
 void planted(Bytes bytes);  // has a fault that the fuzzer must find: the control
 
 }  // namespace warren::fuzz

@@ -1,15 +1,24 @@
 // use(object): every question that one may ask of it, and the verbs that do not block.
 #pragma once
 #include <warren/ipc/array.h>
+#include <warren/ipc/barrier.h>
+#include <warren/ipc/bounded_semaphore.h>
+#include <warren/ipc/condition.h>
+#include <warren/ipc/event.h>
+#include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
+#include <warren/ipc/semaphore.h>
+#include <warren/ipc/shared_mutex.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/value.h>
 
 #include <array>
 #include <chrono>
+#include <concepts>
+#include <mutex>
 
 #include "fuzz/in_use.h"
 #include "fuzz/must.h"
@@ -65,8 +74,60 @@ void use(SpscQueue<T>& queue) {
   (void)queue.drained();
 }
 
+inline void use(Event& event) {
+  (void)event.is_set();
+  (void)event.wait_for(kShort);
+  event.set();
+  event.clear();
+}
+
+template <class S>
+  requires requires(S& semaphore) { semaphore.try_acquire(); }
+void use(S& semaphore) {
+  (void)semaphore.approx_value();
+  (void)semaphore.try_acquire();
+  (void)semaphore.try_acquire_for(kShort);
+  (void)semaphore.release();
+}
+
+inline void use(Condition& condition) {
+  auto mutex = Mutex::create().value();
+  std::unique_lock lock(mutex);
+  (void)condition.wait_for(lock, kShort);
+  condition.notify_one();
+  condition.notify_all();
+}
+
+inline void use(Latch& latch) {
+  (void)latch.try_wait();
+  (void)latch.wait_for(kShort);
+  (void)latch.count_down();
+}
+
+inline void use(Barrier& barrier) {
+  (void)barrier.parties();
+  (void)barrier.approx_waiting();
+  (void)barrier.broken();
+  (void)barrier.arrive_and_wait_for(kShort);
+  barrier.reset();
+  (void)barrier.arrive_and_wait_for(kShort);
+  barrier.abort();
+}
+
+inline void use(SharedMutex& mutex) {
+  (void)mutex.owner_died();
+  (void)mutex.owner_death();
+  (void)mutex.try_lock_shared();
+  (void)mutex.try_lock_shared_for(kShort);
+  (void)mutex.unlock_shared();
+  (void)mutex.try_lock();
+  (void)mutex.try_lock_for(kShort);
+  (void)mutex.consistent();
+  (void)mutex.unlock();
+}
+
 template <class M>
-  requires requires(M& mutex) { mutex.owner_death(); }
+  requires std::same_as<M, Mutex> || std::same_as<M, RecursiveMutex>
 void use(M& mutex) {
   (void)mutex.owner_died();
   (void)mutex.owner_death();

@@ -2,9 +2,16 @@
 #pragma once
 #include <absl/status/statusor.h>
 #include <warren/ipc/array.h>
+#include <warren/ipc/barrier.h>
+#include <warren/ipc/bounded_semaphore.h>
+#include <warren/ipc/condition.h>
+#include <warren/ipc/event.h>
+#include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
+#include <warren/ipc/semaphore.h>
+#include <warren/ipc/shared_mutex.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>
 
@@ -55,6 +62,13 @@ inline std::vector<Kind> every_kind() {
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
           kind<Mutex>("Mutex"),
           kind<RecursiveMutex>("RecursiveMutex"),
+          kind<SharedMutex>("SharedMutex"),
+          kind<Event>("Event"),
+          kind<Semaphore>("Semaphore", 2u),
+          kind<BoundedSemaphore>("BoundedSemaphore", 2u),
+          kind<Condition>("Condition"),
+          kind<Latch>("Latch", 2u),
+          kind<Barrier>("Barrier", 2u),
           kind<Value<int>>("Value", 7),
           kind<Value<Large>>("Value, large", Large{}),
           kind<Array<int>>("Array", std::size_t{10})};
