@@ -19,8 +19,10 @@ inline void hurry() noexcept {
 // A blocking verb on a mutex waits as long as a living thread holds it, and stops the program where that is the caller:
 // so it may not be called where the words say so.
 inline bool held_by_living(const Handle& handle, const layout::Mutex& mutex) noexcept {
+  detail::Attachment& attachment = test::Reach::attachment(handle);
+  (void)attachment.seat();  // whose lane the verb would claim, and the words may name it
   const auto owner = layout::MutexState::from(mutex.state.load(std::memory_order_relaxed));
-  return owner.held && test::Reach::attachment(handle).holds_lane(owner.lane, owner.generation);
+  return owner.held && attachment.holds_lane(owner.lane, owner.generation);
 }
 
 // Writes one word somewhere into the segment's header, its first lanes, or the first `object_bytes` of the object. What
