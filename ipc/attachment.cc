@@ -104,6 +104,8 @@ void Attachment::leave_name() noexcept {
 
 void Attachment::leave_all_names() noexcept { AttachmentList::instance().leave_names(); }
 
+void Attachment::leave_all_lanes() noexcept { AttachmentList::instance().leave_lanes(); }
+
 void Attachment::bear_name(const std::string& name) {
   const std::scoped_lock lock(AttachmentList::instance().mutex());
   name_ = name;

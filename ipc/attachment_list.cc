@@ -71,6 +71,11 @@ void AttachmentList::leave_lanes_of_this_thread() noexcept {
   assigned_thread_token = 0;
 }
 
+void AttachmentList::leave_lanes() noexcept {
+  const std::scoped_lock lock(mutex_);
+  for (Attachment* attachment : attachments_) attachment->release_all_seats();
+}
+
 void AttachmentList::leave_names() noexcept {
   const std::scoped_lock lock(mutex_);
   for (Attachment* attachment : attachments_) attachment->leave_name();

@@ -21,6 +21,7 @@ class AttachmentList {
   // Has the calling thread give back its lanes when it ends, after its last destructor.
   void watch_end_of_this_thread() noexcept;
   void leave_lanes_of_this_thread() noexcept;
+  void leave_lanes() noexcept;
   void leave_names() noexcept;
 
  private:

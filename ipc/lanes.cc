@@ -169,9 +169,12 @@ void Attachment::release_seats_of(std::uint64_t thread) noexcept {
 }
 
 void Attachment::leave() noexcept {
-  if (object_ == nullptr || read_only_) return;
   const std::scoped_lock lock(AttachmentList::instance().mutex());
-  if (seats_epoch_ != process_epoch()) return;
+  release_all_seats();
+}
+
+void Attachment::release_all_seats() noexcept {
+  if (object_ == nullptr || read_only_ || seats_epoch_ != process_epoch()) return;
   for (const auto& seat : seats_) release(*seat);
   if (spare_) release(*spare_);
   seats_.clear();

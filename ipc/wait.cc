@@ -62,12 +62,16 @@ bool join_membarrier() noexcept {
   return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
-std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept {
-  const std::uint32_t before =
-      word.fetch_or(kW, std::memory_order_seq_cst);  // [W3] W before the test's loads; pairs with W2
+void await_barrier(layout::WaitMode mode) noexcept {
   if (mode == layout::WaitMode::kMembarrier) {
     (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);  // pairs with W1
   }
+}
+
+std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept {
+  const std::uint32_t before =
+      word.fetch_or(kW, std::memory_order_seq_cst);  // [W3] W before the test's loads; pairs with W2
+  await_barrier(mode);
   return before | kW;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/check.h>
+#include <warren/ipc/detail/connections.h>
 #include <warren/ipc/detail/process.h>
 #include <warren/pool/detail/task_error.h>
 
@@ -72,20 +73,27 @@ int exit_code_of(const detail::Target& target, const std::string& name) {
   return kFailed;
 }
 
-[[noreturn]] void run_child(const ProcessInfo& self, int parent_pidfd, const detail::Target& target) noexcept {
+[[noreturn]] void run_child(const ProcessInfo& self, int parent_pidfd, std::span<const Connection* const> passed,
+                            const detail::Target& target) noexcept {
+  detail::keep_connections(passed);
   detail::reset_signals(detail::Interrupts::kEndIt);
   detail::name_process(self.name);
   detail::set_current_process(self);
   if (self.daemon) end_with_parent(parent_pidfd);
   const int code = exit_code_of(target, self.name);
   detail::flush_streams();
+  // It ends well, so that nobody takes it for killed; threads that the target left may be inside, though.
+  const detail::StatResult state = detail::read_process_stat(::getpid());
+  const std::uint64_t own_threads = self.daemon ? 2 : 1;
+  if (state.stat && state.stat->threads == own_threads) detail::Attachment::leave_all_lanes();
   detail::Attachment::leave_all_names();
   ::_exit(code & 255);
 }
 
 }  // namespace
 
-absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, const detail::Target& target) {
+absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
+                                              const detail::Target& target) {
   warn_of_threads();
   detail::ChildList& children = detail::ChildList::instance();
   ProcessInfo info{.pid = 0, .name = name_of(options), .daemon = options.daemon};
@@ -95,7 +103,7 @@ absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, con
   {
     const detail::SignalsHeld held;
     info.pid = ::fork();
-    if (info.pid == 0) run_child(info, self_pidfd, target);
+    if (info.pid == 0) run_child(info, self_pidfd, passed, target);
   }
   const int fork_error = errno;
   if (self_pidfd >= 0) ::close(self_pidfd);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/detail/connections.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -264,6 +265,7 @@ class Supervisor {
 }  // namespace
 
 void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
+  keep_connections({});  // before its workers inherit them: peers of the application wait for the end of their streams
   reset_signals(Interrupts::kIgnored);
   ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
   ::signal(SIGTERM, SIG_IGN);

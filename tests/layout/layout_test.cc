@@ -3,6 +3,7 @@
 // the ABI: raise kAbiVersion, and take over what this prints (WARREN_UPDATE_GOLDEN=1 writes it).
 #include <gtest/gtest.h>
 #include <warren/ipc/array.h>
+#include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>
@@ -14,6 +15,7 @@
 #include <warren/layout/latch.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
+#include <warren/layout/pipe.h>
 #include <warren/layout/pool.h>
 #include <warren/layout/segment.h>
 #include <warren/layout/semaphore.h>
@@ -32,6 +34,7 @@
 #include <string>
 #include <vector>
 
+#include "support/pipe_view.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -279,6 +282,31 @@ TEST(Layout, OwnedCell) {
   EXPECT_FALSE(OwnedCell::from(7).owned);
 }
 
+TEST(Layout, PipeHeader) {
+  using S = PipeHeader;
+  Image<S> image;
+  image FIELD(capacity) FIELD(directions);
+  expect_golden("pipe_header", image.text("PipeHeader"));
+}
+
+TEST(Layout, PipeDirection) {
+  using S = PipeDirection;
+  Image<S> image;
+  image FIELD(tail) FIELD(head) FIELD(dropped) FIELD(door) FIELD(room) FIELD(watched) FIELD(departures) FIELD(sending)
+      FIELD(receiving);
+  expect_golden("pipe_direction", image.text("PipeDirection"));
+}
+
+TEST(Layout, PieceHead) {
+  const PieceHead head{.length = 0x2345'6789, .type = 0x89ab'cdef, .first = true, .last = true};
+  EXPECT_EQ(head.word(), 0x89ab'cdef'e345'6789u);
+  EXPECT_EQ(PieceHead::from(head.word()).length, 0x2345'6789u);
+  EXPECT_EQ((PieceHead{.length = 1, .first = true}.word()), 0x4000'0001u);
+  EXPECT_EQ((PieceHead{.length = 1, .last = true}.word()), 0x8000'0001u);
+  EXPECT_EQ(kDoorRing, 1u);
+  EXPECT_EQ(kDoorArming, 2u);
+}
+
 TEST(Layout, PoolHeader) {
   using S = PoolHeader;
   Image<S> image;
@@ -360,6 +388,24 @@ TEST(Layout, PackedWords) {
             0x8004'0000'0800'0003u);
   EXPECT_EQ((BlockRef{.size_class = 1, .index = 2}.word()), 0x0002'0000'0000'0002u);
   EXPECT_EQ((WorkerLane{.index = 1, .generation = 2}.word()), 0x2'0002u);
+}
+
+TEST(Layout, APipeInUse) {
+  auto [first, second] = Pipe::create({.capacity = 64}).value();
+  ASSERT_TRUE(second.send_bytes(std::as_bytes(std::span("ABCD", 5))).ok());
+  ASSERT_TRUE(second.send_bytes({}).ok());
+  ASSERT_TRUE(first.recv_bytes().ok());
+  const auto& header = test::PipeView::header(first);
+  EXPECT_EQ(header.capacity, 64u);
+  EXPECT_EQ(header.directions, 2u);
+  EXPECT_EQ(header.direction[0].tail, 24u);
+  EXPECT_EQ(header.direction[0].head, 16u);
+  std::ostringstream out;
+  for (std::size_t offset = 0; offset < 64; offset += 16) {
+    out << std::setfill('0') << std::setw(4) << offset;
+    print_bytes(out, test::PipeView::ring(first, 0).subspan(offset, 16));
+  }
+  expect_golden("pipe_in_use", out.str());
 }
 
 // --- rings with something in them ------------------------------------------------------------------------------------

@@ -163,6 +163,29 @@ TABLE = (
         end_state=["-DKEEPCELL", "-DKEEPWORD"],
     )
     + runs(
+        "door",
+        [
+            "-DMAXC=0 -DNOSLICE",
+            "-DS=1 -DMSGS=3",
+            "-DS=1 -DMSGS=2 -DMAXC=2",
+            "-DS=2 -DMSGS=2 -DR=1",
+            "-DNOSLICE -DNUDGE -DS=1 -DMSGS=2",
+        ],
+        long=["", "-DNOSLICE -DNUDGE", "-DMAXC=0 -DNOSLICE -DS=1 -DMSGS=3 -DR=3"],
+        assertion=["-DONELOOK"],
+        end_state=[
+            "-DMAXC=0 -DNOSLICE -DNOSECOND",
+            "-DMAXC=0 -DNOSLICE -DNORING",
+            "-DMAXC=0 -DNOSLICE -DNONUMBER",
+            "-DNOSLICE -DNUDGE -DNOARMING",
+        ],
+    )
+    + runs(
+        "pieces",
+        ["", "-DN=2", "-DMSGS=2 -DP=1", "-DMSGS=2 -DN=2", "-DP=3 -DC=1"],
+        assertion=["-DNOTURN", "-DNODROP", "-DNOPASS", "-DTAKEFIRST -DMAXC=0"],
+    )
+    + runs(
         "task",
         [
             "",

@@ -150,7 +150,7 @@ Stepped::Kind Stepped::kind_at(std::uintptr_t address) const {
 bool Stepped::asleep() const {
   if (process_state(pid_) != 'S') return false;
   const long call = current_system_call(pid_);
-  return call == SYS_futex || call == SYS_clock_nanosleep;
+  return call == SYS_futex || call == SYS_ppoll || call == SYS_clock_nanosleep;
 }
 
 Stepped::State Stepped::gone(int status) {

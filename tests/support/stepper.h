@@ -33,7 +33,7 @@ class Stepped {
  public:
   enum class State {
     kReady,     // stands between two instructions of the operation
-    kAsleep,    // sleeps in a system call of it: futex, nanosleep
+    kAsleep,    // sleeps in a system call of it: futex, ppoll, nanosleep
     kFinished,  // the operation has returned
     kGone,      // died of something else; what() says of what
   };

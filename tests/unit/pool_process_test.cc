@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/barrier.h>
+#include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/process.h>
@@ -17,6 +19,7 @@
 #include <thread>
 
 #include "support/child.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/watch.h"
 
@@ -253,6 +256,59 @@ TEST(Process, AChildOfItsOwnIsAllowed) {
 }
 
 // The copy that a forked child has of a handle to its sibling.
+TEST(Process, WhoReturnsFromItsTargetIsNotTakenForKilled) {
+  const auto meet_once = [](Barrier b) { return b.arrive_and_wait().status(); };
+  for (const bool daemon : {false, true}) {
+    auto barrier = Barrier::create(2).value();
+    Process a = Process::start({.daemon = daemon}, meet_once, barrier).value();
+    Process b = Process::start({.daemon = daemon}, meet_once, barrier).value();
+    EXPECT_EQ(a.join() + b.join(), 0);
+    const absl::Status alone = barrier.arrive_and_wait_for(500ms).status();  // long enough to look for the dead
+    EXPECT_THAT(std::string(alone.message()), HasSubstr("waited no longer"));
+  }
+}
+
+TEST(Process, ItHoldsTheEndsOfPipesThatItWasPassedAndNoOthers) {
+  auto [mine, theirs] = Pipe::create().value();
+  auto [other, others] = Pipe::create().value();
+  const auto echo = [](Connection c) {
+    for (;;) {
+      const absl::StatusOr<int> number = c.recv<int>();
+      if (!number.ok()) return absl::IsOutOfRange(number.status()) ? 0 : 1;
+      if (!c.send(*number + 1).ok()) return 2;
+    }
+  };
+  Process p = Process::start(echo, std::move(theirs)).value();
+  ASSERT_TRUE(mine.send(1).ok());
+  EXPECT_EQ(mine.recv<int>().value(), 2);
+  others.close();
+  EXPECT_TRUE(absl::IsOutOfRange(other.recv<int>().status())) << "the process holds an end that was not passed";
+  mine.close();
+  EXPECT_EQ(p.join(), 0);
+}
+
+TEST(Process, EndsOfPipesInsideOtherArgumentsArePassedToo) {
+  auto [mine, theirs] = Pipe::create().value();
+  std::vector<Connection> several;
+  several.push_back(std::move(theirs));
+  Process p = Process::start([](std::vector<Connection> cs, std::optional<Queue<int>>) { return cs.at(0).send(7); },
+                             std::move(several), std::optional<Queue<int>>())
+                  .value();
+  EXPECT_EQ(mine.recv<int>().value(), 7);
+  EXPECT_EQ(p.join(), 0);
+  EXPECT_TRUE(absl::IsOutOfRange(mine.recv<int>().status()));
+}
+
+TEST(Process, SentinelsAndPipesAreAwaitedTogether) {
+  auto [mine, theirs] = Pipe::create().value();
+  Process p = Process::start([](Connection c) { (void)c.recv<int>(); }, std::move(theirs)).value();
+  EXPECT_THAT(wait({mine, p.sentinel()}, 10ms), testing::IsEmpty());
+  ASSERT_TRUE(mine.send(1).ok());
+  while (!wait({p.sentinel()}, 10s).empty() && p.is_alive()) {
+  }
+  EXPECT_THAT(wait({mine, p.sentinel()}, 10s), ElementsAre(0, 1));
+}
+
 TEST(Process, AForkedCopyLeavesItAlone) {
   Process p = Process::start({.daemon = true}, wait_for_ever).value();
   EXPECT_EQ(Child([&] {

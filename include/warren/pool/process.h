@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,7 +54,8 @@ class Sentinel {
 class Process {
  public:
   // `target` may be what a task may be (task.h), or an object with run(), and is called with decayed copies of the
-  // arguments, which are what a task's may be, and handles too, also in vectors, tuples and optionals. Its int is the
+  // arguments, which are what a task's may be, and handles too, also in vectors, tuples and optionals. A Connection is
+  // moved: the child holds it, and of all others lets go; this process does not hold it any longer. Its int is the
   // exit code (& 255); void and OK are 0; an exception or a bad Status is 1, and told on stderr. What it may return is
   // void, int, absl::Status or absl::StatusOr<int>: results go through a queue, a pipe, a value, or Pool::submit.
   // Errors: ResourceExhausted (processes, memory, descriptors).
@@ -85,7 +87,8 @@ class Process {
 
  private:
   explicit Process(std::shared_ptr<detail::Child> child) noexcept : child_(std::move(child)) {}
-  static absl::StatusOr<Process> fork_and_run(const ProcessOptions& options, const detail::Target& target);
+  static absl::StatusOr<Process> fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
+                                              const detail::Target& target);
   void end() noexcept;
   [[nodiscard]] detail::Child& child() const noexcept;
 
@@ -110,7 +113,9 @@ absl::StatusOr<Process> Process::start(const ProcessOptions& options, F&& target
   if constexpr (detail::check_target<F, A...>()) {
     std::decay_t<F> function(std::forward<F>(target));
     std::tuple<typename detail::Carried<A>::type...> arguments(std::forward<A>(a)...);
-    return fork_and_run(options, [&] { return detail::run_target(function, arguments); });
+    std::vector<const Connection*> passed;
+    std::apply([&passed](const auto&... each) { (detail::find_connections(each, passed), ...); }, arguments);
+    return fork_and_run(options, passed, [&] { return detail::run_target(function, arguments); });
   } else {
     return absl::InternalError("");  // told above
   }

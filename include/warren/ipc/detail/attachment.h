@@ -125,8 +125,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // new one.
   void leave() noexcept;
   // For a process that is about to _exit: leaves the names of all its attachments, and removes those that nobody else
-  // holds. No lane is given back (leave()). Waits up to 200 ms for each name while somebody else is removing one.
+  // holds. No lane is given back (leave_all_lanes()). Waits up to 200 ms for each name while somebody else is removing
+  // one.
   static void leave_all_names() noexcept;
+  // Likewise, gives back the lanes of all: else it would count as killed. As leave(), while no other thread is inside.
+  static void leave_all_lanes() noexcept;
 
   [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
@@ -186,6 +189,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;
   void release(Seat& seat) noexcept;
+  void release_all_seats() noexcept;  // under the list's mutex, as the next
   void release_seats_of(std::uint64_t thread) noexcept;
   layout::SegmentHeader& header() const noexcept;
 

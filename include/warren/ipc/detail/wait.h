@@ -69,6 +69,9 @@ WaitTuning& wait_tuning() noexcept;
 // How long one sleep lasts at most when `lanes` threads are attached.
 std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept;
 
+// Between the read-modify-write that announces a waiter and the loads of its test.
+void await_barrier(layout::WaitMode mode) noexcept;
+
 // Sets W and orders that store before the loads of the test that follows. Returns the word to sleep on.
 std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept;
 
@@ -80,16 +83,18 @@ Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline d
 
 void wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
-// After the commit: wakes up to `count` sleepers. Costs a load where nobody sleeps.
-inline void notify(std::atomic<std::uint32_t>& word, layout::WaitMode mode, int count) noexcept {
-  std::uint32_t seen = 0;
+// The word, as it is after the commit that stands before this in the notifier.
+[[nodiscard]] inline std::uint32_t seen_after_commit(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept {
   if (mode == layout::WaitMode::kMembarrier) {
     std::atomic_signal_fence(std::memory_order_seq_cst);  // [W1] commit before the load; the waiter's membarrier pairs
-    seen = word.load(std::memory_order_relaxed);
-  } else {
-    seen = word.fetch_add(0, std::memory_order_seq_cst);  // [W2] commit before the load; pairs with W3
+    return word.load(std::memory_order_relaxed);
   }
-  if ((seen & 1) != 0) [[unlikely]]
+  return word.fetch_add(0, std::memory_order_seq_cst);  // [W2] commit before the load; pairs with W3
+}
+
+// After the commit: wakes up to `count` sleepers. Costs a load where nobody sleeps.
+inline void notify(std::atomic<std::uint32_t>& word, layout::WaitMode mode, int count) noexcept {
+  if ((seen_after_commit(word, mode) & 1) != 0) [[unlikely]]
     wake(word, count);
 }
 

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <functional>
 #include <optional>
+#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -14,7 +15,8 @@
 
 namespace warren {
 struct ProcessOptions;
-}
+class Connection;
+}  // namespace warren
 
 namespace warren::detail {
 
@@ -51,6 +53,22 @@ consteval bool check_target_argument() {
     return std::constructible_from<std::decay_t<A>, A>;
   } else {
     return check_argument<A>();
+  }
+}
+
+// Ends of pipes among the arguments. The child lets go of every other one.
+template <class T>
+void find_connections(const T& argument, std::vector<const Connection*>& found) {
+  if constexpr (std::same_as<T, Connection>) {
+    found.push_back(&argument);
+  } else if constexpr (!HoldsHandles<T>::value || IsHandle<T>) {
+    return;
+  } else if constexpr (std::ranges::range<T>) {
+    for (const auto& each : argument) find_connections(each, found);
+  } else if constexpr (requires { argument.has_value(); }) {
+    if (argument.has_value()) find_connections(*argument, found);
+  } else {
+    std::apply([&found](const auto&... each) { (find_connections(each, found), ...); }, argument);
   }
 }
 
