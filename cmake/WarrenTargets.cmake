@@ -42,6 +42,9 @@ if(WARREN_SANITIZE)
   add_compile_options(-fsanitize=${_warren_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${_warren_sanitizers})
 endif()
+if(WARREN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link) # coverage that guides the fuzzer
+endif()
 
 function(_warren_public_headers target scope)
   list(TRANSFORM ARGN PREPEND "${PROJECT_SOURCE_DIR}/include/warren/" OUTPUT_VARIABLE patterns)

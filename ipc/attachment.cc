@@ -254,6 +254,10 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
                                                       ", and this program has ", layout::kAbiVersion,
                                                       ": build both with the same Warren"));
   }
+  if (const std::uint32_t unknown = copy.flags & ~layout::SegmentHeader::kKnownFlags; unknown != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("'", name_, "' has flags that this program does not know (0x",
+                                                      absl::Hex(unknown), "): build both with the same Warren"));
+  }
   if (copy.kind != expected.kind) return wrong_type(name_, copy, expected);
   if (copy.element_size != expected.element.size || copy.element_align != expected.element.align ||
       copy.element_hash != expected.element.hash) {

@@ -76,7 +76,9 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
       slot_bytes_(slot_bytes) {
-  if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
+  if (geometry.slot_count == 0) {
+    elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
+  }
 }
 
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.

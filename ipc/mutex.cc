@@ -66,14 +66,17 @@ absl::StatusOr<RecursiveMutex> RecursiveMutex::attach(detail::Attachment::Pointe
   return RecursiveMutex(std::move(attachment), **words);
 }
 
+// The depth lies in shared memory, so it may be anything: a count at its end stays there, and the mutex locked, since
+// nobody knows any more how many unlocks it takes.
+constexpr std::uint32_t kUncounted = std::numeric_limits<std::uint32_t>::max();
+
 bool RecursiveMutex::entered(Take take) noexcept {
   std::uint32_t& depth = core_.depth();
   switch (take) {
     case Take::kHeld: return false;
     case Take::kTaken: depth = 1; return true;
     case Take::kMine:
-      WARREN_CHECK(depth != std::numeric_limits<std::uint32_t>::max(), "a RecursiveMutex locked 2^32 - 1 times over");
-      ++depth;
+      if (depth != kUncounted) ++depth;
       return true;
   }
   return false;
@@ -92,7 +95,8 @@ void RecursiveMutex::take_back(std::uint32_t depth) noexcept {
 
 bool RecursiveMutex::unlock() noexcept {
   if (!core_.held_by_me()) return false;
-  if (--core_.depth() != 0) return true;
+  std::uint32_t& depth = core_.depth();
+  if (depth == kUncounted || --depth != 0) return true;
   return core_.unlock();
 }
 

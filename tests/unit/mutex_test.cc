@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/child.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -299,6 +300,49 @@ TEST(RecursiveMutexTest, TheDepthOfTheDeadIsForgotten) {
   mutex.consistent();
   EXPECT_TRUE(mutex.unlock());
   EXPECT_FALSE(mutex.unlock());
+}
+
+// Nobody locks as often; a peer may write so.
+TEST(RecursiveMutexTest, ADepthAtItsEndStaysLocked) {
+  const std::string name = unique_name();
+  auto mutex = RecursiveMutex::create(name).value();
+  const auto set_depth = [&](std::uint32_t depth) {
+    test::SegmentFile(name).write(layout::kObjectOffset + offsetof(layout::Mutex, depth), depth);
+  };
+  std::thread([&] {
+    mutex.lock();
+    set_depth(0xffff'fffe);
+    mutex.lock();
+    mutex.lock();
+    EXPECT_TRUE(mutex.try_lock());
+    EXPECT_TRUE(mutex.unlock());
+    EXPECT_TRUE(mutex.unlock());
+    EXPECT_TRUE(mutex.unlock());
+    std::thread([&] { EXPECT_FALSE(mutex.try_lock()); }).join();
+  }).join();
+  mutex.lock();  // its owner has ended
+  EXPECT_TRUE(mutex.owner_died());
+  mutex.consistent();
+  mutex.unlock();
+}
+
+// The generation of the owner's lane is its last one, and the next is 0.
+TYPED_TEST(AnyMutex, AnOwnerBeforeTheWrapOfItsLanesGenerationIsFoundDead) {
+  auto mutex = TypeParam::create().value();
+  detail::Attachment& attachment = test::Reach::attachment(mutex);
+  (void)attachment.seat();
+  const std::uint32_t next = attachment.lanes_high();
+  std::thread([&] { EXPECT_EQ(attachment.seat().lane_index, next); }).join();
+  attachment.lane(next).identity = layout::LaneIdentity{.generation = 0xffff}.word();
+  std::thread([&] { mutex.lock(); }).join();
+  EXPECT_EQ(layout::LaneIdentity::from(attachment.lane(next).identity).generation, 0);
+  std::thread([&] {
+    mutex.lock();
+    EXPECT_TRUE(mutex.owner_died());
+    EXPECT_EQ(attachment.seat().lane_index, next);
+    EXPECT_TRUE(mutex.consistent());
+    EXPECT_TRUE(mutex.unlock());
+  }).join();
 }
 
 // 16,384 lives of a lane and more: what remembers an owner must not take a later one for it.

@@ -163,6 +163,35 @@ TEST(UnboundedQueue, FullWhereItsAddressSpaceEnds) {
   for (int out = 0; out < in; ++out) ASSERT_EQ(queue.try_pop(), out);
 }
 
+// Runs are named by their last 44 bits, and positions end at 2^62.
+TEST(UnboundedQueue, PositionsNearTheirEndWork) {
+  auto queue = unbounded(64);
+  layout::MpmcRingHeader& header = header_of(queue);
+  for (const std::uint64_t position :
+       {layout::kMaxPosition - 1000, (layout::ChunkEntry::kRunMask + 1) * header.chunk_slots - 50}) {
+    header.tail = header.head = position;
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(queue.try_push(i)) << i;
+    EXPECT_EQ(queue.approx_size(), 200u);
+    for (int i = 0; i < 200; ++i) ASSERT_EQ(queue.try_pop(), i);
+    EXPECT_EQ(queue.try_pop(), std::nullopt);
+  }
+  queue.close();
+  EXPECT_TRUE(queue.drained());
+}
+
+// The entry of a run names a chunk that there is none of: the item is lost, and nothing else is written to.
+TEST(UnboundedQueue, AnEntryOfNoChunkLosesItsItemsAlone) {
+  auto queue = unbounded(64);
+  layout::MpmcRingHeader& header = header_of(queue);
+  auto* const entries = reinterpret_cast<std::atomic<std::uint64_t>*>(&header + 1);
+  entries[0] = layout::ChunkEntry{.run = 0, .chunk = layout::ChunkEntry::kChunkMask - 1}.word();
+  (void)queue.try_push(7);
+  (void)queue.try_pop();
+  (void)queue.try_push_n(std::vector<int>(100, 8));
+  while (queue.try_pop()) {
+  }
+}
+
 // A peer's words: the directory, the owners, the header's counts.
 TEST(UnboundedQueue, FalseWordsMakeItFailAndNotTheReader) {
   std::mt19937_64 random(7);

@@ -59,10 +59,22 @@ TEST_F(SpoiltSegment, AnotherMagicIsNoSegment) {
   EXPECT_THAT(status.message(), HasSubstr("not a Warren segment"));
 }
 
-TEST_F(SpoiltSegment, AnotherVersionIsNamed) {
-  const absl::Status status = opened_with(offsetof(SegmentHeader, abi_version), layout::kAbiVersion + 1);
-  EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(status.message(), HasSubstr("version 2"));
+TEST_F(SpoiltSegment, OlderAndNewerVersionsAreNamed) {
+  for (const std::uint32_t version : {layout::kAbiVersion - 1, layout::kAbiVersion + 1, 0xffff'ffffu}) {
+    const absl::Status status = opened_with(offsetof(SegmentHeader, abi_version), version);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status));
+    EXPECT_THAT(status.message(), ::testing::AllOf(HasSubstr("version " + std::to_string(version)),
+                                                   HasSubstr("this program has " + std::to_string(layout::kAbiVersion)),
+                                                   HasSubstr("build both with the same Warren")));
+  }
+}
+
+TEST_F(SpoiltSegment, FlagsOfTheFutureAreNamed) {
+  for (const std::uint32_t flag : {2u, 0x8000'0000u}) {
+    const absl::Status status = opened_with(offsetof(SegmentHeader, flags), SegmentHeader::kKeepName | flag);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(status.message(), ::testing::AllOf(HasSubstr("flags"), HasSubstr("build both with the same Warren")));
+  }
 }
 
 TEST_F(SpoiltSegment, AnotherKindIsNamed) {

@@ -70,7 +70,8 @@ template <class M>
 class LetGo;
 }
 
-// As Mutex, and its owner may lock it again: it is free after as many unlocks.
+// As Mutex, and its owner may lock it again: it is free after as many unlocks. Locked 2^32 - 1 times over it stays so
+// until its owner ends.
 class RecursiveMutex : public Handle {
  public:
   static absl::StatusOr<RecursiveMutex> create(const ObjectOptions& options = {});

@@ -40,6 +40,7 @@ struct SegmentHeader {
   std::atomic<std::uint32_t> lanes_committed;            // lanes whose memory is there
 
   static constexpr std::uint32_t kKeepName = 1;
+  static constexpr std::uint32_t kKnownFlags = kKeepName;
 };
 static_assert(sizeof(SegmentHeader) <= kPage);
 static_assert(offsetof(SegmentHeader, id) == 16 && offsetof(SegmentHeader, size) == 32);
