@@ -144,8 +144,6 @@ class MpmcRing : public MpmcRingBase {
   // more than once.
   template <class Out>
   std::size_t try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept;
-
- private:
 };
 
 template <std::size_t N>
