@@ -41,7 +41,7 @@ absl::StatusOr<Barrier> Barrier::open_or_create(std::string_view name, std::uint
       as_party(detail::Factory::open_or_create<Barrier>(name, Plan{parties, options.lifetime}));
   if (barrier.ok() && barrier->parties() != parties) {
     return absl::FailedPreconditionError(
-        absl::StrCat("'", name, "' is a barrier of ", barrier->parties(), " parties, not of ", parties));
+        absl::StrCat("'", std::string(name), "' is a barrier of ", barrier->parties(), " parties, not of ", parties));
   }
   return barrier;
 }

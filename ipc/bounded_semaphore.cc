@@ -73,7 +73,7 @@ absl::StatusOr<BoundedSemaphore> BoundedSemaphore::open_or_create(std::string_vi
       detail::Factory::open_or_create<BoundedSemaphore>(name, Plan{permits, options.lifetime});
   if (semaphore.ok() && semaphore->permits() != permits) {
     return absl::FailedPreconditionError(
-        absl::StrCat("'", name, "' has ", semaphore->permits(), " permits, not ", permits));
+        absl::StrCat("'", std::string(name), "' has ", semaphore->permits(), " permits, not ", permits));
   }
   return semaphore;
 }
