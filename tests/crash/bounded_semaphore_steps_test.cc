@@ -12,8 +12,8 @@ namespace warren::test {
 namespace {
 
 struct SemaphoreCase {
-  SemaphoreOperation operation;
-  SemaphoreState state;
+  BoundedOperation operation;
+  BoundedState state;
   std::vector<std::string> windows;
 
   [[nodiscard]] std::string name() const { return std::string(operation.name) + "_" + state.name; }
@@ -24,12 +24,12 @@ const std::vector<SemaphoreCase> kCases{
     {kUse, kAllFree, {"free", "holds"}},
     {kUse, kOneIsDeads, {"some are the dead's", "holds"}},
     {kUse, kAllAreDeads, {"all are the dead's", "holds", "some are the dead's"}},
-    {kAcquire, kAllAreDeads, {"all are the dead's", "holds"}},
+    {kBoundedAcquire, kAllAreDeads, {"all are the dead's", "holds"}},
     {kRelease, kAllFree, {"holds", "free"}},
 };
 
 MakeTrial maker(const SemaphoreCase& c) {
-  return [&c] { return std::make_unique<SemaphoreTrial>(c.state, c.operation); };
+  return [&c] { return std::make_unique<BoundedTrial>(c.state, c.operation); };
 }
 
 class SemaphoreKilled : public SweepTest<SemaphoreCase> {};
@@ -58,44 +58,44 @@ layout::OwnedCell cell_of(detail::LaneRef lane) {
 }
 
 // Looks, and then stores: two may get the same permit.
-constexpr SemaphoreOperation kAcquireByStore{.name = "acquire_by_store", .run = [](SemaphoreTrial& t) {
-                                               const detail::LaneRef me =
-                                                   t.attachment().process_lane(t.attachment().seat());
-                                               const std::uint32_t i = t.cell(0).load() >> 48 == 0 ? 0 : 1;
-                                               t.cell(i).store(cell_of(me).word());
-                                               t.release();
-                                             }};
+constexpr BoundedOperation kAcquireByStore{.name = "acquire_by_store", .run = [](BoundedTrial& t) {
+                                             const detail::LaneRef me =
+                                                 t.attachment().process_lane(t.attachment().seat());
+                                             const std::uint32_t i = t.cell(0).load() >> 48 == 0 ? 0 : 1;
+                                             t.cell(i).store(cell_of(me).word());
+                                             t.release();
+                                           }};
 
 TEST(SemaphoreControl, AcquiringByStoreIsFoundToLose) {
   expect_found(Fault::Kind::kLost, pause_after_every_instruction("control", [] {
-                 return std::make_unique<SemaphoreTrial>(kAllFree, kAcquireByStore);
+                 return std::make_unique<BoundedTrial>(kAllFree, kAcquireByStore);
                }));
 }
 
 // First a permit of nobody in particular, then its holder's name: it may die between the two.
-constexpr SemaphoreOperation kNameAfterwards{.name = "name_afterwards", .run = [](SemaphoreTrial& t) {
-                                               const detail::LaneRef me =
-                                                   t.attachment().process_lane(t.attachment().seat());
-                                               layout::OwnedCell first = cell_of(me);
-                                               first.lane = 0;  // of the process that made the semaphore, which lives
-                                               first.generation = 0;
-                                               t.cell(0).store(first.word());
-                                               t.cell(0).store(cell_of(me).word());
-                                             }};
+constexpr BoundedOperation kNameAfterwards{.name = "name_afterwards", .run = [](BoundedTrial& t) {
+                                             const detail::LaneRef me =
+                                                 t.attachment().process_lane(t.attachment().seat());
+                                             layout::OwnedCell first = cell_of(me);
+                                             first.lane = 0;  // of the process that made the semaphore, which lives
+                                             first.generation = 0;
+                                             t.cell(0).store(first.word());
+                                             t.cell(0).store(cell_of(me).word());
+                                           }};
 
 TEST(SemaphoreControl, NamingTheHolderAfterwardsIsFoundToLosePermits) {
   expect_found(Fault::Kind::kHung, kill_after_every_instruction("control", [] {
-                 return std::make_unique<SemaphoreTrial>(kAllFree, kNameAfterwards, 20ms);
+                 return std::make_unique<BoundedTrial>(kAllFree, kNameAfterwards, 20ms);
                }));
 }
 
 // Takes back what one has had for long, dead or not.
-class TakesPermitsFromTheLiving : public SemaphoreTrial {
+class TakesPermitsFromTheLiving : public BoundedTrial {
  public:
-  using SemaphoreTrial::SemaphoreTrial;
+  using BoundedTrial::BoundedTrial;
   void interfere() override {
     for (std::uint32_t i = 0; i < kPermits; ++i) cell(i).store(0);
-    SemaphoreTrial::interfere();
+    BoundedTrial::interfere();
   }
 };
 

@@ -6,24 +6,24 @@
 
 namespace warren::test {
 
-struct SemaphoreState {
+struct BoundedState {
   const char* name;
   std::uint32_t dead = 0;  // permits that dead processes hold; a sweep has found them dead
 };
 
-class SemaphoreTrial;
-struct SemaphoreOperation {
+class BoundedTrial;
+struct BoundedOperation {
   const char* name;
-  void (*run)(SemaphoreTrial& trial);
+  void (*run)(BoundedTrial& trial);
   bool holds = false;  // the victim has a permit when the operation begins
 };
 
-class SemaphoreTrial : public Trial {
+class BoundedTrial : public Trial {
  public:
   static constexpr std::uint32_t kPermits = 2;
 
-  SemaphoreTrial(const SemaphoreState& state, const SemaphoreOperation& operation,
-                 std::chrono::nanoseconds patience = kPatience)
+  BoundedTrial(const BoundedState& state, const BoundedOperation& operation,
+               std::chrono::nanoseconds patience = kPatience)
       : operation_(operation), patience_(patience), semaphore_(BoundedSemaphore::create(kPermits).value()) {
     set_waits(200us);
     if (state.dead == 0) return;
@@ -97,7 +97,7 @@ class SemaphoreTrial : public Trial {
  private:
   void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
 
-  SemaphoreOperation operation_;
+  BoundedOperation operation_;
   std::chrono::nanoseconds patience_;
   BoundedSemaphore semaphore_;
   Shared<bool> refused_{false};
@@ -105,14 +105,14 @@ class SemaphoreTrial : public Trial {
   Verdict verdict_;
 };
 
-inline constexpr SemaphoreOperation kUse{.name = "use", .run = [](SemaphoreTrial& t) { t.use(); }};
-inline constexpr SemaphoreOperation kAcquire{.name = "acquire",
-                                             .run = [](SemaphoreTrial& t) { t.semaphore().acquire(); }};
-inline constexpr SemaphoreOperation kRelease{
-    .name = "release", .run = [](SemaphoreTrial& t) { t.release(); }, .holds = true};
+inline constexpr BoundedOperation kUse{.name = "use", .run = [](BoundedTrial& t) { t.use(); }};
+inline constexpr BoundedOperation kBoundedAcquire{.name = "acquire",
+                                                  .run = [](BoundedTrial& t) { t.semaphore().acquire(); }};
+inline constexpr BoundedOperation kRelease{
+    .name = "release", .run = [](BoundedTrial& t) { t.release(); }, .holds = true};
 
-inline constexpr SemaphoreState kAllFree{.name = "free"};
-inline constexpr SemaphoreState kOneIsDeads{.name = "one_is_a_deads", .dead = 1};
-inline constexpr SemaphoreState kAllAreDeads{.name = "all_are_deads", .dead = 2};
+inline constexpr BoundedState kAllFree{.name = "free"};
+inline constexpr BoundedState kOneIsDeads{.name = "one_is_a_deads", .dead = 1};
+inline constexpr BoundedState kAllAreDeads{.name = "all_are_deads", .dead = 2};
 
 }  // namespace warren::test

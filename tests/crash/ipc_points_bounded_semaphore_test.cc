@@ -6,9 +6,9 @@ namespace warren::test {
 namespace {
 
 TEST(BoundedSemaphoreAtEveryPoint, AllPermitsComeBack) {
-  for (const SemaphoreState& state : {kAllFree, kOneIsDeads, kAllAreDeads}) {
+  for (const BoundedState& state : {kAllFree, kOneIsDeads, kAllAreDeads}) {
     SCOPED_TRACE(state.name);
-    sweep(kUse.name, [&] { return std::make_unique<SemaphoreTrial>(state, kUse); });
+    sweep(kUse.name, [&] { return std::make_unique<BoundedTrial>(state, kUse); });
   }
 }
 
