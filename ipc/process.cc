@@ -207,14 +207,15 @@ constinit std::atomic<const std::uint64_t*> epoch_page{&kNotYet};
 // At first use, and in every forked child, where the page reads 0 again. No mutex: another thread might have held it
 // at the fork.
 std::uint64_t renew_epoch() noexcept {
-  auto* page = const_cast<std::uint64_t*>(epoch_page.load(std::memory_order_relaxed));
+  auto* page = const_cast<std::uint64_t*>(epoch_page.load(std::memory_order_acquire));  // [L19] as L18; with L17
   if (page == &kNotYet) {
     void* memory = ::mmap(nullptr, layout::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     WARREN_CHECK(memory != MAP_FAILED && ::madvise(memory, layout::kPage, MADV_WIPEONFORK) == 0,
                  "the kernel gave no page that a fork wipes (MADV_WIPEONFORK, Linux 4.14)");
     const std::uint64_t* expected = &kNotYet;
     page = static_cast<std::uint64_t*>(memory);
-    if (!epoch_page.compare_exchange_strong(expected, page, std::memory_order_relaxed)) {
+    if (!epoch_page.compare_exchange_strong(expected, page,
+                                            std::memory_order_acq_rel)) {  // [L17] the page is whole; pairs with L18
       ::munmap(memory, layout::kPage);
       page = const_cast<std::uint64_t*>(expected);
     }

@@ -55,7 +55,7 @@ extern std::atomic<const std::uint64_t*> epoch_page;
 std::uint64_t renew_epoch() noexcept;
 
 [[nodiscard]] inline std::uint64_t process_epoch() noexcept {
-  auto& word = const_cast<std::uint64_t&>(*epoch_page.load(std::memory_order_relaxed));
+  auto& word = const_cast<std::uint64_t&>(*epoch_page.load(std::memory_order_acquire));  // [L18] pairs with L17
   const std::uint64_t epoch = std::atomic_ref(word).load(std::memory_order_relaxed);
   return epoch != 0 ? epoch : renew_epoch();
 }
