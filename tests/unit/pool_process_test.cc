@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "support/child.h"
+#include "support/limits.h"
 #include "support/reach.h"
 #include "support/resources.h"
 #include "support/watch.h"
@@ -162,6 +163,7 @@ TEST(Process, ADaemonEndsWithItsParentHoweverThatEnds) {
 }
 
 TEST(Process, ADetachedOneIsJoinedWhenTheProgramExits) {
+  WARREN_EXITS_PAST_OBJECTS();
   auto queue = Queue<int>::create({.capacity = 2}).value();
   Child program([&]() -> int {
     Process::start([](Queue<int> q) { std::this_thread::sleep_for(50ms), q.push(1); }, queue)->detach();
@@ -172,6 +174,7 @@ TEST(Process, ADetachedOneIsJoinedWhenTheProgramExits) {
 }
 
 TEST(Process, ExitTerminatesDaemonsAndJoinsTheOthers) {
+  WARREN_EXITS_PAST_OBJECTS();
   auto queue = Queue<int>::create({.capacity = 2}).value();
   Child program([&]() -> int {
     auto daemon = Process::start({.daemon = true}, wait_for_ever);

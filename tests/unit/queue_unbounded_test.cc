@@ -9,6 +9,7 @@
 
 #include "support/child.h"
 #include "support/isolation.h"
+#include "support/limits.h"
 #include "support/reach.h"
 #include "support/resources.h"
 
@@ -137,6 +138,7 @@ TEST(UnboundedQueue, RefusesWhenMemoryEndsAndGoesOnWhenThereIsSome) {
 }
 
 TEST(UnboundedQueue, TakesAPartOfALimitedAddressSpace) {
+  WARREN_LIMITS_ADDRESS_SPACE();
   EXPECT_EQ(Child([] {
               const rlimit limit{.rlim_cur = std::uint64_t{2} << 30, .rlim_max = std::uint64_t{2} << 30};
               if (::setrlimit(RLIMIT_AS, &limit) != 0) return 1;
