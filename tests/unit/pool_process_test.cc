@@ -350,6 +350,7 @@ TEST(Process, ThreadsMayJoinAtOnce) {
 }
 
 TEST(Process, NoDescriptorLeftIsAnErrorAndLeavesNobody) {
+  WARREN_NEEDS_NO_DESCRIPTORS();
   EXPECT_EQ(Child([&] {
               rlimit limit{};
               ::getrlimit(RLIMIT_NOFILE, &limit);
