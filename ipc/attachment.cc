@@ -202,11 +202,17 @@ absl::StatusOr<Attachment::Pointer> Attachment::open_checked(const std::string& 
     return absl::FailedPreconditionError(
         absl::StrCat("'", name, "' is not a Warren segment, or is truncated: it has ", file->size, " bytes"));
   }
+  return attach(*std::move(file), name, expected, read_only);
+}
+
+// `name` is empty where the file has none.
+absl::StatusOr<Attachment::Pointer> Attachment::attach(OpenedFile file, const std::string& name,
+                                                       const SegmentExpectation& expected, bool read_only) {
   const Pointer attachment(new Attachment);
-  if (absl::Status status = attachment->map(file->fd.release(), file->size, read_only); !status.ok()) return status;
-  attachment->bear_name(name);
+  if (absl::Status status = attachment->map(file.fd.release(), file.size, read_only); !status.ok()) return status;
+  if (!name.empty()) attachment->bear_name(name);
   attachment->keep_name_ = true;  // until the header is known to be one: nothing that is not ours is removed
-  if (absl::Status status = attachment->adopt(expected, file->size); !status.ok()) return status;
+  if (absl::Status status = attachment->adopt(expected, file.size); !status.ok()) return status;
   if (!read_only) {
     if (absl::Status status = attachment->join(); !status.ok()) return status;
   }

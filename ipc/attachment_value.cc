@@ -33,25 +33,10 @@ absl::StatusOr<Attachment::Pointer> Attachment::open(const HandleValue& value, c
   if (pid <= 0 || confirmed_dead(pid, value.start_time)) {
     return absl::UnavailableError(absl::StrCat("process ", pid, ", which sent a handle, has ended"));
   }
-  absl::StatusOr<OpenedPeerFile> file = open_of_peer(pid, value.descriptor);
+  absl::StatusOr<OpenedPeerFile> file = open_of_peer(pid, value.descriptor, value.id);
   if (!file.ok()) return file.status();
-  if (file->size <= layout::kObjectOffset) return absl::DataLossError("a handle to a truncated segment arrived");
-  const Pointer attachment(new Attachment);
-  if (absl::Status status = attachment->map(file->fd.release(), file->size, /*read_only=*/false); !status.ok())
-    return status;
-  if (!file->name.empty()) {
-    attachment->bear_name(file->name);
-    attachment->keep_name_ = true;  // until the header is known to be the right one
-  }
-  const bool named = !file->name.empty();
-  if (absl::Status status = attachment->adopt(expected, file->size); !status.ok()) return status;
-  if (attachment->id_ != value.id) {  // the descriptor is another object's by now
-    attachment->keep_name_ = attachment->keep_name_ || named;
-    return absl::UnavailableError(absl::StrCat(
-        "process ", pid, ", which sent a handle, has let go of it: a sender keeps one until it has arrived"));
-  }
-  if (absl::Status status = attachment->join(); !status.ok()) return status;
-  return attachment;
+  if (file->file.size <= layout::kObjectOffset) return absl::DataLossError("a handle to a truncated segment arrived");
+  return attach(std::move(file->file), file->name, expected, /*read_only=*/false);
 }
 
 }  // namespace warren::detail

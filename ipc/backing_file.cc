@@ -108,6 +108,7 @@ bool remove_name(const std::string& name) { return ::unlink(path_of(name).c_str(
 struct Preamble {
   bool warren = false;
   bool keep_name = false;
+  SegmentId id{};
 };
 Preamble read_preamble(int fd) {
   std::array<std::byte, sizeof(layout::SegmentHeader)> bytes{};
@@ -115,9 +116,11 @@ Preamble read_preamble(int fd) {
   if (got != static_cast<ssize_t>(bytes.size())) return {};
   std::uint64_t magic = 0;
   std::uint32_t flags = 0;
+  SegmentId id{};
   std::memcpy(&magic, bytes.data() + offsetof(layout::SegmentHeader, magic), sizeof magic);
   std::memcpy(&flags, bytes.data() + offsetof(layout::SegmentHeader, flags), sizeof flags);
-  return {.warren = magic == layout::kMagic, .keep_name = (flags & layout::SegmentHeader::kKeepName) != 0};
+  std::memcpy(&id, bytes.data() + offsetof(layout::SegmentHeader, id), sizeof id);
+  return {.warren = magic == layout::kMagic, .keep_name = (flags & layout::SegmentHeader::kKeepName) != 0, .id = id};
 }
 
 // Of a file just opened: true when nobody held it and its name was to go with the last one. Then `fd` holds it alone.
@@ -295,7 +298,7 @@ absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, D
 }
 
 // What the link says is looked at before it is opened: to open a device or a terminal may do something.
-absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number) {
+absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number, const SegmentId& id) {
   const std::string path = absl::StrCat("/proc/", pid, "/fd/", number);
   const std::string in_directory = path_of("");
   std::array<char, 512> target{};
@@ -307,21 +310,23 @@ absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number) {
                      "at its descriptors: another user's, or not dumpable. Remedy: a name"));
   }
   const std::string_view link(target.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-  const absl::Status gone = absl::UnavailableError(absl::StrCat(
+  const absl::Status let_go = absl::UnavailableError(absl::StrCat(
       "process ", pid, ", which sent a handle, has let go of it: a sender keeps one until it has arrived"));
-  if (!link.starts_with("/memfd:warren:") && !link.starts_with(in_directory)) return gone;
-  OpenedPeerFile file;
-  file.fd = UniqueFd(retried([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC); }));
-  if (!file.fd) return errno == ENOENT ? gone : errno_status(errno, absl::StrCat("cannot open ", path));
+  if (!link.starts_with("/memfd:warren:") && !link.starts_with(in_directory)) return let_go;
+  UniqueFd fd(retried([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC); }));
+  if (!fd) return errno == ENOENT ? let_go : errno_status(errno, absl::StrCat("cannot open ", path));
   struct stat st {};
-  if (::fstat(file.fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || !read_preamble(file.fd.get()).warren) return gone;
-  file.size = static_cast<std::size_t>(st.st_size);
-  if (!link.starts_with(in_directory)) return file;
-  // The sender holds its name, so nobody takes it for left behind.
-  if (::flock(file.fd.get(), LOCK_SH | LOCK_NB) != 0) return gone;
-  const std::string name(link.substr(in_directory.size()));
-  if (still_named(file.fd.get(), name)) file.name = name;
-  return file;
+  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return let_go;
+  if (const Preamble found = read_preamble(fd.get()); !found.warren || found.id != id) return let_go;
+  std::string name;
+  if (link.starts_with(in_directory)) {
+    // The sender holds its name, so nobody takes it for left behind.
+    if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return let_go;
+    name = link.substr(in_directory.size());
+    if (!still_named(fd.get(), name)) name.clear();
+  }
+  return OpenedPeerFile{.file = {.fd = std::move(fd), .size = static_cast<std::size_t>(st.st_size)},
+                        .name = std::move(name)};
 }
 
 absl::Status unlink_named(const std::string& name) {

@@ -5,8 +5,10 @@
 #include <sys/types.h>
 #include <warren/ipc/time.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +36,8 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+using SegmentId = std::array<std::uint64_t, 2>;
+
 // "/jobs" and "jobs" are "jobs"; InvalidArgument for what cannot be a name.
 absl::StatusOr<std::string> checked_name(std::string_view name);
 
@@ -52,14 +56,13 @@ struct OpenedFile {
   std::size_t size = 0;
 };
 absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, Deadline patience);
-// Opens and holds what descriptor `number` of process `pid` is, if that is a memfd or a file in /dev/shm that holds a
-// segment. `name` is set where the file has one.
+// Opens and holds what descriptor `number` of process `pid` is, if that is a memfd or a file in /dev/shm that holds the
+// segment `id`: else Unavailable, it is another file's by now. `name` is set where the file has one.
 struct OpenedPeerFile {
-  UniqueFd fd;
-  std::size_t size = 0;
+  OpenedFile file;
   std::string name;
 };
-absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number);
+absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number, const SegmentId& id);
 absl::Status unlink_named(const std::string& name);
 // Removes the name if nobody but `fd` holds it and it still is this file. `fd` need not hold it any longer.
 void remove_if_last(int fd, const std::string& name) noexcept;

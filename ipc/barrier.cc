@@ -3,6 +3,8 @@
 #include <absl/strings/str_cat.h>
 #include <warren/ipc/detail/crash_point.h>
 
+#include "object_words.h"
+
 namespace warren {
 namespace {
 
@@ -60,12 +62,12 @@ absl::StatusOr<detail::SegmentPlan> Barrier::plan(const Plan& plan) {
 }
 
 absl::StatusOr<Barrier> Barrier::attach(detail::Attachment::Pointer attachment) {
-  if (attachment->size() < sizeof(layout::Barrier)) return absl::DataLossError("the barrier is corrupt: its size");
-  auto& words = *reinterpret_cast<layout::Barrier*>(attachment->object());
-  const std::uint32_t parties = std::atomic_ref(words.parties).load(std::memory_order_relaxed);
+  const absl::StatusOr<layout::Barrier*> words = detail::words_in<layout::Barrier>(*attachment, "barrier");
+  if (!words.ok()) return words.status();
+  const std::uint32_t parties = std::atomic_ref((*words)->parties).load(std::memory_order_relaxed);
   if (parties == 0 || parties > layout::kMaxParties)
     return absl::DataLossError("the barrier is corrupt: the number of its parties");
-  return Barrier(std::move(attachment), words, parties);
+  return Barrier(std::move(attachment), **words, parties);
 }
 
 // Who opens it by name does so in order to arrive: if it is killed before, the others must not wait for it.

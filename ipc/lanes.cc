@@ -219,24 +219,22 @@ bool Attachment::living(const layout::Lane& lane) const noexcept {
   return found.phase == Phase::kLive && !dead(lane, found);
 }
 
-bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
+bool Attachment::said_by_living(std::atomic<std::uint64_t> layout::Lane::*word, std::uint64_t said) const noexcept {
   const std::uint32_t end = lanes_high();
   for (std::uint32_t index = 0; index < end; ++index) {
     const layout::Lane& lane = this->lane(index);
-    if (lane.announcement.load(std::memory_order_acquire) != position + 1) continue;  // [Q8] pairs with Q4, Q6
-    if (living(lane)) return true;
+    // [Q8] of announcements; pairs with Q4, Q6. [PL5] of takes; pairs with PL2, PL4, PL6, PL7
+    if ((lane.*word).load(std::memory_order_acquire) == said && living(lane)) return true;
   }
   return false;
 }
 
+bool Attachment::announced_by_living(std::uint64_t position) const noexcept {
+  return said_by_living(&layout::Lane::announcement, position + 1);
+}
+
 bool Attachment::taken_by_living(std::uint64_t position) const noexcept {
-  const std::uint32_t end = lanes_high();
-  for (std::uint32_t index = 0; index < end; ++index) {
-    const layout::Lane& lane = this->lane(index);
-    if (lane.take.load(std::memory_order_acquire) != position + 1) continue;  // [PL5] pairs with PL2, PL4, PL6, PL7
-    if (living(lane)) return true;
-  }
-  return false;
+  return said_by_living(&layout::Lane::take, position + 1);
 }
 
 // Claims the sweep of one dead lane, empties it and frees it. Whoever dies here is itself swept: each step may be done

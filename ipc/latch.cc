@@ -1,6 +1,8 @@
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/latch.h>
 
+#include "object_words.h"
+
 namespace warren {
 
 absl::StatusOr<Latch> Latch::create(std::uint32_t count, const ObjectOptions& options) {
@@ -25,9 +27,9 @@ absl::StatusOr<detail::SegmentPlan> Latch::plan(const Plan& plan) {
 }
 
 absl::StatusOr<Latch> Latch::attach(detail::Attachment::Pointer attachment) {
-  if (attachment->size() < sizeof(layout::Latch)) return absl::DataLossError("the latch is corrupt: its size");
-  auto& words = *reinterpret_cast<layout::Latch*>(attachment->object());
-  return Latch(std::move(attachment), words);
+  const absl::StatusOr<layout::Latch*> words = detail::words_in<layout::Latch>(*attachment, "latch");
+  if (!words.ok()) return words.status();
+  return Latch(std::move(attachment), **words);
 }
 
 bool Latch::count_down(std::uint32_t n) noexcept {

@@ -1,4 +1,5 @@
 #include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/ipc/detail/standing.h>
 
 #include <absl/strings/str_cat.h>
 
@@ -76,9 +77,7 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
       slot_bytes_(slot_bytes) {
-  if (geometry.slot_count == 0) {
-    elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
-  }
+  if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
 }
 
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.
@@ -166,15 +165,7 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
 // buried. kItem: something changed, look again.
 Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::byte* place,
                                     std::uint64_t found) noexcept {
-  const auto now = std::chrono::steady_clock::now();
-  if (seat.stalled_position != position + 1) {
-    seat.stalled_position = position + 1;
-    seat.stalled_since = now;
-    return Front::kStalled;
-  }
-  const std::chrono::nanoseconds stall(wait_tuning().stall_ns.load(std::memory_order_relaxed));
-  if (now - seat.stalled_since < stall) return Front::kStalled;
-  seat.stalled_since = now;
+  if (stood(seat, position + 1) != Stood::kTooLong) return Front::kStalled;
   // Without a place the claim was made after the look: the next one finds it.
   if (place == nullptr || attachment_->announced_by_living(position)) return Front::kStalled;
   WARREN_CRASH_POINT(bury_decided);  // the verdict is lost; the next consumer comes to the same

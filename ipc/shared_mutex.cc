@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "object_words.h"
+
 namespace warren {
 namespace {
 
@@ -45,10 +47,9 @@ absl::StatusOr<detail::SegmentPlan> SharedMutex::plan(const ObjectOptions&) {
 }
 
 absl::StatusOr<SharedMutex> SharedMutex::attach(detail::Attachment::Pointer attachment) {
-  if (attachment->size() < sizeof(layout::SharedMutex))
-    return absl::DataLossError("the shared mutex is corrupt: its size");
-  auto& words = *reinterpret_cast<layout::SharedMutex*>(attachment->object());
-  return SharedMutex(std::move(attachment), words);
+  const absl::StatusOr<layout::SharedMutex*> words = detail::words_in<layout::SharedMutex>(*attachment, "shared mutex");
+  if (!words.ok()) return words.status();
+  return SharedMutex(std::move(attachment), **words);
 }
 
 // --- the writer ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   std::optional<int> join_until(Deadline deadline);
+  std::optional<int> exit_code() { return join_until(Deadline::after(std::chrono::nanoseconds::zero())); }
   int finish();  // terminates a daemon; joins
   void signal(int signal) noexcept;
 

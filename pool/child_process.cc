@@ -1,9 +1,15 @@
 #include "child_process.h"
 
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
+
+#include "pidfd.h"
 
 namespace warren::detail {
 
@@ -42,6 +48,28 @@ void name_process(const std::string& name) noexcept { ::prctl(PR_SET_NAME, name.
 void flush_streams() noexcept {
   std::cout.flush();
   std::fflush(nullptr);
+}
+
+ForkedChild fork_watched(absl::FunctionRef<void()> work) {
+  flush_streams();
+  ForkedChild child;
+  {
+    const SignalsHeld held;
+    child.pid = ::fork();
+    if (child.pid == 0) {
+      work();
+      std::abort();
+    }
+  }
+  if (child.pid < 0) return child;
+  child.pidfd = open_pidfd(child.pid);
+  if (child.pidfd < 0) {
+    const int error = errno;
+    if (error != ESRCH) ::kill(child.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
+    ::waitpid(child.pid, nullptr, 0);
+    errno = error;
+  }
+  return child;
 }
 
 }  // namespace warren::detail

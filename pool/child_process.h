@@ -1,6 +1,8 @@
 // What every process that is forked here does first.
 #pragma once
+#include <absl/functional/function_ref.h>
 #include <signal.h>
+#include <sys/types.h>
 
 #include <string>
 
@@ -28,5 +30,12 @@ class SignalsHeld {
 void name_process(const std::string& name) noexcept;
 // Writes out what stdout, stderr and std::cout hold, so that a fork does not copy it.
 void flush_streams() noexcept;
+
+struct ForkedChild {
+  pid_t pid = -1;  // < 0: it could not be forked
+  int pidfd = -1;  // < 0: it could not be watched, and was killed
+};
+// A child that does `work` and does not return from it. Else errno says why.
+ForkedChild fork_watched(absl::FunctionRef<void()> work);
 
 }  // namespace warren::detail

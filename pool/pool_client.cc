@@ -1,5 +1,6 @@
 #include <warren/pool/detail/pool_client.h>
 
+#include <absl/cleanup/cleanup.h>
 #include <absl/strings/str_cat.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
@@ -64,29 +65,18 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   // Opened here, so that it is told where there is none.
   const int self_pidfd = open_pidfd(self);
   if (self_pidfd < 0) return no_process("cannot be watched by its supervisor");
-  flush_streams();
-  {
-    const SignalsHeld held;
-    supervisor_ = ::fork();
-    if (supervisor_ == 0) {
-      run_supervisor(table_, {.application = self,
-                              .application_pidfd = self_pidfd,
-                              .control = control_,
-                              .initializer = initializer,
-                              .name = options.name});
-    }
-  }
-  const int fork_error = errno;
-  ::close(self_pidfd);
-  errno = fork_error;
-  if (supervisor_ < 0) return no_process("cannot fork its supervisor");
-  supervisor_pidfd_ = open_pidfd(supervisor_);
-  if (supervisor_pidfd_ >= 0) return absl::OkStatus();
-  const int error = errno;
-  if (error != ESRCH) ::kill(supervisor_, SIGKILL);  // else it is gone, and SIGCHLD is ignored
-  ::waitpid(supervisor_, nullptr, 0);
-  errno = error;
-  return no_process("cannot watch its supervisor");
+  const absl::Cleanup close_self = [self_pidfd] { ::close(self_pidfd); };
+  const ForkedChild forked = fork_watched([&] {
+    run_supervisor(table_, {.application = self,
+                            .application_pidfd = self_pidfd,
+                            .control = control_,
+                            .initializer = initializer,
+                            .name = options.name});
+  });
+  if (forked.pid < 0) return no_process("cannot fork its supervisor");
+  if (forked.pidfd < 0) return no_process("cannot watch its supervisor");
+  supervisor_pidfd_ = forked.pidfd;
+  return absl::OkStatus();
 }
 
 void PoolClient::Impl::close() {

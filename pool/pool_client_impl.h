@@ -73,7 +73,6 @@ class PoolClient::Impl {
   TaskTable table_;
   int control_;
   std::uint64_t epoch_;  // the process that made the pool
-  pid_t supervisor_ = 0;
   int supervisor_pidfd_ = -1;
 
   std::mutex mutex_;                    // of the slots below

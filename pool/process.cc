@@ -1,5 +1,6 @@
 #include <warren/pool/process.h>
 
+#include <absl/cleanup/cleanup.h>
 #include <absl/strings/str_cat.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -96,25 +97,13 @@ absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, std
   ProcessInfo info{.pid = 0, .name = name_of(options), .daemon = options.daemon};
   const int self_pidfd = options.daemon ? detail::open_pidfd(::getpid()) : -1;
   if (options.daemon && self_pidfd < 0) return no_process("cannot watch its parent");
-  detail::flush_streams();
-  {
-    const detail::SignalsHeld held;
-    info.pid = ::fork();
-    if (info.pid == 0) run_child(info, self_pidfd, passed, target);
-  }
-  const int fork_error = errno;
-  if (self_pidfd >= 0) ::close(self_pidfd);
-  errno = fork_error;
-  if (info.pid < 0) return no_process("cannot be forked");
-  const int pidfd = detail::open_pidfd(info.pid);
-  if (pidfd < 0) {
-    const int error = errno;
-    if (error != ESRCH) ::kill(info.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
-    ::waitpid(info.pid, nullptr, 0);
-    errno = error;
-    return no_process("cannot be watched, and was killed");
-  }
-  auto child = std::make_shared<detail::Child>(info.pid, pidfd, std::move(info.name), info.daemon);
+  const absl::Cleanup close_self = [self_pidfd] {
+    if (self_pidfd >= 0) ::close(self_pidfd);
+  };
+  const detail::ForkedChild forked = detail::fork_watched([&] { run_child(info, self_pidfd, passed, target); });
+  if (forked.pid < 0) return no_process("cannot be forked");
+  if (forked.pidfd < 0) return no_process("cannot be watched, and was killed");
+  auto child = std::make_shared<detail::Child>(forked.pid, forked.pidfd, std::move(info.name), info.daemon);
   children.add(child);
   return Process(std::move(child));
 }
@@ -137,9 +126,7 @@ void Process::end() noexcept {
 
 int Process::join() { return *child().join_until(Deadline::never()); }
 std::optional<int> Process::join_for(Timeout d) { return child().join_until(Deadline::after(d)); }
-std::optional<int> Process::exit_code() const {
-  return child().join_until(Deadline::after(std::chrono::nanoseconds::zero()));
-}
+std::optional<int> Process::exit_code() const { return child().exit_code(); }
 bool Process::is_alive() const { return !exit_code().has_value(); }
 void Process::send_signal(int signal) noexcept { child().signal(signal); }
 void Process::detach() noexcept { child_.reset(); }  // the list of children keeps it
@@ -156,7 +143,7 @@ detail::Child& Process::child() const noexcept {
 std::vector<ProcessInfo> active_children() {
   std::vector<ProcessInfo> active;
   for (const auto& child : detail::ChildList::instance().all()) {
-    if (child->join_until(Deadline::after(std::chrono::nanoseconds::zero()))) continue;
+    if (child->exit_code()) continue;
     active.push_back({.pid = child->pid(), .name = child->name(), .daemon = child->daemon()});
   }
   return active;

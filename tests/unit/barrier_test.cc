@@ -211,6 +211,24 @@ TEST(BarrierTest, APartyThatIsKilledWhileItWaitsBreaksIt) {
   EXPECT_TRUE(barrier.arrive_and_wait().ok()) << "others may take the place of the dead";
 }
 
+TEST(BarrierTest, ADeathThatWasDealtWithBreaksItNoMore) {
+  auto barrier = Barrier::create(2).value();
+  Child party([&] {
+    (void)barrier.arrive_and_wait().value();
+    for (;;) ::pause();
+  });
+  (void)barrier.arrive_and_wait().value();
+  (void)party.kill();
+  EXPECT_FALSE(barrier.arrive_and_wait_for(30ms).ok()) << "by the time that is over, or by the death";
+  barrier.reset();
+  Child replacement([&] { return barrier.arrive_and_wait().ok() ? 0 : 1; });
+  test::await_futex_sleep(replacement.pid());
+  std::this_thread::sleep_for(300ms);  // some slices
+  EXPECT_FALSE(barrier.broken());
+  EXPECT_TRUE(barrier.arrive_and_wait().ok());
+  EXPECT_TRUE(replacement.join().well());
+}
+
 TEST(BarrierTest, AnArrivalOfTheDeadCountsIfTheLastOneComesFirst) {
   auto barrier = Barrier::create(2).value();
   Child party([&] { (void)barrier.arrive_and_wait(); });

@@ -1,9 +1,12 @@
 // The ends of a pool: closed, terminated, joined, destroyed, in every order.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <warren/ipc/barrier.h>
 #include <warren/pool/pool.h>
 
+#include <chrono>
 #include <functional>
+#include <thread>
 
 #include "support/pool_world.h"
 
@@ -27,6 +30,21 @@ TEST_F(PoolClose, ClosedItTakesNoMoreTasks) {
   expect_refused(tried->get());
   expect_refused(pool.map([](int x) { return x; }, {1, 2}).status());
   expect_refused(pool.map([](int x) { return x; }, std::vector<int>()).status());
+}
+
+TEST_F(PoolClose, AWorkerThatEndsInOrderIsNotMissedByABarrierItWasAPartyOf) {
+  auto barrier = Barrier::create(2).value();
+  Pool pool = make_pool(1);
+  const auto arrived = pool.submit([](Barrier& party) { return party.arrive_and_wait().ok(); }, barrier);
+  EXPECT_TRUE(barrier.arrive_and_wait().ok());
+  EXPECT_TRUE(arrived.get().value());
+  pool.close();
+  EXPECT_TRUE(pool.join().ok());
+  std::thread other([&] { EXPECT_TRUE(barrier.arrive_and_wait().ok()); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // some slices
+  EXPECT_FALSE(barrier.broken());
+  EXPECT_TRUE(barrier.arrive_and_wait().ok());
+  other.join();
 }
 
 TEST_F(PoolClose, WhatWasAcceptedIsFinished) {

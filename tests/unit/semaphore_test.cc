@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <optional>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -234,6 +236,16 @@ TEST(PermitTest, AcquiresAndReleases) {
   }
   EXPECT_EQ(semaphore.approx_value(), 2u);
   static_assert(!std::is_copy_constructible_v<Permit<Semaphore>> && !std::is_copy_assignable_v<Permit<Semaphore>>);
+}
+
+TEST(PermitTest, IsReleasedByWhoAcquiredItAndNotByAForkedCopy) {
+  auto semaphore = Semaphore::create(1).value();
+  std::optional<Permit<Semaphore>> permit(std::in_place, semaphore);
+  Child child([&] { permit.reset(); });
+  EXPECT_TRUE(child.join().well());
+  EXPECT_EQ(semaphore.approx_value(), 0u);
+  permit.reset();
+  EXPECT_EQ(semaphore.approx_value(), 1u);
 }
 
 TEST(PermitTest, WaitsForOne) {

@@ -21,7 +21,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <mutex>
 #include <string_view>
 
 namespace warren {

@@ -24,6 +24,8 @@ struct SegmentOptions;
 
 namespace warren::detail {
 
+struct OpenedFile;
+
 // A lane in one of its lives: names its owner for as long as that has it.
 struct LaneRef {
   std::uint32_t index = 0;
@@ -126,8 +128,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // new one.
   void leave() noexcept;
   // For a process that is about to _exit: leaves the names of all its attachments, and removes those that nobody else
-  // holds. No lane is given back (leave_all_lanes()). Waits up to 200 ms for each name while somebody else is removing
-  // one.
+  // holds. No lane is given back (leave_all_lanes_if_alone()). Waits up to 200 ms for each name while somebody else is
+  // removing one.
   static void leave_all_names() noexcept;
   // Likewise, gives back the lanes of all: else it would count as killed. Nothing where the process has more than
   // `own_threads`, which may be inside.
@@ -179,6 +181,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void leave_name() noexcept;
   static absl::StatusOr<Pointer> make(const std::string& name, const SegmentPlan& plan, const SegmentOptions& options,
                                       Deadline patience);
+  static absl::StatusOr<Pointer> attach(OpenedFile file, const std::string& name, const SegmentExpectation& expected,
+                                        bool read_only);
   static absl::StatusOr<Pointer> open_checked(const std::string& name, const SegmentExpectation& expected,
                                               bool read_only, Deadline patience);
   absl::Status map(int fd, std::size_t file_size, bool read_only);
@@ -190,6 +194,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void seat_this_process() noexcept;
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
   [[nodiscard]] bool living(const layout::Lane& lane) const noexcept;
+  [[nodiscard]] bool said_by_living(std::atomic<std::uint64_t> layout::Lane::*word, std::uint64_t said) const noexcept;
   bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;

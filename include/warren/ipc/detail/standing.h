@@ -12,6 +12,14 @@ enum class Standing {
   kAlive,    // asked just now
 };
 
+// How long `word` has stood in the way of this thread's seat, which the caller has for itself.
+enum class Stood {
+  kNew,      // since this look: another word stood there at the last
+  kShort,    // not for long enough to ask
+  kTooLong,  // ask; from now on it is given as long again
+};
+Stood stood(Seat& seat, std::uint64_t word) noexcept;
+
 // `word` is what names the holder of lane `index` in `generation`: what is taken from the dead by a CAS on it.
 Standing standing(const Attachment& attachment, Seat& seat, std::uint32_t index, std::uint16_t generation,
                   std::uint64_t word) noexcept;
