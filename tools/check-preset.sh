@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configures, builds and tests one preset (clang: builds the libraries, programs and headers alone): tools/check-preset.sh asan-ubsan|tsan|clang|dev|release
+# Configures, builds and tests one preset (clang: builds the libraries, programs and headers alone): tools/check-preset.sh asan-ubsan|asan-ubsan-crash|tsan|clang|dev|release
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:?name a preset}

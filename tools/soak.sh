@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests labelled soak and the fuzzers (tools/fuzz.sh), one after the other, each for WARREN_SOAK_SECONDS (600), and
-# clang-tidy: what is too long for every change.
+# clang-tidy, and the crash tests under AddressSanitizer: what is too long for every change.
 #   tools/soak.sh [options of ctest]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
