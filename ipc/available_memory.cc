@@ -1,6 +1,9 @@
 #include "available_memory.h"
 
+#include <warren/ipc/detail/elastic_slots.h>
+
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -9,6 +12,7 @@
 namespace warren::detail {
 namespace {
 
+constexpr std::int64_t kUnasked = std::int64_t{4} << 20;  // bytes between two looks
 constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t of_machine() {
@@ -41,5 +45,16 @@ std::uint64_t of_cgroup() {
 }  // namespace
 
 std::uint64_t available_memory() { return std::min(of_machine(), of_cgroup()); }
+
+bool memory_for(std::uint64_t bytes) noexcept {
+  static constinit std::atomic<std::int64_t> unasked{kUnasked / 4};
+  const auto asked = static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, std::uint64_t{1} << 46));
+  if (unasked.fetch_sub(asked, std::memory_order_relaxed) >= asked) return true;
+  const std::uint64_t left = elastic_tuning().left_for_others.load(std::memory_order_relaxed);
+  const std::uint64_t available = available_memory();
+  const bool enough = available >= left && available - left >= bytes;
+  unasked.store(enough ? kUnasked : 0, std::memory_order_relaxed);
+  return enough;
+}
 
 }  // namespace warren::detail

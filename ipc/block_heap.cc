@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "available_memory.h"
+
 namespace warren::detail {
 namespace {
 
@@ -13,12 +15,10 @@ using layout::BlockReleaser;
 constexpr std::uint64_t kMostBlocks = std::uint64_t{2} << 20;
 constexpr std::uint64_t kCommitStep = std::uint64_t{256} << 10;  // small blocks get memory this much at a time,
 constexpr std::uint64_t kOwnersStep = layout::kPage / sizeof(std::uint64_t);
-constexpr std::uint64_t kDiscardFrom = std::uint64_t{1} << 20;  // and large ones lose it when they are freed
 
 constexpr std::uint64_t size_of(std::uint32_t size_class) {
   return std::uint64_t{1} << (layout::kSmallestBlockShift + size_class);
 }
-constexpr bool small(std::uint32_t size_class) { return size_of(size_class) <= kCommitStep; }
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return (bytes + to - 1) / to * to; }
 
 }  // namespace
@@ -26,7 +26,7 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 std::uint64_t BlockHeap::plan(Classes classes, std::uint64_t offset, const BlockHeapPlan& plan) {
   for (std::uint32_t c = 0; c < layout::kBlockClasses; ++c) {
     const bool needed = c == 0 || size_of(c - 1) < plan.largest;
-    const std::uint64_t span = small(c) ? plan.small_span : plan.large_span;
+    const std::uint64_t span = size_of(c) < plan.large_from ? plan.small_span : plan.large_span;
     classes[c].count = needed ? std::min(span / size_of(c), kMostBlocks) : 0;
     classes[c].owners_offset = offset;
     offset += round_up(classes[c].count * sizeof(std::uint64_t), layout::kPage);
@@ -40,12 +40,13 @@ std::uint64_t BlockHeap::plan(Classes classes, std::uint64_t offset, const Block
 }
 
 BlockHeap::BlockHeap(Attachment& attachment, Classes geometry, Classes shared, const BlockHeapPlan& plan) noexcept
-    : attachment_(&attachment) {
+    : attachment_(&attachment), discard_from_(plan.discard_from), spares_others_(plan.spares_others) {
   for (std::uint32_t c = 0; c < layout::kBlockClasses; ++c) {
     classes_[c].owners_offset = geometry[c].owners_offset;
     classes_[c].blocks_offset = geometry[c].blocks_offset;
     classes_[c].count = geometry[c].count;
-    classes_[c].kept = small(c) ? geometry[c].count : std::min(geometry[c].count, plan.kept / size_of(c));
+    classes_[c].kept =
+        size_of(c) < plan.large_from ? geometry[c].count : std::min(geometry[c].count, plan.kept / size_of(c));
     classes_[c].committed = &shared[c].committed;
   }
 }
@@ -81,7 +82,7 @@ std::optional<BlockHeap::Block> BlockHeap::allocate(std::size_t bytes, std::uint
     WARREN_CRASH_POINT(block_claimed);  // it follows from its owner whether it is used: reclaim() asks
     const std::uint64_t offset = classes_[c].blocks_offset + *index * size_of(c);
     const bool kept = *index < classes_[c].kept;
-    if (!kept && !attachment_->commit(offset, bytes).ok()) {
+    if (!kept && !commit(offset, bytes)) {
       release(c, *index, owner);
       return std::nullopt;
     }
@@ -111,14 +112,10 @@ bool BlockHeap::commit_more(std::uint32_t size_class, std::uint64_t committed) n
   const bool with_memory = committed < c.kept;
   const std::uint64_t step = with_memory ? std::max<std::uint64_t>(kCommitStep / size_of(size_class), 1) : kOwnersStep;
   const std::uint64_t more = std::min(committed + step, with_memory ? c.kept : c.count);
-  if (!attachment_
-           ->commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t))
-           .ok()) {
+  if (!commit(c.owners_offset + committed * sizeof(std::uint64_t), (more - committed) * sizeof(std::uint64_t)))
     return false;
-  }
   if (with_memory &&
-      !attachment_->commit(c.blocks_offset + committed * size_of(size_class), (more - committed) * size_of(size_class))
-           .ok()) {
+      !commit(c.blocks_offset + committed * size_of(size_class), (more - committed) * size_of(size_class))) {
     return false;
   }
   std::uint64_t old = committed;
@@ -126,6 +123,10 @@ bool BlockHeap::commit_more(std::uint32_t size_class, std::uint64_t committed) n
                            old, more, std::memory_order_release)) {  // [B1] memory before the count; pairs with B2
   }
   return true;
+}
+
+bool BlockHeap::commit(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  return (!spares_others_ || memory_for(bytes)) && attachment_->commit(offset, bytes).ok();
 }
 
 std::span<std::byte> BlockHeap::memory(std::uint64_t word) const noexcept {
@@ -161,7 +162,7 @@ bool BlockHeap::hand_over(std::uint64_t ref, std::uint64_t from, std::uint64_t t
 void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint64_t owner) noexcept {
   Class& c = classes_[size_class];
   std::atomic<std::uint64_t>& word = owner_of(c, index);
-  if (size_of(size_class) >= kDiscardFrom && index >= c.kept) {
+  if (size_of(size_class) >= discard_from_ && index >= c.kept) {
     const Seat& seat = attachment_->seat();
     const BlockReleaser releaser{.lane = seat.lane_index, .generation = seat.generation};
     if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel)) return;  // [B6] pairs with B3

@@ -14,7 +14,6 @@ namespace {
 using layout::ChunkEntry;
 
 constexpr std::uint64_t kFewestChunks = 4;
-constexpr std::uint64_t kLeftForOthers = std::uint64_t{64} << 20;  // bytes: what a queue does not take from the machine
 
 std::uint64_t owner_word(std::uint64_t run) { return run + 1; }  // 0: free
 
@@ -46,18 +45,18 @@ bool ElasticGeometry::plausible() const noexcept {
          std::has_single_bit(chunk_slots) && chunk_slots <= layout::kMaxChunkSlots;
 }
 
-std::uint64_t ElasticGeometry::chunks_offset() const noexcept {
-  const std::uint64_t words = sizeof(layout::MpmcRingHeader) + 2 * chunk_count * sizeof(std::uint64_t);
+std::uint64_t ElasticGeometry::chunks_offset(std::size_t front) const noexcept {
+  const std::uint64_t words = front + 2 * chunk_count * sizeof(std::uint64_t);
   return (words + layout::kPage - 1) / layout::kPage * layout::kPage;
 }
 
 ElasticSlots::ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& header, const ElasticGeometry& geometry,
-                           std::size_t slot_bytes) noexcept
+                           std::size_t slot_bytes, std::size_t front) noexcept
     : attachment_(&attachment),
       header_(&header),
-      directory_(reinterpret_cast<std::atomic<std::uint64_t>*>(&header + 1)),
+      directory_(reinterpret_cast<std::atomic<std::uint64_t>*>(reinterpret_cast<std::byte*>(&header) + front)),
       owners_(directory_ + geometry.chunk_count),
-      chunks_(reinterpret_cast<std::byte*>(&header) + geometry.chunks_offset()),
+      chunks_(reinterpret_cast<std::byte*>(&header) + geometry.chunks_offset(front)),
       mask_(geometry.chunk_count - 1),
       shift_(static_cast<std::uint32_t>(std::countr_zero(geometry.chunk_slots))),
       slot_bytes_(slot_bytes) {}
@@ -131,8 +130,7 @@ bool ElasticSlots::add_chunk() noexcept {
   if (count > mask_) return false;
   const std::uint64_t bytes = slot_bytes_ << shift_;
   const auto offset = static_cast<std::size_t>(chunks_ - attachment_->object()) + count * bytes;
-  // The kernel would kill somebody rather than refuse.
-  if (available_memory() < bytes + kLeftForOthers || !attachment_->commit(offset, bytes).ok()) return false;
+  if (!memory_for(bytes) || !attachment_->commit(offset, bytes).ok()) return false;
   WARREN_CRASH_POINT(chunk_committed);  // memory that no count says: the next one commits it again
   std::uint64_t old = count;
   while (old <= count && !header_->chunks_committed.compare_exchange_weak(

@@ -23,18 +23,18 @@ absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes) {
   return absl::OkStatus();
 }
 
-MpmcGeometry MpmcGeometry::of(std::size_t capacity, std::size_t slot_bytes) {
-  if (capacity != 0) return {.capacity = capacity, .slot_count = slots_for(capacity)};
+MpmcGeometry MpmcGeometry::of(std::size_t capacity, std::size_t slot_bytes, std::size_t front) {
+  if (capacity != 0) return {.capacity = capacity, .slot_count = slots_for(capacity), .front = front};
   const ElasticGeometry elastic = ElasticGeometry::for_slots(slot_bytes);
-  return {.capacity = elastic.capacity(), .elastic = elastic};
+  return {.capacity = elastic.capacity(), .elastic = elastic, .front = front};
 }
 
 std::size_t MpmcGeometry::bytes(std::size_t slot_bytes) const noexcept {
-  return slot_count != 0 ? sizeof(layout::MpmcRingHeader) + slot_count * slot_bytes : elastic.bytes(slot_bytes);
+  return slot_count != 0 ? front + slot_count * slot_bytes : elastic.bytes(slot_bytes, front);
 }
 
 std::size_t MpmcGeometry::committed_bytes(std::size_t slot_bytes) const noexcept {
-  return slot_count != 0 ? bytes(slot_bytes) : elastic.chunks_offset() + elastic.chunk_bytes(slot_bytes);
+  return slot_count != 0 ? bytes(slot_bytes) : elastic.chunks_offset(front) + elastic.chunk_bytes(slot_bytes);
 }
 
 void MpmcRingBase::initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry, std::size_t payload_bytes,
@@ -49,16 +49,17 @@ void MpmcRingBase::initialise(layout::MpmcRingHeader& header, const MpmcGeometry
 }
 
 absl::StatusOr<MpmcGeometry> MpmcRingBase::check(const layout::MpmcRingHeader& header, std::size_t available,
-                                                 std::size_t payload_bytes, std::size_t slot_bytes) {
+                                                 std::size_t payload_bytes, std::size_t slot_bytes, std::size_t front) {
   const absl::Status corrupt = absl::DataLossError("the header of the ring is corrupt: its geometry");
-  if (available < sizeof header) return corrupt;
+  if (available < front) return corrupt;
   const MpmcGeometry copy{
       .capacity = read_once(header.capacity),
       .slot_count = read_once(header.slot_count),
-      .elastic = {.chunk_count = read_once(header.chunk_count), .chunk_slots = read_once(header.chunk_slots)}};
+      .elastic = {.chunk_count = read_once(header.chunk_count), .chunk_slots = read_once(header.chunk_slots)},
+      .front = front};
   if (read_once(header.payload_bytes) != payload_bytes || read_once(header.slot_bytes) != slot_bytes) return corrupt;
   const bool bounded = std::has_single_bit(copy.slot_count) && copy.elastic.chunk_count == 0 && copy.capacity >= 1 &&
-                       copy.capacity <= copy.slot_count && copy.slot_count <= (available - sizeof header) / slot_bytes;
+                       copy.capacity <= copy.slot_count && copy.slot_count <= (available - front) / slot_bytes;
   const bool unbounded = copy.slot_count == 0 && copy.elastic.plausible() && copy.capacity == copy.elastic.capacity() &&
                          copy.bytes(slot_bytes) <= available;
   if (!bounded && !unbounded) return corrupt;
@@ -73,11 +74,13 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
                            std::size_t slot_bytes) noexcept
     : attachment_(&attachment),
       header_(&header),
-      slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
+      slots_(reinterpret_cast<std::byte*>(&header) + geometry.front),
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
       slot_bytes_(slot_bytes) {
-  if (geometry.slot_count == 0) elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
+  if (geometry.slot_count == 0) {
+    elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes, geometry.front);
+  }
 }
 
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.

@@ -16,6 +16,9 @@ using layout::ParcelOwner;
 using ClassTable = std::array<layout::BlockClass, layout::kBlockClasses>;
 
 constexpr std::uint64_t kSpan = std::uint64_t{4} << 30;  // address space of each class; the largest item has as much
+// Blocks of 64 KiB and more give their memory back when they are freed, except for the first 16 MiB of each class: so a
+// backlog leaves nothing behind, and a steady stream costs no system call.
+constexpr std::uint64_t kLarge = std::uint64_t{64} << 10;
 constexpr std::uint64_t kKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMostScale = 4096;
 
@@ -24,25 +27,28 @@ constexpr std::uint64_t to_page(std::uint64_t bytes) {
 }
 
 BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes) {
-  return {.small_span = kSpan / scale,
+  return {.large_from = kLarge,
+          .small_span = kSpan / scale,
           .large_span = kSpan / scale,
           .largest = max_item_bytes != 0 ? max_item_bytes : ~std::uint64_t{0},
-          .kept = kKept / scale};
+          .kept = kKept / scale,
+          .discard_from = kLarge,
+          .spares_others = true};
 }
 
-// Where the heap ends that lies behind the header at `header_offset`.
-std::uint64_t plan_heap(BlockHeap::Classes classes, std::uint64_t header_offset, std::uint64_t scale,
+// Where the heap ends that begins at `offset`.
+std::uint64_t plan_heap(BlockHeap::Classes classes, std::uint64_t offset, std::uint64_t scale,
                         std::uint64_t max_item_bytes) {
-  return BlockHeap::plan(classes, header_offset + layout::kPage, heap_plan(scale, max_item_bytes));
+  return BlockHeap::plan(classes, offset, heap_plan(scale, max_item_bytes));
 }
 
 // No more than an eighth of what `ulimit -v` leaves.
-std::uint64_t scale_for(std::uint64_t header_offset, std::uint64_t max_item_bytes) {
+std::uint64_t scale_for(std::uint64_t offset, std::uint64_t max_item_bytes) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1;
   std::uint64_t scale = 1;
   for (ClassTable classes{}; scale < kMostScale; scale *= 4) {
-    if (plan_heap(classes, header_offset, scale, max_item_bytes) - header_offset <= limit.rlim_cur / 8) break;
+    if (plan_heap(classes, offset, scale, max_item_bytes) - offset <= limit.rlim_cur / 8) break;
   }
   return scale;
 }
@@ -56,6 +62,10 @@ std::uint64_t most_items(const ClassTable& classes, std::uint64_t bytes) {
   return most;
 }
 
+layout::ParcelHeader& header_of(std::byte* object) {
+  return *reinterpret_cast<ParcelHeader*>(object + sizeof(layout::MpmcRingHeader));
+}
+
 std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, lane.generation); }
 
 }  // namespace
@@ -67,50 +77,43 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
     return absl::InvalidArgumentError(
         absl::StrCat("max_item_bytes of ", max_item_bytes, ": an item has at most ", kSpan, " bytes"));
   }
-  if (capacity == 0) {
-    return absl::InvalidArgumentError(
-        "a capacity of 0: items that may lie outside the ring need one, {.capacity = 1024}");
-  }
-  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes);
-  const std::uint64_t header_offset = to_page(ring.bytes(Ring::kSlotBytes));
-  const std::uint64_t scale = scale_for(header_offset, max_item_bytes);
+  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes, Ring::kFront);
+  const std::uint64_t heap_offset = to_page(ring.bytes(Ring::kSlotBytes));
+  const std::uint64_t scale = scale_for(heap_offset, max_item_bytes);
   ClassTable classes{};
-  const std::uint64_t reserved = plan_heap(classes, header_offset, scale, max_item_bytes);
+  const std::uint64_t reserved = plan_heap(classes, heap_offset, scale, max_item_bytes);
   if (const std::uint64_t most = most_items(classes, element.size); element.size != 0 && capacity > most) {
     return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", element.size,
                                                    " bytes: at most ", most, " fit into the queue's address space"));
   }
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
-      .size = header_offset + layout::kPage,
+      .size = ring.committed_bytes(Ring::kSlotBytes),
       .max_size = reserved,
       .element = element,
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-
       .initialise = [=](std::span<std::byte> object) {
         Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
-        auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
+        ParcelHeader& header = header_of(object.data());
         header.scale = scale;
         header.max_item_bytes = max_item_bytes;
-        plan_heap(header.classes, header_offset, scale, max_item_bytes);
+        plan_heap(header.classes, heap_offset, scale, max_item_bytes);
       }};
 }
 
 absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Pointer attachment) {
   const auto& ring = *reinterpret_cast<const layout::MpmcRingHeader*>(attachment->object());
-  const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->size(), sizeof(ParcelWords));
+  const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->max_size(), sizeof(ParcelWords));
   if (!geometry.ok()) return geometry.status();
   const absl::Status corrupt = absl::DataLossError("the header of the queue is corrupt: where its items lie");
-  const std::uint64_t header_offset = to_page(geometry->bytes(Ring::kSlotBytes));
-  if (geometry->slot_count == 0 || header_offset > attachment->size() ||
-      attachment->size() - header_offset < layout::kPage)
-    return corrupt;
-  auto& header = *reinterpret_cast<ParcelHeader*>(attachment->object() + header_offset);
+  if (geometry->committed_bytes(Ring::kSlotBytes) > attachment->size()) return corrupt;
+  ParcelHeader& header = header_of(attachment->object());
   const std::uint64_t scale = read_once(header.scale);
   const std::uint64_t max_item_bytes = read_once(header.max_item_bytes);
   if (!std::has_single_bit(scale) || scale > kMostScale || max_item_bytes > kSpan) return corrupt;
   ClassTable classes{};
-  if (plan_heap(classes, header_offset, scale, max_item_bytes) > attachment->max_size()) return corrupt;
+  const std::uint64_t heap_offset = to_page(geometry->bytes(Ring::kSlotBytes));
+  if (plan_heap(classes, heap_offset, scale, max_item_bytes) > attachment->max_size()) return corrupt;
   return std::shared_ptr<ParcelRing>(
       new ParcelRing(std::move(attachment), *geometry, header, classes, heap_plan(scale, max_item_bytes)));
 }

@@ -13,6 +13,10 @@ using Out = std::span<T>;
 constexpr QueueState kMiddle{.name = "middle", .lead = 3, .items = 2};
 constexpr QueueState kDeadFirst{.name = "dead_first", .lead = 2, .dead_first = true, .items = 2};
 
+constexpr QueueState kNextRun{.name = "next_run", .lead = 2, .unbounded = true};
+constexpr QueueState kEndOfRun{.name = "end_of_run", .lead = 1, .items = 1, .unbounded = true};
+constexpr QueueState kTwoRuns{.name = "two_runs", .lead = 1, .items = 3, .unbounded = true};
+
 void sweep_parcels(const QueueState& state, const QueueOperation<Q>& operation) {
   sweep(std::string("parcel ") + operation.name + " " + state.name,
         [&] { return std::make_unique<ParcelTrial<>>(state, operation); });
@@ -22,6 +26,8 @@ TEST(ParcelAtEveryPoint, PushKilled) {
   const QueueOperation<Q> push{
       .name = "push_n", .pushes = 2, .run = [](Q& q, Items items, Out) { return q.push_n(items); }};
   sweep_parcels(kMiddle, push);
+  sweep_parcels(kNextRun, push);
+  sweep_parcels(kEndOfRun, push);  // needs one more chunk
 }
 
 TEST(ParcelAtEveryPoint, PopKilled) {
@@ -29,6 +35,7 @@ TEST(ParcelAtEveryPoint, PopKilled) {
       .name = "pop_n", .pops = 2, .run = [](Q& q, Items, Out out) { return q.pop_n(out.first(2)); }};
   sweep_parcels(kMiddle, pop);
   sweep_parcels(kDeadFirst, pop);
+  sweep_parcels(kTwoRuns, pop);
 }
 
 // Loans of a block so large that its memory is given back when it is freed.

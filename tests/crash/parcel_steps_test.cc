@@ -21,6 +21,11 @@ constexpr QueueState kFull{.name = "full", .items = 4};
 constexpr QueueState kWrapped{.name = "wrapped", .lead = 6, .items = 1};
 constexpr QueueState kDeadFirst{.name = "dead_first", .lead = 3, .dead_first = true, .items = 2};
 
+// Without a bound, in chunks of two slots: the next push needs one that was left; the next pop leaves one.
+constexpr QueueState kNextRun{.name = "next_run", .lead = 2, .unbounded = true};
+constexpr QueueState kEndOfRun{.name = "end_of_run", .lead = 1, .items = 1, .unbounded = true};
+constexpr QueueState kDeadInRun{.name = "dead_in_run", .lead = 1, .dead_first = true, .items = 2, .unbounded = true};
+
 template <class Q>
 std::size_t push_one_of(Q& q, std::span<const T> items, std::span<T>) {
   return q.try_push(items[0]);
@@ -64,6 +69,9 @@ struct ParcelCase {
 
 const Windows kPushed{"before", "before+block", "announced+block", "claimed+block", "claimed", "committed", "after"};
 const Windows kPopped{"before", "taken+item's", "taken+block", "taken"};
+const Windows kPushedIntoNewRun{
+    "before+block", "chunk claimed+block", "entered+block", "announced+block", "claimed+block",
+    "claimed",      "committed",           "after"};
 
 std::vector<ParcelCase> cases(bool held) {
   std::vector<ParcelCase> all{
@@ -75,6 +83,9 @@ std::vector<ParcelCase> cases(bool held) {
   };
   if (!held && !whole_product()) all.erase(all.begin());  // as the next one
   if (held && !whole_product()) all = {all[1], all[3]};
+  all.push_back({kPush<>, kNextRun, kPushedIntoNewRun});
+  all.push_back({kPop<>, kEndOfRun, kPopped});
+  if (!held) all.push_back({kPop<>, kDeadInRun, {"buried", "taken+item's", "taken+block"}});
   return all;
 }
 

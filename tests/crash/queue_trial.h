@@ -141,6 +141,7 @@ class QueueTrial : public SharedTrial<N> {
   detail::Attachment& attachment() const { return Reach::attachment(queue_); }
 
  private:
+  static constexpr std::size_t kFront = detail::kInSlot<T> ? sizeof(layout::MpmcRingHeader) : layout::kParcelFront;
   static Queue<T> make_queue(const QueueState& state) {
     detail::elastic_tuning().chunk_bytes = 1;
     detail::elastic_tuning().most_chunks = 4;  // the directory is soon gone round
@@ -150,18 +151,20 @@ class QueueTrial : public SharedTrial<N> {
     return {attachment(),
             header(),
             {.chunk_count = header().chunk_count, .chunk_slots = header().chunk_slots},
-            header().slot_bytes};
+            header().slot_bytes,
+            kFront};
   }
   bool push_one() { return Base::push_one(queue_, this->patience_); }
   bool push_one(std::chrono::nanoseconds patience) { return Base::push_one(queue_, patience); }
   bool pop_one() { return Base::pop_one(queue_, this->patience_); }
   bool pop_one(std::chrono::nanoseconds patience) { return Base::pop_one(queue_, patience); }
   layout::MpmcRingHeader& header() const { return *reinterpret_cast<layout::MpmcRingHeader*>(attachment().object()); }
+  std::byte* behind_headers() const { return reinterpret_cast<std::byte*>(&header()) + kFront; }
   std::uint64_t tail() const { return header().tail.load() & ~layout::kClosedBit; }
   std::uint64_t head() const { return header().head.load(); }
   std::byte* slot(std::uint64_t position) const {
     if (state_.unbounded) return elastic().find(position);
-    return reinterpret_cast<std::byte*>(&header() + 1) + (position & (header().slot_count - 1)) * header().slot_bytes;
+    return behind_headers() + (position & (header().slot_count - 1)) * header().slot_bytes;
   }
   std::uint64_t sequence(std::uint64_t position) const {
     const std::byte* const place = slot(position);
@@ -170,7 +173,7 @@ class QueueTrial : public SharedTrial<N> {
 
   // How far the victim's next run has got.
   std::string chunk_window() const {
-    const auto* const words = reinterpret_cast<const std::atomic<std::uint64_t>*>(&header() + 1);
+    const auto* const words = reinterpret_cast<const std::atomic<std::uint64_t>*>(behind_headers());
     const std::uint64_t run = tail() / header().chunk_slots;
     if (layout::ChunkEntry::from(words[run % header().chunk_count].load()).is_of(run)) return "entered";
     for (std::uint64_t i = 0; i < header().chunk_count; ++i) {

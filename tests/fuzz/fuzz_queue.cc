@@ -1,5 +1,5 @@
-// A queue in use, bounded or not, whose header, slots, directory and lanes somebody else writes into meanwhile: calls
-// return, whatever they return.
+// A queue in use, bounded or not, of plain values and of parcels, whose header, slots, directory and lanes somebody
+// else writes into meanwhile: calls return, whatever they return.
 #include <warren/ipc/queue.h>
 
 #include <array>
@@ -47,11 +47,13 @@ void queue(Bytes bytes) {
   detail::elastic_tuning().chunk_bytes = 512;
   detail::elastic_tuning().most_chunks = 8;
   Input input(bytes);
-  switch (input.below(4)) {
+  switch (input.below(6)) {
     case 0: use<int>(input, 1 + input.below(8)); break;
     case 1: use<int>(input, 0); break;
     case 2: use<Large>(input, 1 + input.below(8)); break;
-    default: use<Large>(input, 0);
+    case 3: use<Large>(input, 0); break;
+    case 4: use<Huge>(input, 1 + input.below(8)); break;
+    default: use<Huge>(input, 0);
   }
 }
 

@@ -73,6 +73,12 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   queue = Queue<int>::create(name + ".2").value();
   (void)queue.try_push(1);
   add("unbounded", queue, 512);
+  auto texts = Queue<std::string>::create({.capacity = 4}).value();
+  (void)texts.try_push(std::string(300, 'x'));
+  add("parcels", texts, 2048);
+  texts = Queue<std::string>::create().value();
+  (void)texts.try_push("x");
+  add("unbounded_parcels", texts, 1536);
   auto large = Queue<Large>::create({.capacity = 2}).value();
   (void)large.try_push({});
   add("large", large, 416);

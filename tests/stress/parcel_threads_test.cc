@@ -31,6 +31,7 @@ std::size_t item_of(std::string_view text) {
 
 struct Way {
   const char* name;
+  std::size_t capacity;
   void (*push)(Queue<std::string>&, const std::string&);
   bool (*pop)(Queue<std::string>&, const std::function<void(std::string_view)>&);
   friend void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
@@ -62,7 +63,8 @@ bool pop_batch(Queue<std::string>& queue, const std::function<void(std::string_v
 class ParcelThreads : public testing::TestWithParam<Way> {};
 
 TEST_P(ParcelThreads, EveryItemComesOnceAndWhole) {
-  auto queue = Queue<std::string>::create({.capacity = 8}).value();
+  detail::elastic_tuning().chunk_bytes = 2048;  // a chunk has 16 slots
+  auto queue = Queue<std::string>::create({.capacity = GetParam().capacity}).value();
   const test::QueueBlocks blocks(queue);
   std::vector<std::atomic<int>> seen(kItems);
   std::atomic<bool> over{false};
@@ -90,8 +92,11 @@ TEST_P(ParcelThreads, EveryItemComesOnceAndWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, ParcelThreads,
-                         testing::Values(Way{"copied", push_copied, pop_copied}, Way{"lent", push_loaned, pop_borrowed},
-                                         Way{"batches", push_copied, pop_batch}),
+                         testing::Values(Way{"copied", 8, push_copied, pop_copied},
+                                         Way{"lent", 8, push_loaned, pop_borrowed},
+                                         Way{"batches", 8, push_copied, pop_batch},
+                                         Way{"copied_unbounded", 0, push_copied, pop_copied},
+                                         Way{"lent_unbounded", 0, push_loaned, pop_borrowed}),
                          testing::PrintToStringParamName());
 
 }  // namespace

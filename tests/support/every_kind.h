@@ -59,6 +59,7 @@ inline std::vector<Kind> every_kind() {
   return {kind<Segment>("Segment", std::size_t{100}),
           kind<Queue<int>>("Queue", QueueOptions{.capacity = 4}),
           kind<Queue<int>>("Queue, unbounded", QueueOptions{}),
+          kind<Queue<std::string>>("Queue of strings, unbounded", QueueOptions{}),
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
           kind<Mutex>("Mutex"),
           kind<RecursiveMutex>("RecursiveMutex"),

@@ -18,14 +18,11 @@ class QueueBlocks : Handle {
 
   [[nodiscard]] layout::MpmcRingHeader& ring() const { return *reinterpret_cast<layout::MpmcRingHeader*>(object_); }
   [[nodiscard]] layout::ParcelHeader& header() const {
-    const std::size_t end = detail::MpmcGeometry::of(ring().capacity, detail::ParcelRing::Ring::kSlotBytes)
-                                .bytes(detail::ParcelRing::Ring::kSlotBytes);
-    return *reinterpret_cast<layout::ParcelHeader*>(object_ +
-                                                    (end + layout::kPage - 1) / layout::kPage * layout::kPage);
+    return *reinterpret_cast<layout::ParcelHeader*>(object_ + sizeof(layout::MpmcRingHeader));
   }
-  // The words of the slot at `position`: its sequence, the label, what follows.
+  // The words of the slot at `position` of a bounded queue: its sequence, the label, what follows.
   [[nodiscard]] std::uint64_t* slot(std::uint64_t position) const {
-    return reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::byte*>(&ring() + 1) +
+    return reinterpret_cast<std::uint64_t*>(object_ + layout::kParcelFront +
                                             (position & (ring().slot_count - 1)) * ring().slot_bytes);
   }
   void each(const std::function<void(std::atomic<std::uint64_t>& owner, layout::BlockRef ref)>& look) const {

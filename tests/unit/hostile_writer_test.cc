@@ -28,6 +28,10 @@ constexpr auto kShort = 100us;
 struct Large {
   std::array<std::uint64_t, 12> words{};
 };
+// Travels in a block.
+struct Huge {
+  std::array<std::uint64_t, 40> words{};
+};
 
 // Numbers that are small, that are anything, and that stand for a position near those of the queue.
 std::uint64_t some_word(std::mt19937_64& random) {
@@ -89,6 +93,15 @@ TEST(HostileWriter, IntoAnUnboundedQueue) {
   detail::elastic_tuning().chunk_bytes = 512 << 10;
   detail::elastic_tuning().most_chunks = layout::kMaxChunks;
   use_while_somebody_writes(queue, 512, [](auto shared) { use_queue(shared); });
+}
+
+TEST(HostileWriter, IntoAnUnboundedQueueOfParcels) {
+  detail::elastic_tuning().chunk_bytes = 1024;
+  detail::elastic_tuning().most_chunks = 16;
+  auto queue = Queue<Huge>::create().value();
+  detail::elastic_tuning().chunk_bytes = 512 << 10;
+  detail::elastic_tuning().most_chunks = layout::kMaxChunks;
+  use_while_somebody_writes(queue, layout::kParcelFront + 256, [](auto shared) { use_queue(shared); });
 }
 
 TEST(HostileWriter, IntoAnSpscQueue) {

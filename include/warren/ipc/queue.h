@@ -25,7 +25,9 @@
 // promised when the queue is made. Anything else is a parcel: up to 112 bytes in the ring, more in memory of the
 // queue's that is had when it is pushed, and refused when memory ends. A push takes a snapshot; a pop decodes what a
 // peer wrote, and an item that makes no T is skipped and counted. A producer that waits for room holds none of that
-// memory. Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md.
+// memory. Parcels of more than 32 KiB give their memory back to the machine when they are taken, but for the first
+// 16 MiB of each power of two of sizes; what smaller ones took is used again, and given back with the queue.
+// Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, elastic_slots.md, parcels.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/factory.h>
@@ -40,8 +42,8 @@
 namespace warren {
 
 struct QueueOptions {
-  std::size_t capacity = 0;  // items; 0: unbounded, it grows until memory ends; takes 1.5 MiB when empty (only where
-                             // items lie in the ring: else refused)
+  std::size_t capacity = 0;  // items; 0: unbounded, it grows until memory ends, or its address space (4 GiB for each
+                             // power of two of sizes above 112 bytes); takes 1.5 MiB when empty
   std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
 };
@@ -79,7 +81,7 @@ class Queue : public Handle {
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
   // Blocks while full. False: refused, nothing was taken: closed, never fits, or memory ended; check(item) says which.
-  // An unbounded queue is never full, and leaves the machine 64 MiB.
+  // An unbounded queue is never full. What grows, an unbounded queue or one of parcels, leaves the machine 64 MiB.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
   [[nodiscard]] bool try_push(const T& item) noexcept(kNoThrow);
   [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }

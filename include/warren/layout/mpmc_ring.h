@@ -1,8 +1,8 @@
 // The queue of many producers and consumers, as it lies in memory. docs/algorithms/mpmc_ring.md has the protocol.
-//   bounded    MpmcRingHeader, then slot_count slots of slot_bytes each: { sequence word, payload rounded up to 8 bytes
-//   } unbounded  MpmcRingHeader, a directory of chunk_count entries, chunk_count owner words, and from the next page on
-//   the
-//              chunks, of chunk_slots slots each: docs/algorithms/elastic_slots.md
+//   bounded    MpmcRingHeader, then slot_count slots of slot_bytes each: {sequence word, payload rounded up to 8 bytes}
+//   unbounded  MpmcRingHeader, a directory of chunk_count entries, chunk_count owner words, and from the next page on
+//              the chunks, of chunk_slots slots each: docs/algorithms/elastic_slots.md
+// Who carries more than plain bytes has a header of its own right behind MpmcRingHeader, before all else: queue.h.
 #pragma once
 #include <warren/layout/abi.h>
 

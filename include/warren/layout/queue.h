@@ -1,10 +1,14 @@
 // What a queue has beside its ring where its items are parcels: values that are encoded, and plain ones too large for a
 // slot. docs/algorithms/parcels.md has the protocol.
-//   0                                  MpmcRingHeader, and the slots: a parcel is kParcelWords words
-//   the next page                      ParcelHeader
+//   0                                  MpmcRingHeader
+//   behind it                          ParcelHeader
+//   behind that                        the slots, or directory, owner words and chunks: a parcel is kParcelWords words
 //   the next page                      the heap of blocks: what does not fit into a slot
+// Both headers lie at the same place in every queue, and in memory that is there from the beginning. Of an unbounded
+// one the chunks and the heap are address space, each with memory as far as it has grown.
 #pragma once
 #include <warren/layout/block_heap.h>
+#include <warren/layout/mpmc_ring.h>
 
 namespace warren::layout {
 
@@ -57,6 +61,9 @@ struct ParcelHeader {
   alignas(kLine) BlockClass classes[kBlockClasses];  // `committed` counts; the offsets are for ipc-inspect
 };
 static_assert(offsetof(ParcelHeader, undecodable) == 64 && offsetof(ParcelHeader, classes) == 128);
-static_assert(sizeof(ParcelHeader) <= kPage);
+static_assert(sizeof(ParcelHeader) % kLine == 0);
+
+// From the one header's begin to what lies behind the other.
+inline constexpr std::size_t kParcelFront = sizeof(MpmcRingHeader) + sizeof(ParcelHeader);
 
 }  // namespace warren::layout

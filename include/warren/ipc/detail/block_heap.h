@@ -13,10 +13,15 @@ namespace warren::detail {
 
 // The address space of a heap.
 struct BlockHeapPlan {
-  std::uint64_t small_span = std::uint64_t{64} << 30;  // of each class of blocks up to 256 KiB,
-  std::uint64_t large_span = std::uint64_t{16} << 30;  // and of each class of larger ones
-  std::uint64_t largest = ~std::uint64_t{0};           // bytes: no class is larger than this needs
-  std::uint64_t kept = 0;  // bytes of each class of large blocks that keep their memory when they are freed
+  std::uint64_t large_from = std::uint64_t{512} << 10;  // bytes: blocks of this size on are large
+  std::uint64_t small_span = std::uint64_t{64} << 30;   // of each class of small blocks,
+  std::uint64_t large_span = std::uint64_t{16} << 30;   // and of each class of large ones
+  std::uint64_t largest = ~std::uint64_t{0};            // bytes: no class is larger than this needs
+  // Small blocks keep their memory. Of each class of large ones so many bytes do; beyond them a block of discard_from
+  // or more loses it when it is freed.
+  std::uint64_t kept = 0;
+  std::uint64_t discard_from = std::uint64_t{1} << 20;
+  bool spares_others = false;  // no growth where the machine has little left: memory_for()
 };
 
 // What an owner word means is said by the heap's user: roles 1 and 2.
@@ -63,9 +68,12 @@ class BlockHeap {
   [[nodiscard]] std::uint64_t committed(const Class& c) const noexcept;
   std::optional<std::uint64_t> claim(Class& c, std::uint64_t end, std::uint64_t owner) noexcept;
   bool commit_more(std::uint32_t size_class, std::uint64_t committed) noexcept;
+  bool commit(std::uint64_t offset, std::uint64_t bytes) noexcept;
   void release(std::uint32_t size_class, std::uint64_t index, std::uint64_t owner) noexcept;
 
   Attachment* attachment_;
+  std::uint64_t discard_from_;
+  bool spares_others_;
   std::array<Class, layout::kBlockClasses> classes_;
 };
 

@@ -14,7 +14,7 @@
 
 namespace warren::detail {
 
-// Where the parts lie, as offsets from the ring's header. This process's copy.
+// Where the parts lie, as offsets from the ring's header, whose directory begins at `front`. This process's copy.
 struct ElasticGeometry {
   std::uint64_t chunk_count = 0;  // a power of two; 0: the ring is bounded
   std::uint64_t chunk_slots = 0;  // a power of two
@@ -27,9 +27,9 @@ struct ElasticGeometry {
   // both be only partly used.
   [[nodiscard]] std::uint64_t capacity() const noexcept { return (chunk_count - 2) * chunk_slots; }
   [[nodiscard]] std::uint64_t chunk_bytes(std::size_t slot_bytes) const noexcept { return chunk_slots * slot_bytes; }
-  [[nodiscard]] std::uint64_t chunks_offset() const noexcept;
-  [[nodiscard]] std::uint64_t bytes(std::size_t slot_bytes) const noexcept {
-    return chunks_offset() + chunk_count * chunk_bytes(slot_bytes);
+  [[nodiscard]] std::uint64_t chunks_offset(std::size_t front) const noexcept;
+  [[nodiscard]] std::uint64_t bytes(std::size_t slot_bytes, std::size_t front) const noexcept {
+    return chunks_offset(front) + chunk_count * chunk_bytes(slot_bytes);
   }
 };
 
@@ -37,6 +37,7 @@ struct ElasticGeometry {
 struct ElasticTuning {
   std::atomic<std::uint64_t> most_chunks{std::uint64_t{1} << 16};
   std::atomic<std::uint64_t> chunk_bytes{std::uint64_t{512} << 10};
+  std::atomic<std::uint64_t> left_for_others{std::uint64_t{64} << 20};  // bytes that a queue leaves the machine
 };
 ElasticTuning& elastic_tuning() noexcept;
 
@@ -44,7 +45,7 @@ class ElasticSlots {
  public:
   ElasticSlots() noexcept = default;  // of a bounded ring: not to be used
   ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& header, const ElasticGeometry& geometry,
-               std::size_t slot_bytes) noexcept;
+               std::size_t slot_bytes, std::size_t front) noexcept;
 
   [[nodiscard]] bool used() const noexcept { return directory_ != nullptr; }
   // The slot of a position; null where its run has no chunk: nothing was pushed there yet, or all was taken long ago.

@@ -28,10 +28,12 @@ absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes);
 struct MpmcGeometry {
   std::uint64_t capacity = 0;
   std::uint64_t slot_count = 0;
-  ElasticGeometry elastic = {};  // where slot_count is 0
+  ElasticGeometry elastic = {};                        // where slot_count is 0
+  std::size_t front = sizeof(layout::MpmcRingHeader);  // where the slots, or the directory, begin: the ring's user says
 
   // A capacity of 0: unbounded.
-  static MpmcGeometry of(std::size_t capacity, std::size_t slot_bytes);
+  static MpmcGeometry of(std::size_t capacity, std::size_t slot_bytes,
+                         std::size_t front = sizeof(layout::MpmcRingHeader));
   [[nodiscard]] std::size_t bytes(std::size_t slot_bytes) const noexcept;            // with all that is reserved
   [[nodiscard]] std::size_t committed_bytes(std::size_t slot_bytes) const noexcept;  // of a new ring
 };
@@ -77,7 +79,7 @@ class MpmcRingBase {
   static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry, std::size_t payload_bytes,
                          std::size_t slot_bytes) noexcept;
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
-                                            std::size_t payload_bytes, std::size_t slot_bytes);
+                                            std::size_t payload_bytes, std::size_t slot_bytes, std::size_t front);
 
   // Looked up once for each look at a position: another look may find another run there, or none. Null: no chunk.
   [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
@@ -112,18 +114,20 @@ struct Nothing {
   void operator()(const auto&...) const noexcept {}
 };
 
-// The ring of payloads of N words, at `header` in the segment of `attachment`, which must outlive it.
-template <std::size_t N>
+// The ring of payloads of N words, at `header` in the segment of `attachment`, which must outlive it. Its own begins
+// kRingFront behind that.
+template <std::size_t N, std::size_t kRingFront = sizeof(layout::MpmcRingHeader)>
 class MpmcRing : public MpmcRingBase {
  public:
   static constexpr std::size_t kSlotBytes = sizeof(std::uint64_t) * (N + 1);
+  static constexpr std::size_t kFront = kRingFront;
 
   // `geometry` is what check() found.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry) noexcept
       : MpmcRingBase(attachment, header, geometry, kSlotBytes) {}
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
-      : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count}) {}
+      : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count, .front = kFront}) {}
   static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
                          std::size_t payload_bytes) noexcept {
     MpmcRingBase::initialise(header, geometry, payload_bytes, kSlotBytes);
@@ -131,7 +135,7 @@ class MpmcRing : public MpmcRingBase {
   // DataLoss where the header cannot be what initialise() wrote into `available` bytes.
   static absl::StatusOr<MpmcGeometry> check(const layout::MpmcRingHeader& header, std::size_t available,
                                             std::size_t payload_bytes) {
-    return MpmcRingBase::check(header, available, payload_bytes, kSlotBytes);
+    return MpmcRingBase::check(header, available, payload_bytes, kSlotBytes, kFront);
   }
 
   // `claimed(position)` runs between the claim and the commit.
@@ -146,9 +150,9 @@ class MpmcRing : public MpmcRingBase {
   std::size_t try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept;
 };
 
-template <std::size_t N>
+template <std::size_t N, std::size_t kRingFront>
 template <class Claimed>
-Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) noexcept {
+Push MpmcRing<N, kRingFront>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) noexcept {
   const SeatUse use(seat);
   layout::Lane* const lane = seat.lane;
   if (lane == nullptr) [[unlikely]]
@@ -210,9 +214,9 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) 
   return Push::kPushed;
 }
 
-template <std::size_t N>
+template <std::size_t N, std::size_t kRingFront>
 template <class Copied>
-Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept {
+Front MpmcRing<N, kRingFront>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
     std::byte* const place = slot(h);
@@ -235,9 +239,9 @@ Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept
   }
 }
 
-template <std::size_t N>
+template <std::size_t N, std::size_t kRingFront>
 template <class Out>
-std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept {
+std::size_t MpmcRing<N, kRingFront>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   for (;;) {
     std::size_t count = 0;

@@ -17,7 +17,7 @@ using ParcelWords = Words<layout::kParcelWords>;
 
 class ParcelRing {
  public:
-  using Ring = MpmcRing<layout::kParcelWords>;
+  using Ring = MpmcRing<layout::kParcelWords, layout::kParcelFront>;
 
   // A block that this process owns.
   struct Block {

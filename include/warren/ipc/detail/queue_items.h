@@ -114,7 +114,7 @@ class ParcelItems {
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return std::as_const(*parcels_).ring(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
   void swept() noexcept { (void)parcels_->reclaim(); }
-  [[nodiscard]] bool memory_left() const noexcept { return true; }  // check() has asked
+  [[nodiscard]] bool memory_left() const noexcept { return parcels_->ring().memory_left(); }  // check() asks the heap
 
   struct Outgoing {
     Outgoing(ParcelItems& items, const T& item) noexcept : value(item), parcel(*items.parcels_) {}
