@@ -96,6 +96,7 @@ std::string ElementType::readable() const {
 Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }
 
 Attachment::~Attachment() {
+  delete readiness_.load(std::memory_order_relaxed);
   leave();
   AttachmentList::instance().remove(*this);
   leave_name();
@@ -112,8 +113,10 @@ void Attachment::leave_all_names() noexcept { AttachmentList::instance().leave_n
 
 void Attachment::leave_all_lanes_if_alone(std::uint64_t own_threads) noexcept {
   const StatResult self = read_process_stat(::getpid());
-  if (self.stat && self.stat->threads <= own_threads) AttachmentList::instance().leave_lanes();
+  if (self.stat && self.stat->threads <= own_threads + mirrors()) AttachmentList::instance().leave_lanes();
 }
+
+std::uint64_t Attachment::mirrors() noexcept { return AttachmentList::instance().mirrors(); }
 
 void Attachment::bear_name(const std::string& name) {
   const std::scoped_lock lock(AttachmentList::instance().mutex());
@@ -330,6 +333,21 @@ absl::Status Attachment::grow(std::size_t size) {
 
 absl::Status Attachment::commit(std::size_t offset, std::size_t length) {
   return commit_range(fd_, layout::kObjectOffset + offset, length);
+}
+
+// Under the list's mutex: a fork by another thread finds it made or not.
+int Attachment::readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask) {
+  Readiness* readiness = readiness_.load(std::memory_order_acquire);  // [RY10] as RY8; pairs with RY9
+  if (readiness == nullptr || !readiness->started()) {
+    const std::scoped_lock lock(AttachmentList::instance().mutex());
+    readiness = readiness_.load(std::memory_order_relaxed);
+    if (readiness == nullptr) {
+      readiness = new Readiness(*this, word);
+      readiness_.store(readiness, std::memory_order_release);  // [RY9] it is whole; pairs with RY8, RY10
+    }
+    if (!readiness->start(make_ask())) return -1;
+  }
+  return readiness->descriptor();
 }
 
 void Attachment::discard(std::size_t offset, std::size_t length) noexcept {

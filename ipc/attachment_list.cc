@@ -81,6 +81,14 @@ void AttachmentList::leave_names() noexcept {
   for (Attachment* attachment : attachments_) attachment->leave_name();
 }
 
+std::uint64_t AttachmentList::mirrors() noexcept {
+  const std::scoped_lock lock(mutex_);
+  return static_cast<std::uint64_t>(std::ranges::count_if(attachments_, [](const Attachment* attachment) {
+    const Readiness* const readiness = attachment->readiness_.load(std::memory_order_relaxed);
+    return readiness != nullptr && readiness->started();
+  }));
+}
+
 // The lock that a name is held by belongs to an open file description, which a fork shares: the parent's leaving would
 // look like the last. So the child gets a description of its own, opened before the fork, while the parent still holds.
 void AttachmentList::before_fork() noexcept {

@@ -23,6 +23,7 @@ class AttachmentList {
   void leave_lanes_of_this_thread() noexcept;
   void leave_lanes() noexcept;
   void leave_names() noexcept;
+  std::uint64_t mirrors() noexcept;
 
  private:
   AttachmentList();

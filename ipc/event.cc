@@ -35,4 +35,13 @@ bool Event::wait_until(Deadline t) const {
   });
 }
 
+int Event::fileno() const {
+  return attachment_->readable_when(words_->waiters, [words = words_] {
+    return [words] {
+      const bool set = State::from(words->state.load(std::memory_order_acquire)).set;  // [E4] as E3; pairs with E1
+      return set ? detail::Progress::kDone : detail::Progress::kBlocked;
+    };
+  });
+}
+
 }  // namespace warren

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <memory>
 
 namespace warren::detail {
 namespace {
@@ -121,11 +122,16 @@ void MpmcRingBase::close() noexcept {
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }
 
-bool MpmcRingBase::drained(Seat& seat) noexcept {
-  if (!closed()) return false;
+Front MpmcRingBase::look(Seat& seat) noexcept {
   const SeatUse use(seat);
   std::uint64_t h = taken();
-  return settle(seat, h) == Front::kDrained;
+  return settle(seat, h);
+}
+
+Ask MpmcRingBase::looker() const {
+  return [ring = *this, seat = std::make_shared<Seat>(), held_up_by = std::uint64_t{0}]() mutable {
+    return ring.progress(ring.look(*seat), held_up_by);
+  };
 }
 
 // The cases, for the slot at head:

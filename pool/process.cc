@@ -11,6 +11,7 @@
 #include <warren/ipc/detail/process.h>
 #include <warren/pool/detail/task_error.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <system_error>
@@ -42,11 +43,13 @@ void warn_of_threads() {
   static std::atomic<bool> warned{false};
   if (warned.load(std::memory_order_relaxed)) return;
   const detail::StatResult self = detail::read_process_stat(::getpid());
-  if (!self.stat || self.stat->threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
+  if (!self.stat) return;
+  const std::uint64_t threads = self.stat->threads - std::min(detail::Attachment::mirrors(), self.stat->threads);
+  if (threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
   detail::logger().warn(
       "Process::start in a program of {} threads: the child has only the calling one, and whatever locks the others "
       "hold stay locked there. Remedy: start processes before threads",
-      self.stat->threads);
+      threads);
 }
 
 // A daemon's own watch over its parent. A thread, since the kernel's notice (PR_SET_PDEATHSIG) is of the parent's

@@ -179,6 +179,11 @@ TABLE = (
         end_state=["-DKEEPCELL", "-DKEEPWORD"],
     )
     + runs(
+        "readiness",
+        ["", "-DTAKERS=3 -DITEMS=2", "-DTAKERS=1 -DITEMS=4"],
+        end_state=["-DRINGFIRST", "-DTURNFIRST", "-DNOEMPTY"],
+    )
+    + runs(
         "door",
         [
             "-DMAXC=0 -DNOSLICE",

@@ -134,7 +134,7 @@ class Descriptor : public Handle {
   std::shared_ptr<const File> file_;
 };
 
-// Anything that becomes ready: connections, queues, process sentinels, futures. Refers to the object.
+// Anything that becomes ready: connections, queues, events, process sentinels, futures. Refers to the object.
 class Waitable {
  public:
   template <class Object>
@@ -142,7 +142,11 @@ class Waitable {
       { o.fileno() } -> std::same_as<int>;
     }
   Waitable(const Object& object) : descriptor_(object.fileno()), object_(&object) {  // NOLINT
-    if constexpr (std::same_as<Object, Connection>) ready_ = &Waitable::connection_ready;
+    if constexpr (std::same_as<Object, Connection>) {
+      ready_ = &Waitable::connection_ready;
+    } else if constexpr (requires { object.readable(); }) {
+      ready_ = [](const void* it) { return static_cast<const Object*>(it)->readable(); };
+    }
   }
 
   [[nodiscard]] int fileno() const noexcept { return descriptor_; }

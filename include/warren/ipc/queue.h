@@ -41,6 +41,8 @@
 
 namespace warren {
 
+class Waitable;
+
 struct QueueOptions {
   std::size_t capacity = 0;  // items; 0: unbounded, it grows until memory ends, or its address space (4 GiB for each
                              // power of two of sizes above 112 bytes); takes 1.5 MiB when empty
@@ -119,6 +121,14 @@ class Queue : public Handle {
   [[nodiscard]] bool drained() const noexcept {
     return detail::MpmcRingBase(items_.ring()).drained(attachment_->seat());
   }
+  // For poll, select and epoll, and for wait() (pipe.h): readable while an item or the end may be taken. It may also be
+  // readable for nothing, where somebody else was quicker: a try_pop, or a pop with a time limit, that finds nothing
+  // quietens it. -1: no descriptor or no thread is left. The first call in a process starts a thread, which ends with
+  // the last handle, and handles no signal; a forked child has to call it again, and gets another descriptor. From then
+  // on a push that finds the queue empty costs a call of the kernel's. docs/algorithms/readiness.md.
+  [[nodiscard]] int fileno() const {
+    return attachment_->readable_when(items_.ring().not_empty(), [this] { return items_.ring().looker(); });
+  }
 
   // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
   // ResourceExhausted full or no memory for the item or this thread's lane.
@@ -134,6 +144,7 @@ class Queue : public Handle {
 
  private:
   friend class detail::Factory;
+  friend class Waitable;
   Queue(detail::Attachment::Pointer attachment, Items items) noexcept
       : Handle(std::move(attachment)), items_(std::move(items)) {}
   static absl::StatusOr<detail::SegmentPlan> plan(const QueueOptions& options) {
@@ -161,6 +172,20 @@ class Queue : public Handle {
     detail::notify(items_.ring().not_full(), attachment_->wait_mode(), static_cast<int>(count));
   }
 
+  // Takes an item, or says that there is none.
+  detail::Front take(typename Items::Incoming& item) noexcept(kNoThrow) {
+    return told(items_.try_pop(attachment_->seat(), item));
+  }
+  // `front` is what a call ends with.
+  detail::Front told(detail::Front front) const noexcept {
+    if (front == detail::Front::kEmpty || front == detail::Front::kStalled) attachment_->found_nothing();
+    return front;
+  }
+  [[nodiscard]] bool readable() const noexcept {
+    const detail::Front front = told(detail::MpmcRingBase(items_.ring()).look(attachment_->seat()));
+    return front == detail::Front::kItem || front == detail::Front::kDrained;
+  }
+
   // A slice is over: looks for the dead, and takes back what they had.
   void swept() noexcept {
     if (attachment_->sweep() != 0) items_.swept();
@@ -180,7 +205,7 @@ bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
 template <class T>
 std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
   typename Items::Incoming incoming(items_);
-  while (items_.try_pop(attachment_->seat(), incoming) == detail::Front::kItem) {
+  while (take(incoming) == detail::Front::kItem) {
     popped(1);
     if (std::optional<T> item = items_.open(incoming)) return item;
   }
@@ -212,7 +237,7 @@ bool Queue<T>::wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
   };
   (void)attachment_->wait_for_change(items_.ring().not_empty(), attachment_->seat().pop_spinner, deadline, once,
                                      [this] { swept(); });
-  if (front != detail::Front::kItem) return false;
+  if (told(front) != detail::Front::kItem) return false;
   popped(1);
   // Wakes for the items behind may have gone to this thread, which looked again and again.
   if (held_up_by != 0) pushed(1);
@@ -260,7 +285,11 @@ template <class T>
 std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept(kNoThrow) {
   if (out.empty()) return 0;
   const std::size_t count = items_.try_pop_n(attachment_->seat(), out);
-  if (count != 0) popped(count);
+  if (count != 0) {
+    popped(count);
+  } else if (!drained()) {
+    attachment_->found_nothing();
+  }
   return count;
 }
 
@@ -307,7 +336,7 @@ template <class T>
 Borrow<T> Queue<T>::try_borrow() {
   static_assert(detail::check_lendable<T>());
   typename Items::Incoming incoming(items_);
-  while (items_.try_pop(attachment_->seat(), incoming) == detail::Front::kItem) {
+  while (take(incoming) == detail::Front::kItem) {
     popped(1);
     if (Borrow<T> item = items_.borrow(incoming)) return item;
   }

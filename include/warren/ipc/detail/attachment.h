@@ -5,6 +5,7 @@
 #include <warren/ipc/detail/element.h>
 #include <warren/ipc/detail/handle_value.h>
 #include <warren/ipc/detail/process.h>
+#include <warren/ipc/detail/readiness.h>
 #include <warren/ipc/detail/wait.h>
 #include <warren/layout/segment.h>
 
@@ -134,6 +135,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // Likewise, gives back the lanes of all: else it would count as killed. Nothing where the process has more than
   // `own_threads`, which may be inside.
   static void leave_all_lanes_if_alone(std::uint64_t own_threads = 1) noexcept;
+  // How many threads of this process mirror an object's readiness: they hold no lane, and no lock that a fork could
+  // catch them with.
+  static std::uint64_t mirrors() noexcept;
 
   [[nodiscard]] layout::Lane& lane(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
@@ -170,6 +174,15 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     if (deadline.expired()) return false;
     return sleep_until_done(
         word, wait_mode_, deadline, std::forward<Test>(test), [this] { return slice(); }, [this] { (void)sweep(); });
+  }
+
+  // A descriptor that is readable while the object, whose waiters wait on `word`, has something. The first call in a
+  // process starts a thread, which ends with this. -1: no descriptor or thread is left.
+  int readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask);
+  // After a look in vain: that descriptor, where there is one, is not readable until there is something again.
+  void found_nothing() noexcept {
+    if (Readiness* const readiness = readiness_.load(std::memory_order_acquire)) [[unlikely]]  // [RY8] pairs with RY9
+      readiness->quieten();
   }
 
  private:
@@ -221,6 +234,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_pid_namespace_ = 0;
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
+  std::atomic<Readiness*> readiness_{nullptr};  // ours; set once
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
   std::vector<std::unique_ptr<Seat>> seats_;

@@ -49,7 +49,11 @@ class MpmcRingBase {
     return !elastic_.used() || elastic_.provide(pushed()) != ElasticSlots::Provided::kNoMemory;
   }
   // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
-  [[nodiscard]] bool drained(Seat& seat) noexcept;
+  [[nodiscard]] bool drained(Seat& seat) noexcept { return closed() && look(seat) == Front::kDrained; }
+  // What the next pop finds. Buries and passes likewise. Any seat will do, also one without a lane.
+  [[nodiscard]] Front look(Seat& seat) noexcept;
+  // For a descriptor that says so: kDone for an item, or the end.
+  [[nodiscard]] Ask looker() const;
   void close() noexcept;
   // kFull or kClosed: what a push would be told now. Announces and claims nothing.
   [[nodiscard]] std::optional<Push> refusal() const noexcept;

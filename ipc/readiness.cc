@@ -1,0 +1,91 @@
+#include <warren/ipc/detail/readiness.h>
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <warren/ipc/detail/attachment.h>
+
+#include <cerrno>
+
+namespace warren::detail {
+
+Readiness::~Readiness() {
+  if (started()) {
+    turn_.exchange(kEnd, std::memory_order_seq_cst);  // [RY1] before notify_one looks for who waits; pairs with RY4
+    turn_.notify_one();
+    notify(word_, attachment_.wait_mode(), kWakeAll);
+    ::pthread_join(thread_, nullptr);
+  }
+  if (bell_ >= 0) ::close(bell_);
+}
+
+bool Readiness::started() const noexcept {
+  return epoch_.load(std::memory_order_acquire) == process_epoch();  // [RY2] the bell; pairs with RY3
+}
+
+bool Readiness::start(Ask ask) {
+  if (started()) return true;
+  if (bell_ >= 0) ::close(bell_);  // of the process that this one was forked from
+  bell_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (bell_ < 0) return false;
+  ask_ = std::move(ask);
+  turn_.store(kLooking, std::memory_order_relaxed);
+  // No signal of the program's is handled by a thread that it does not know of.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const bool made = ::pthread_create(&thread_, nullptr, &Readiness::run, this) == 0;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!made) {
+    ::close(bell_.exchange(-1));
+    return false;
+  }
+  ::pthread_setname_np(thread_, "warren-mirror");
+  epoch_.store(process_epoch(), std::memory_order_release);  // [RY3] bell and thread before it; pairs with RY2
+  return true;
+}
+
+void* Readiness::run(void* self) noexcept {
+  static_cast<Readiness*>(self)->mirror();
+  return nullptr;
+}
+
+// No seat, and no sweep: it takes nothing, so that nobody need know of it, and its looks see the deaths that are in its
+// way. Others look after the dead.
+void Readiness::mirror() noexcept {
+  const layout::WaitMode mode = attachment_.wait_mode();
+  const auto test = [this] { return turn_.load(std::memory_order_relaxed) == kEnd ? Progress::kDone : ask_(); };
+  for (;;) {
+    empty();
+    (void)sleep_until_done(
+        word_, mode, Deadline::never(), test, [this] { return attachment_.slice(); }, [] {});
+    // A wake that came here may have been meant for who takes.
+    notify(word_, mode, 1);
+    std::uint32_t looking = kLooking;
+    if (!turn_.compare_exchange_strong(looking, kTold, std::memory_order_acq_rel)) return;  // [RY5] pairs with RY6
+    const std::uint64_t one = 1;
+    (void)!::write(bell_.load(std::memory_order_relaxed), &one, sizeof one);
+    turn_.wait(kTold, std::memory_order_acquire);  // [RY4] the bell was emptied; pairs with RY1, RY7
+  }
+}
+
+// Who has emptied the bell says so afterwards, so the mirror looks after whatever was emptied. Between the two, and
+// until the mirror has begun to look, the bell may be readable for nothing, or not yet readable again.
+void Readiness::quieten() noexcept {
+  if (turn_.load(std::memory_order_acquire) != kTold || !started()) return;  // [RY6] pairs with RY5
+  empty();
+  std::uint32_t told = kTold;
+  if (turn_.compare_exchange_strong(told, kLooking, std::memory_order_seq_cst,  // [RY7] as RY1; pairs with RY4
+                                    std::memory_order_relaxed)) {
+    turn_.notify_one();
+  }
+}
+
+void Readiness::empty() noexcept {
+  const int saved_errno = errno;
+  std::uint64_t rings = 0;
+  (void)!::read(bell_.load(std::memory_order_relaxed), &rings, sizeof rings);
+  errno = saved_errno;
+}
+
+}  // namespace warren::detail

@@ -1,0 +1,138 @@
+// Queues and events as descriptors with threads only, so that ThreadSanitizer sees every access. Slices that never
+// come: a lost ring hangs a poll, which tells.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <warren/ipc/event.h>
+#include <warren/ipc/queue.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/resources.h"
+
+namespace warren {
+namespace {
+
+#if defined(__SANITIZE_THREAD__)
+constexpr int kScale = 1;
+#else
+constexpr int kScale = 4;
+#endif
+
+template <class Object>
+bool readable(const Object& object) {
+  pollfd fd{.fd = object.fileno(), .events = POLLIN, .revents = 0};
+  return ::poll(&fd, 1, 20'000) == 1;
+}
+
+class ReadinessThreads : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    constexpr std::int64_t kHour = 3'600'000'000'000;
+    tuning_.slice_min_ns = kHour;
+    tuning_.slice_max_ns = kHour;
+  }
+  void TearDown() override {
+    tuning_.slice_min_ns = 80'000'000;
+    tuning_.slice_max_ns = 2'000'000'000;
+  }
+  void run(const std::vector<std::function<void()>>& work) {
+    std::vector<std::thread> threads;
+    threads.reserve(work.size());
+    for (const auto& each : work) threads.emplace_back(each);
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  detail::WaitTuning& tuning_ = detail::wait_tuning();
+};
+
+// One item at a time and nobody sleeps in pop(): each item has to be told.
+TEST_F(ReadinessThreads, EveryItemIsToldToSomebody) {
+  const int items = 5'000 * kScale;
+  auto queue = Queue<int>::create({.capacity = 2}).value();
+  std::atomic<int> taken{0};
+  const auto watch = [&] {
+    while (!queue.drained()) {
+      ASSERT_TRUE(readable(queue)) << taken;
+      if (queue.try_pop()) ++taken;
+    }
+  };
+  run({watch, watch, watch, [&] {
+         for (int i = 0; i < items; ++i) {
+           ASSERT_TRUE(queue.push(i));
+           while (taken <= i && i % 3 == 0) ::sched_yield();
+         }
+         queue.close();
+       }});
+  EXPECT_EQ(taken, items);
+}
+
+// Two handles opened each for itself are two mirrors: each passes on the wake.
+TEST_F(ReadinessThreads, MirrorsAndSleepersShareAQueue) {
+  const int items = 5'000 * kScale;
+  const std::string name = test::unique_name();
+  auto queue = Queue<int>::create(name, {.capacity = 4}).value();
+  auto again = Queue<int>::open(name).value();
+  std::atomic<int> taken{0};
+  const auto watch = [&](Queue<int>& mine) {
+    while (!mine.drained()) {
+      ASSERT_TRUE(readable(mine)) << taken;
+      if (mine.try_pop()) ++taken;
+    }
+  };
+  run({[&] { watch(queue); }, [&] { watch(again); },
+       [&] {
+         while (queue.pop()) ++taken;
+       },
+       [&] {
+         for (int i = 0; i < items; ++i) ASSERT_TRUE(again.push(i));
+         again.close();
+       }});
+  EXPECT_EQ(taken, items);
+}
+
+TEST_F(ReadinessThreads, AnEventGoesBackAndForth) {
+  const int turns = 3'000 * kScale;
+  auto there = Event::create().value(), back = Event::create().value();
+  int plain = 0;
+  run({[&] {
+         for (int n = 0; n < turns; ++n) {
+           ++plain;
+           there.set();
+           while (!back.is_set()) ASSERT_TRUE(readable(back));
+           back.clear();
+         }
+       },
+       [&] {
+         for (int n = 0; n < turns; ++n) {
+           while (!there.is_set()) ASSERT_TRUE(readable(there));
+           there.clear();
+           ++plain;
+           back.set();
+         }
+       }});
+  EXPECT_EQ(plain, 2 * turns);
+}
+
+TEST_F(ReadinessThreads, FirstCallsAtOnceMakeOne) {
+  for (int round = 0; round < 50 * kScale; ++round) {
+    auto queue = Queue<int>::create({.capacity = 2}).value();
+    std::atomic<int> number{-1};
+    const auto ask = [&] {
+      int found = -1;
+      const int mine = queue.fileno();
+      ASSERT_GE(mine, 0);
+      EXPECT_TRUE(number.compare_exchange_strong(found, mine) || found == mine) << found;
+      (void)queue.try_pop();
+    };
+    run({ask, ask, ask});
+  }
+}
+
+}  // namespace
+}  // namespace warren
