@@ -55,11 +55,11 @@ std::atomic<std::uint64_t>& BlockHeap::owner_of(const Class& c, std::uint64_t in
   return reinterpret_cast<std::atomic<std::uint64_t>*>(attachment_->object() + c.owners_offset)[index];
 }
 
-std::atomic<std::uint64_t>* BlockHeap::owner_of(std::uint64_t word) const noexcept {
-  const BlockRef ref = BlockRef::from(word);
-  if (word == 0 || ref.size_class >= layout::kBlockClasses) return nullptr;
-  const Class& c = classes_[ref.size_class];
-  return ref.index < committed(c) ? &owner_of(c, ref.index) : nullptr;
+std::atomic<std::uint64_t>* BlockHeap::owner_of(std::uint64_t ref) const noexcept {
+  const BlockRef block = BlockRef::from(ref);
+  if (ref == 0 || block.size_class >= layout::kBlockClasses) return nullptr;
+  const Class& c = classes_[block.size_class];
+  return block.index < committed(c) ? &owner_of(c, block.index) : nullptr;
 }
 
 std::uint64_t BlockHeap::committed(const Class& c) const noexcept {
@@ -129,12 +129,12 @@ bool BlockHeap::commit(std::uint64_t offset, std::uint64_t bytes) noexcept {
   return (!spares_others_ || memory_for(bytes)) && attachment_->commit(offset, bytes).ok();
 }
 
-std::span<std::byte> BlockHeap::memory(std::uint64_t word) const noexcept {
-  const BlockRef ref = BlockRef::from(word);
-  if (word == 0 || ref.size_class >= layout::kBlockClasses) return {};
-  const Class& c = classes_[ref.size_class];
-  if (ref.index >= committed(c)) return {};
-  return {attachment_->object() + c.blocks_offset + ref.index * size_of(ref.size_class), size_of(ref.size_class)};
+std::span<std::byte> BlockHeap::memory(std::uint64_t ref) const noexcept {
+  const BlockRef block = BlockRef::from(ref);
+  if (ref == 0 || block.size_class >= layout::kBlockClasses) return {};
+  const Class& c = classes_[block.size_class];
+  if (block.index >= committed(c)) return {};
+  return {attachment_->object() + c.blocks_offset + block.index * size_of(block.size_class), size_of(block.size_class)};
 }
 
 std::uint64_t BlockHeap::largest() const noexcept {
@@ -143,12 +143,12 @@ std::uint64_t BlockHeap::largest() const noexcept {
   return c == 0 ? 0 : size_of(c - 1);
 }
 
-void BlockHeap::free(std::uint64_t word, std::uint64_t owner) noexcept {
-  const std::atomic<std::uint64_t>* const found = owner_of(word);
+void BlockHeap::free(std::uint64_t ref, std::uint64_t owner) noexcept {
+  const std::atomic<std::uint64_t>* const found = owner_of(ref);
   if (found == nullptr || found->load(std::memory_order_relaxed) != owner) return;
-  const BlockRef ref = BlockRef::from(word);
-  release(ref.size_class, ref.index, owner);
-  classes_[ref.size_class].cursor.store(ref.index, std::memory_order_relaxed);
+  const BlockRef block = BlockRef::from(ref);
+  release(block.size_class, block.index, owner);
+  classes_[block.size_class].cursor.store(block.index, std::memory_order_relaxed);
 }
 
 bool BlockHeap::hand_over(std::uint64_t ref, std::uint64_t from, std::uint64_t to) noexcept {
