@@ -33,7 +33,8 @@ class Latch : public Handle {
   void wait() const noexcept { (void)wait_until(Deadline::never()); }
   bool wait_for(Timeout d) const noexcept { return wait_until(Deadline::after(d)); }  // false: the time is up
   bool wait_until(Deadline t) const noexcept;
-  // Counts down, and waits. False: fewer than n are left; nothing changed, and it did not wait.
+  // Counts down, and waits. False: fewer than n are left; nothing changed, and it did not wait. With a time limit:
+  // count_down(), then wait_for().
   bool arrive_and_wait(std::uint32_t n = 1) noexcept;
 
  private:
