@@ -29,7 +29,9 @@ enum class ObjectKind : std::uint32_t {
   kSharedMutex = 13,
   kValue = 14,
   kArray = 15,
-  kPipe = 16
+  kPipe = 16,
+  kPriorityQueue = 17,
+  kStack = 18,
 };
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
@@ -50,6 +52,8 @@ enum class ObjectKind : std::uint32_t {
     case ObjectKind::kValue: return "value";
     case ObjectKind::kArray: return "array";
     case ObjectKind::kPipe: return "pipe";
+    case ObjectKind::kPriorityQueue: return "priority_queue";
+    case ObjectKind::kStack: return "stack";
   }
   return "unknown";
 }
