@@ -30,7 +30,9 @@ enum class ObjectKind : std::uint32_t {
   kValue = 14,
   kArray = 15,
   kPipe = 16,
-  kBroadcast = 19
+  kPriorityQueue = 17,
+  kStack = 18,
+  kBroadcast = 19,
 };
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
@@ -51,6 +53,8 @@ enum class ObjectKind : std::uint32_t {
     case ObjectKind::kValue: return "value";
     case ObjectKind::kArray: return "array";
     case ObjectKind::kPipe: return "pipe";
+    case ObjectKind::kPriorityQueue: return "priority_queue";
+    case ObjectKind::kStack: return "stack";
     case ObjectKind::kBroadcast: return "broadcast";
   }
   return "unknown";

@@ -1,0 +1,120 @@
+// PriorityQueue<T>: a bounded queue of many producers and many consumers, in any processes, from which the item of the
+// largest priority comes first, and among equals the one that came first.
+//
+//     auto jobs = warren::PriorityQueue<std::string>::create("jobs", {.capacity = 100}).value();
+//     jobs.push("tidy up", -1);
+//     jobs.push("answer", 10);
+//     while (auto job = jobs.pop()) handle(*job);        // "answer" first
+//
+// The priority is a number beside the item, not a comparison of items; every 64-bit one may be used.
+//
+// Every item that a push committed is popped exactly once, whoever is killed and when. A producer that is killed before
+// its commit has pushed nothing. A consumer that is killed after it took an item takes it along: at most one per kill.
+//
+// Who changes the queue holds its lock for as long, and that is short: a push and a pop take a time that grows with the
+// logarithm of the size. A holder that is killed holds up nobody for longer than it takes to find it dead, and whoever
+// finds it puts the queue in order, in a time that grows with the capacity. A holder that is stopped (SIGSTOP, not
+// dead) holds up every push and pop, also those that try, until it goes on; timed ones give up when their time is over,
+// and close(), closed(), drained() and approx_size() wait for nobody. Where that is too much: Queue, whose calls wait
+// for nobody who stands still.
+//
+// Lifetime, closing, signals and what T may be are as Queue has them (queue.h): pushes and pops are not for signal
+// handlers. Plain bytes, up to 256 of them, lie in the queue's slots: room for all of them is promised when the queue
+// is made. Anything else takes memory of the queue's when it is pushed, and is refused when memory ends. Algorithm,
+// ordering and crash tables: docs/algorithms/locked_slots.md, parcels.md.
+#pragma once
+#include <warren/ipc/detail/locked_items.h>
+#include <warren/ipc/detail/priority_slots.h>
+#include <warren/ipc/queue.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace warren {
+
+struct PriorityQueueOptions {
+  std::size_t capacity = 1024;                   // items, at least 1
+  std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
+  Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
+};
+
+// Thread-safe and process-safe. Handles pass to other processes by fork, by name and as values (handle.h).
+template <class T>
+class PriorityQueue : public Handle {
+  static_assert(detail::check_carriable<T>());
+  using Items = detail::LockedItems<T, detail::PrioritySlots>;
+  static constexpr bool kNoThrow = Items::kNoThrow;  // else what encoding or making a T throws; an item popped is gone
+
+ public:
+  using value_type = T;
+
+  // Errors are Segment's; InvalidArgument for a capacity that cannot be, and for max_item_bytes that no T has.
+  static absl::StatusOr<PriorityQueue> create(const PriorityQueueOptions& options = {}) {
+    return detail::Factory::create<PriorityQueue>(options);
+  }
+  static absl::StatusOr<PriorityQueue> create(std::string_view name, const PriorityQueueOptions& options = {}) {
+    return detail::Factory::create<PriorityQueue>(name, options);
+  }
+  static absl::StatusOr<PriorityQueue> open(std::string_view name) {
+    return detail::Factory::open<PriorityQueue>(name);
+  }
+  // Whoever comes first decides capacity and lifetime; the options of the others are not looked at, but must be valid.
+  static absl::StatusOr<PriorityQueue> open_or_create(std::string_view name, const PriorityQueueOptions& options = {}) {
+    return detail::Factory::open_or_create<PriorityQueue>(name, options);
+  }
+  static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
+
+  // Blocks while full. False: refused, nothing was taken: closed, never fits, or memory ended; check(item) says which.
+  bool push(const T& item, std::int64_t priority) { return items_.push_until(item, priority, Deadline::never()); }
+  [[nodiscard]] bool try_push(const T& item, std::int64_t priority) noexcept(kNoThrow) {
+    return items_.try_push(item, priority);
+  }
+  [[nodiscard]] bool try_push_for(const T& item, std::int64_t priority, Timeout d) {
+    return items_.push_until(item, priority, Deadline::after(d));
+  }
+  [[nodiscard]] bool try_push_until(const T& item, std::int64_t priority, Deadline t) {
+    return items_.push_until(item, priority, t);
+  }
+
+  // nullopt of pop(): closed and drained. nullopt of try_*: nothing now; drained() says whether ever.
+  [[nodiscard]] std::optional<T> pop() { return items_.pop_until(Deadline::never()); }
+  [[nodiscard]] std::optional<T> try_pop() noexcept(kNoThrow) { return items_.try_pop(); }
+  [[nodiscard]] std::optional<T> try_pop_for(Timeout d) { return items_.pop_until(Deadline::after(d)); }
+  [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return items_.pop_until(t); }
+
+  void close() noexcept { items_.slots().close(); }  // pushes are refused from now on; pops drain
+  [[nodiscard]] bool closed() const noexcept { return items_.slots().closed(); }
+  // Closed and empty; once true, true for ever. The way to tell the end from "nothing now": closed() after a failed pop
+  // races with a last push.
+  [[nodiscard]] bool drained() const noexcept { return items_.slots().drained(); }
+
+  // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
+  // ResourceExhausted full or no memory for the item or this thread's lane.
+  [[nodiscard]] absl::Status check(const T& item) const { return items_.check(item, "priority queue"); }
+  [[nodiscard]] std::size_t approx_size() const noexcept { return items_.slots().approx_size(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return items_.slots().capacity(); }
+  // Of QueueStats none is buried: an item is pushed by its commit.
+  [[nodiscard]] QueueStats stats() const noexcept {
+    const detail::LockedSlots& slots = items_.slots();
+    return {.pushed = slots.pushed(), .popped = slots.popped(), .undecodable = items_.undecodable()};
+  }
+
+ private:
+  friend class detail::Factory;
+  PriorityQueue(detail::Attachment::Pointer attachment, Items items) noexcept
+      : Handle(std::move(attachment)), items_(std::move(items)) {}
+  static absl::StatusOr<detail::SegmentPlan> plan(const PriorityQueueOptions& options) {
+    return Items::plan(options.capacity, options.max_item_bytes);
+  }
+  static detail::SegmentExpectation expectation() { return Items::expectation(); }
+  static absl::StatusOr<PriorityQueue> attach(detail::Attachment::Pointer attachment) {
+    absl::StatusOr<Items> items = Items::attach(attachment);
+    if (!items.ok()) return items.status();
+    return PriorityQueue(std::move(attachment), *std::move(items));
+  }
+
+  Items items_;
+};
+
+}  // namespace warren
