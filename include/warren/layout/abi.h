@@ -29,7 +29,8 @@ enum class ObjectKind : std::uint32_t {
   kSharedMutex = 13,
   kValue = 14,
   kArray = 15,
-  kPipe = 16
+  kPipe = 16,
+  kSpscRecords = 20
 };
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
@@ -50,6 +51,7 @@ enum class ObjectKind : std::uint32_t {
     case ObjectKind::kValue: return "value";
     case ObjectKind::kArray: return "array";
     case ObjectKind::kPipe: return "pipe";
+    case ObjectKind::kSpscRecords: return "spsc_records";
   }
   return "unknown";
 }
