@@ -124,6 +124,12 @@ void Attachment::bear_name(const std::string& name) {
   name_epoch_ = process_epoch();
 }
 
+std::shared_ptr<void> Attachment::state(std::shared_ptr<void> (*first)()) {
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  if (!state_) state_ = first();
+  return state_;
+}
+
 absl::Status Attachment::map(int fd, std::size_t file_size, bool read_only) {
   fd_ = fd;
   read_only_ = read_only;

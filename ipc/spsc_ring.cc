@@ -39,7 +39,7 @@ SpscRing::SpscRing(Attachment& attachment, layout::SpscRingHeader& header, std::
       slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
       capacity_(capacity),
       slot_bytes_(slot_bytes),
-      sides_(std::make_shared<SpscSides>()) {}
+      sides_(attachment.state<SpscSides>()) {}
 
 absl::Status SpscRing::claimable(Side which) noexcept {
   if (side(which).mine()) return absl::OkStatus();
@@ -83,6 +83,7 @@ absl::Status SpscRing::adopt_index(Side which) noexcept {
       header_->tail.load(std::memory_order_acquire);  // [S13] what the last owner committed; pairs with S2
   const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S14] pairs with S4
   if (tail - head > capacity_) return absl::DataLossError("the ring's indices are corrupt");
+  mine.lent.store(0, std::memory_order_relaxed);
   mine.own = which == Side::kProducer ? tail : head;
   mine.other = which == Side::kProducer ? head : tail;
   if (which == Side::kProducer) {
@@ -92,8 +93,8 @@ absl::Status SpscRing::adopt_index(Side which) noexcept {
   return absl::OkStatus();
 }
 
-std::size_t SpscRing::until_wrap(Side which) const noexcept {
-  return static_cast<std::size_t>(capacity_ - (side(which).own & (capacity_ - 1)));
+std::size_t SpscRing::until_wrap(Side which, std::size_t ahead) const noexcept {
+  return static_cast<std::size_t>(capacity_ - ((side(which).own + ahead) & (capacity_ - 1)));
 }
 
 std::size_t SpscRing::approx_size() const noexcept {
@@ -102,9 +103,9 @@ std::size_t SpscRing::approx_size() const noexcept {
   return static_cast<std::size_t>(std::min(tail - std::min(head, tail), capacity_));
 }
 
-void SpscRing::close() noexcept {
-  header_->closed.fetch_or(layout::kRingClosed, std::memory_order_seq_cst);  // [S7] pairs with S8
-  WARREN_CRASH_POINT(spsc_closed);                                           // before the wakes: slices bound the wait
+void SpscRing::close(std::uint32_t also) noexcept {
+  header_->closed.fetch_or(layout::kRingClosed | also, std::memory_order_seq_cst);  // [S7] pairs with S8
+  WARREN_CRASH_POINT(spsc_closed);  // before the wakes: slices bound the wait
   notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   notify(header_->not_full, attachment_->wait_mode(), kWakeAll);
 }

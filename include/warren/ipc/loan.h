@@ -13,7 +13,8 @@
 //
 // Both are empty where there was nothing, move-only, and may go to another thread, or outlive the thread and the handle
 // that made them. They are their process's: a forked child inherits them empty, and one whose process dies goes back to
-// the queue by itself. A borrowed item is taken: it is gone if the borrower dies.
+// the queue by itself. A borrowed item is taken: it is gone if the borrower dies. SpscRecords lends places of its ring,
+// by rules of its own (spsc_records.h).
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/parcels.h>
@@ -30,6 +31,7 @@
 
 namespace warren {
 
+class SpscRecords;
 template <class T>
 class Queue;
 
@@ -171,6 +173,7 @@ class [[nodiscard]] Loan {
 
  private:
   friend class Queue<T>;
+  friend class SpscRecords;
   friend class detail::SlotItems<T>;
   friend class detail::ParcelItems<T>;
   explicit Loan(detail::LentPlace<T> place) noexcept : place_(std::move(place)) {}
@@ -196,6 +199,7 @@ class [[nodiscard]] Borrow {
 
  private:
   friend class Queue<T>;
+  friend class SpscRecords;
   friend class detail::SlotItems<T>;
   friend class detail::ParcelItems<T>;
   explicit Borrow(detail::LentPlace<T> place) noexcept : place_(std::move(place)) {}

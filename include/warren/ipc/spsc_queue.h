@@ -10,6 +10,7 @@
 #include <warren/ipc/detail/factory.h>
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/ipc/detail/spsc_ring.h>
+#include <warren/ipc/spsc_records.h>  // its sister, of records of any length
 #include <warren/ipc/time.h>
 
 #include <optional>

@@ -33,6 +33,7 @@ enum class ObjectKind : std::uint32_t {
   kPriorityQueue = 17,
   kStack = 18,
   kBroadcast = 19,
+  kSpscRecords = 20,
 };
 
 [[nodiscard]] constexpr const char* kind_name(ObjectKind kind) noexcept {
@@ -56,6 +57,7 @@ enum class ObjectKind : std::uint32_t {
     case ObjectKind::kPriorityQueue: return "priority_queue";
     case ObjectKind::kStack: return "stack";
     case ObjectKind::kBroadcast: return "broadcast";
+    case ObjectKind::kSpscRecords: return "spsc_records";
   }
   return "unknown";
 }

@@ -24,6 +24,7 @@ struct SideOwner {
 
 inline constexpr std::uint32_t kRingClosed = 1;
 inline constexpr std::uint32_t kRingDrained = 2;
+inline constexpr std::uint32_t kRingCorrupt = 4;  // of records: the consumer found what none can be, and gave up
 
 // The producer's line is written by the producer alone, the consumer's by the consumer alone.
 struct SpscRingHeader {
@@ -38,7 +39,7 @@ struct SpscRingHeader {
   std::atomic<std::uint64_t> consumer;             // SideOwner
   alignas(kLine) std::atomic<std::uint32_t> not_empty;  // wait words
   std::atomic<std::uint32_t> not_full;
-  std::atomic<std::uint32_t> closed;  // kRingClosed, and kRingDrained once that was seen
+  std::atomic<std::uint32_t> closed;  // kRingClosed, and kRingDrained, kRingCorrupt once that was seen
 };
 static_assert(offsetof(SpscRingHeader, tail) == 64 && offsetof(SpscRingHeader, head) == 128);
 static_assert(offsetof(SpscRingHeader, not_empty) == 192 && sizeof(SpscRingHeader) == 256);

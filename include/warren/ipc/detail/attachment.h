@@ -115,6 +115,13 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   absl::Status commit(std::size_t offset, std::size_t length);
   void discard(std::size_t offset, std::size_t length) noexcept;
 
+  // What this process remembers of the object: the same for all its handles, also for one that came as a value. Made by
+  // who asks first; there is one, and so one type of it.
+  template <class State>
+  std::shared_ptr<State> state() {
+    return std::static_pointer_cast<State>(state([]() -> std::shared_ptr<void> { return std::make_shared<State>(); }));
+  }
+
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] bool read_only() const noexcept { return read_only_; }
   [[nodiscard]] layout::WaitMode wait_mode() const noexcept { return wait_mode_; }
@@ -214,6 +221,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void release(Seat& seat) noexcept;
   void release_all_seats() noexcept;  // under the list's mutex, as the next
   void release_seats_of(std::uint64_t thread) noexcept;
+  std::shared_ptr<void> state(std::shared_ptr<void> (*first)());
   layout::SegmentHeader& header() const noexcept;
 
   std::uint64_t serial_;  // names this attachment in thread caches; never reused
@@ -239,6 +247,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
   std::vector<std::unique_ptr<Seat>> seats_;
   std::unique_ptr<Seat> spare_;
+
+  std::shared_ptr<void> state_;  // under the list's mutex, which no fork finds locked
 };
 
 // The last seat a thread used of each attachment, so that finding it again costs two compares.

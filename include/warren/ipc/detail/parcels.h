@@ -4,6 +4,7 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/block_heap.h>
+#include <warren/ipc/detail/lender.h>
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/layout/queue.h>
 
@@ -33,20 +34,15 @@ struct ParcelSpace {
 };
 
 // An item has an identity, which its container gives once: ParcelOwner::item().
-class ParcelHeap {
+class ParcelHeap : public Lender {
  public:
-  // A block that this process owns.
-  struct Block {
-    std::uint64_t ref = 0;  // 0: none
-    std::uint64_t owner = 0;
-    std::span<std::byte> memory = {};
-  };
+  using Block = LentMemory;  // a block that this process owns
 
   ParcelHeap(const ParcelHeap&) = delete;
   ParcelHeap& operator=(const ParcelHeap&) = delete;
   virtual ~ParcelHeap() = default;
 
-  [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
+  [[nodiscard]] Attachment& attachment() const noexcept override { return *attachment_; }
   // The most bytes that an item may have.
   [[nodiscard]] std::uint64_t most_bytes() const noexcept { return most_bytes_; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept {
@@ -57,6 +53,7 @@ class ParcelHeap {
   // nullopt: memory ended, or this process has no lane.
   std::optional<Block> allocate(std::size_t bytes) noexcept;
   void free(const Block& block) noexcept { heap_.free(block.ref, block.owner); }
+  void give_back(const LentMemory& lent) noexcept override { free(lent); }
   // Frees the blocks of the dead, and of items that nobody will take. Returns how many.
   virtual std::size_t reclaim() noexcept = 0;
 
@@ -178,18 +175,18 @@ class TakenParcel {
   ParcelHeap::Block block_;
 };
 
-// A block that left a call: as long as the process that made it lives, it is that process's. A copy of it in a forked
+// Memory that left a call: as long as the process that got it lives, it is that process's. A copy of it in a forked
 // child is not.
 class LentBlock {
  public:
   LentBlock() noexcept = default;
-  LentBlock(std::shared_ptr<ParcelHeap> parcels, const ParcelHeap::Block& block) noexcept
-      : parcels_(std::move(parcels)), block_(block), epoch_(process_epoch()) {}
-  LentBlock(LentBlock&& from) noexcept : parcels_(std::move(from.parcels_)), block_(from.take()), epoch_(from.epoch_) {}
+  LentBlock(std::shared_ptr<Lender> lender, const LentMemory& block) noexcept
+      : lender_(std::move(lender)), block_(block), epoch_(process_epoch()) {}
+  LentBlock(LentBlock&& from) noexcept : lender_(std::move(from.lender_)), block_(from.take()), epoch_(from.epoch_) {}
   LentBlock& operator=(LentBlock&& from) noexcept {
     if (this == &from) return *this;
     give_back();
-    parcels_ = std::move(from.parcels_);
+    lender_ = std::move(from.lender_);
     block_ = from.take();
     epoch_ = from.epoch_;
     return *this;
@@ -197,17 +194,17 @@ class LentBlock {
   ~LentBlock() { give_back(); }
 
   [[nodiscard]] bool held() const noexcept { return block_.ref != 0 && epoch_ == process_epoch(); }
-  [[nodiscard]] const ParcelHeap::Block& block() const noexcept { return block_; }
-  [[nodiscard]] const ParcelHeap* lender() const noexcept { return parcels_.get(); }
-  ParcelHeap::Block take() noexcept { return std::exchange(block_, {}); }
+  [[nodiscard]] const LentMemory& block() const noexcept { return block_; }
+  [[nodiscard]] const Lender* lender() const noexcept { return lender_.get(); }
+  LentMemory take() noexcept { return std::exchange(block_, {}); }
 
  private:
   void give_back() noexcept {
-    if (held()) parcels_->free(take());
+    if (held()) lender_->give_back(take());
   }
 
-  std::shared_ptr<ParcelHeap> parcels_;
-  ParcelHeap::Block block_;
+  std::shared_ptr<Lender> lender_;
+  LentMemory block_;
   std::uint64_t epoch_ = 0;
 };
 

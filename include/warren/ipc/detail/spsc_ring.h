@@ -16,12 +16,14 @@ namespace warren::detail {
 
 enum class Side { kProducer, kConsumer };
 
-// What this process remembers of a side; all copies of a handle share it.
+// What this process remembers of a side; all its handles share it.
 struct alignas(layout::kLine) SpscSide {
   std::atomic<std::uint64_t> owner{0};  // the thread_word() of the thread that owns the side: each looks for its own
   std::uint64_t own = 0;                // the owner's index,
   std::uint64_t other = 0;              // and what it last saw of the other side's
   Spinner spinner;
+  std::atomic<std::uint64_t> lent{0};  // the number of what the owner has lent in place; 0: nothing. RecordRing's,
+  std::uint64_t lends = 0;             // and the last number that it gave
 
   [[nodiscard]] bool mine() const noexcept { return owner.load(std::memory_order_relaxed) == thread_word(); }
 };
@@ -50,15 +52,22 @@ class SpscRing {
   // The owner's: how many slots from its index on may be written or read in one run, up to `most`.
   std::size_t writable(std::size_t most) noexcept;
   std::size_t readable(std::size_t most) noexcept;
-  [[nodiscard]] std::byte* write_place() const noexcept { return slot(sides_->producer.own); }
-  [[nodiscard]] const std::byte* read_place() const noexcept { return slot(sides_->consumer.own); }
+  [[nodiscard]] std::byte* write_place(std::size_t ahead = 0) const noexcept {
+    return slot(sides_->producer.own + ahead);
+  }
+  [[nodiscard]] std::byte* read_place(std::size_t ahead = 0) const noexcept {
+    return slot(sides_->consumer.own + ahead);
+  }
   // Slots from the place to the end of the memory, where a run has to break.
-  [[nodiscard]] std::size_t until_wrap(Side which) const noexcept;
+  [[nodiscard]] std::size_t until_wrap(Side which, std::size_t ahead = 0) const noexcept;
   // Publishes `count` slots; false: closed, nothing was published.
   bool commit(std::size_t count) noexcept;
   void consume(std::size_t count) noexcept;
 
-  void close() noexcept;
+  void close(std::uint32_t also = 0) noexcept;  // kRingCorrupt
+  [[nodiscard]] bool corrupt() const noexcept {
+    return (header_->closed.load(std::memory_order_relaxed) & layout::kRingCorrupt) != 0;
+  }
   [[nodiscard]] bool closed() const noexcept {
     return header_->closed.load(std::memory_order_seq_cst) != 0;  // [S8] in one order with S18, S9; pairs with S7
   }
