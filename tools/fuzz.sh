@@ -12,7 +12,7 @@ fi
 seconds=${1:-${WARREN_SOAK_SECONDS:-60}}
 targets=("${@:2}")
 if [[ ${#targets[@]} -eq 0 ]]; then
-  targets=(attach codec inspect queue recover)
+  targets=(attach codec inspect pipe queue recover)
 fi
 bin=build/fuzz/tests/fuzz
 findings=build/fuzz/findings

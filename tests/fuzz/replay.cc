@@ -28,7 +28,8 @@ int replay(const fs::path& folder) {
     std::printf("%s\n", entry.path().c_str());
     std::fflush(stdout);
     const std::vector<char> text = contents_of(entry.path());
-    for (const auto target : {attach, codec, inspect, queue, recover}) target(std::as_bytes(std::span(text)));
+    for (const auto target : {attach, codec, inspect, warren::fuzz::pipe, queue, recover})
+      target(std::as_bytes(std::span(text)));
     ++files;
   }
   std::printf("%d files\n", files);

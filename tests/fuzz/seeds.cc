@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <warren/ipc/detail/buffer_writer.h>
+#include <warren/ipc/pipe.h>
+#include <warren/layout/pipe.h>
 #include <warren/pool/pool.h>
 
 #include <cstdio>
@@ -105,6 +107,13 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   add("array", Array<int>::create({1, 2, 3}).value(), 512);
 }
 
+void add_pipes(const Folder& folder, std::mt19937& random) {
+  auto [mine, theirs] = Pipe::create({.capacity = 64}).value();
+  (void)mine.send(1);
+  (void)theirs.send("text");
+  add_spoilt(folder, "pipe", packed(mine, sizeof(layout::PipeHeader) + 2 * 64), random);
+}
+
 // Only ipc-inspect reads a pool's segment by itself.
 void add_pool(const Folder& folder, std::mt19937& random) {
   auto pool = Pool::create({.workers = 1}).value();
@@ -150,6 +159,9 @@ int make_seeds(const fs::path& to) {
   add_values(Folder(to / "codec"));
   add_calls(Folder(to / "queue"), 4, random);
   add_calls(Folder(to / "recover"), 11, random);
+  add_pipes(Folder(to / "attach"), random);
+  add_pipes(Folder(to / "inspect"), random);
+  add_calls(Folder(to / "pipe"), 6, random);
   return EXIT_SUCCESS;
 }
 

@@ -1,4 +1,4 @@
-// Every kind of object that a name can stand for: how it is made, and opened again.
+// Every kind of object: how it is made, and opened again where a name can stand for it.
 #pragma once
 #include <absl/status/statusor.h>
 #include <warren/ipc/array.h>
@@ -8,6 +8,7 @@
 #include <warren/ipc/event.h>
 #include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
+#include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/ipc/semaphore.h>
@@ -33,6 +34,8 @@ struct Kind {
   std::function<absl::StatusOr<AnyObject>(const std::string&)> open;
   std::function<absl::StatusOr<AnyObject>(const std::string&)> open_or_create;
 
+  [[nodiscard]] bool named() const { return static_cast<bool>(open); }
+
   friend void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.type; }
 };
 
@@ -50,6 +53,15 @@ Kind kind(const char* type, const Arguments&... arguments) {
           .create_named = [=](const std::string& name) { return any(Object::create(name, arguments...)); },
           .open = [](const std::string& name) { return any(Object::open(name)); },
           .open_or_create = [=](const std::string& name) { return any(Object::open_or_create(name, arguments...)); }};
+}
+
+// Both ends, of which no name is given.
+inline Kind pipe_kind() {
+  return {.type = "Pipe",
+          .create = [] { return any(Pipe::create({.capacity = 256})); },
+          .create_named = nullptr,
+          .open = nullptr,
+          .open_or_create = nullptr};
 }
 
 inline std::vector<Kind> every_kind() {
@@ -72,7 +84,8 @@ inline std::vector<Kind> every_kind() {
           kind<Barrier>("Barrier", 2u),
           kind<Value<int>>("Value", 7),
           kind<Value<Large>>("Value, large", Large{}),
-          kind<Array<int>>("Array", std::size_t{10})};
+          kind<Array<int>>("Array", std::size_t{10}),
+          pipe_kind()};
 }
 
 }  // namespace warren::test

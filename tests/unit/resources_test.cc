@@ -42,8 +42,9 @@ struct Memory {
   }
 };
 
-// The allocator and the libraries keep a little of what they once had.
-constexpr std::size_t kHeapSlack = 16 << 10;
+// The allocator and the libraries keep a little of what they once had: the process's lists of attachments and of ends
+// of pipes do not shrink.
+constexpr std::size_t kHeapSlack = 32 << 10;
 
 // A few to begin with, so that what is made once is there.
 template <class Run>
@@ -80,18 +81,20 @@ TEST_P(EveryKind, TenThousandOneAfterTheOtherLeaveNothing) {
   expect_nothing_left_by(GetParam().type, 10'000, [](int count) {
     const std::string name = unique_name();
     for (int i = 0; i < count; ++i) {
-      ASSERT_TRUE((i % 10 == 0 ? GetParam().create_named(name) : GetParam().create()).ok()) << i;
+      const bool named = i % 10 == 0 && GetParam().named();
+      ASSERT_TRUE((named ? GetParam().create_named(name) : GetParam().create()).ok()) << i;
     }
   });
 }
 
 TEST_P(EveryKind, AThousandAtOnceLeaveNothing) {
-  const test::ResourceLimit descriptors(RLIMIT_NOFILE, 4096);
+  const test::ResourceLimit descriptors(RLIMIT_NOFILE, 8192);
   expect_nothing_left_by(GetParam().type, 1000, [](int count) {
     std::vector<AnyObject> objects;
     for (int i = 0; i < count; ++i) {
+      const bool named = i % 2 != 0 && GetParam().named();
       absl::StatusOr<AnyObject> object =
-          i % 2 == 0 ? GetParam().create() : GetParam().create_named(unique_name(std::to_string(i)));
+          named ? GetParam().create_named(unique_name(std::to_string(i))) : GetParam().create();
       ASSERT_TRUE(object.ok()) << i << ": " << object.status();
       objects.push_back(*std::move(object));
     }
@@ -104,11 +107,13 @@ TEST_P(EveryKind, DescriptorsThatEndAtAnyStepAreAnErrorThatLeavesNothing) {
   WARREN_NEEDS_NO_DESCRIPTORS();
   const Kind& kind = GetParam();
   const std::string taken = unique_name("taken");
-  const AnyObject held = kind.create_named(taken).value();
+  const AnyObject held = kind.named() ? kind.create_named(taken).value() : nullptr;
   const std::string fresh = unique_name("fresh");
-  const std::vector<std::function<absl::StatusOr<AnyObject>()>> calls{
-      kind.create, [&] { return kind.create_named(fresh); }, [&] { return kind.open(taken); },
-      [&] { return kind.open_or_create(fresh); }, [&] { return kind.open_or_create(taken); }};
+  std::vector<std::function<absl::StatusOr<AnyObject>()>> calls{kind.create};
+  if (kind.named()) {
+    calls.insert(calls.end(), {[&] { return kind.create_named(fresh); }, [&] { return kind.open(taken); },
+                               [&] { return kind.open_or_create(fresh); }, [&] { return kind.open_or_create(taken); }});
+  }
   for (const auto& call : calls) {
     const rlim_t next = [] {
       const int fd = ::dup(STDIN_FILENO);
@@ -143,6 +148,7 @@ TEST_P(EveryKind, DescriptorsThatEndAtAnyStepAreAnErrorThatLeavesNothing) {
 
 // In a /dev/shm of one page, of two, until there is enough.
 TEST_P(EveryKind, AFullShmIsAnErrorThatLeavesNothing) {
+  if (!GetParam().named()) GTEST_SKIP() << "it has no name, and so nothing in /dev/shm";
   WARREN_EXPECT_ISOLATED(test::with_small_shm(2 << 20, [] {
     constexpr std::size_t kPage = 4096;
     const auto free_pages = [] { return fs::space("/dev/shm").available / kPage; };
