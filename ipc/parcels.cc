@@ -60,9 +60,8 @@ std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, l
 
 }  // namespace
 
-absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t max_item_bytes,
-                                             const ElementType& element) {
-  if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
+absl::StatusOr<ParcelSpace> ParcelSpace::plan(std::uint64_t slots_end, std::size_t capacity, std::size_t max_item_bytes,
+                                              const ElementType& element) {
   if (max_item_bytes > kSpan) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_item_bytes of ", max_item_bytes, ": an item has at most ", kSpan, " bytes"));
@@ -71,59 +70,50 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
     return absl::InvalidArgumentError(
         "a capacity of 0: items that may lie outside the ring need one, {.capacity = 1024}");
   }
-  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes);
-  const std::uint64_t header_offset = to_page(ring.bytes(Ring::kSlotBytes));
-  const std::uint64_t scale = scale_for(header_offset, max_item_bytes);
+  ParcelSpace space{.header_offset = to_page(slots_end), .max_item_bytes = max_item_bytes};
+  space.scale = scale_for(space.header_offset, max_item_bytes);
   ClassTable classes{};
-  const std::uint64_t reserved = plan_heap(classes, header_offset, scale, max_item_bytes);
+  space.end = plan_heap(classes, space.header_offset, space.scale, max_item_bytes);
   if (const std::uint64_t most = most_items(classes, element.size); element.size != 0 && capacity > most) {
     return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", element.size,
                                                    " bytes: at most ", most, " fit into the queue's address space"));
   }
-  return SegmentPlan{
-      .kind = layout::ObjectKind::kQueue,
-      .size = header_offset + layout::kPage,
-      .max_size = reserved,
-      .element = element,
-      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
-
-      .initialise = [=](std::span<std::byte> object) {
-        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
-        auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
-        header.scale = scale;
-        header.max_item_bytes = max_item_bytes;
-        plan_heap(header.classes, header_offset, scale, max_item_bytes);
-      }};
+  return space;
 }
 
-absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Pointer attachment) {
-  const auto& ring = *reinterpret_cast<const layout::MpmcRingHeader*>(attachment->object());
-  const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->size(), sizeof(ParcelWords));
-  if (!geometry.ok()) return geometry.status();
+absl::StatusOr<ParcelSpace> ParcelSpace::read(const Attachment& attachment, std::uint64_t slots_end) {
   const absl::Status corrupt = absl::DataLossError("the header of the queue is corrupt: where its items lie");
-  const std::uint64_t header_offset = to_page(geometry->bytes(Ring::kSlotBytes));
-  if (geometry->slot_count == 0 || header_offset > attachment->size() ||
-      attachment->size() - header_offset < layout::kPage)
+  ParcelSpace space{.header_offset = to_page(slots_end)};
+  if (space.header_offset > attachment.size() || attachment.size() - space.header_offset < layout::kPage)
     return corrupt;
-  auto& header = *reinterpret_cast<ParcelHeader*>(attachment->object() + header_offset);
-  const std::uint64_t scale = read_once(header.scale);
-  const std::uint64_t max_item_bytes = read_once(header.max_item_bytes);
-  if (!std::has_single_bit(scale) || scale > kMostScale || max_item_bytes > kSpan) return corrupt;
+  const auto& header = *reinterpret_cast<const ParcelHeader*>(attachment.object() + space.header_offset);
+  space.scale = read_once(header.scale);
+  space.max_item_bytes = read_once(header.max_item_bytes);
+  if (!std::has_single_bit(space.scale) || space.scale > kMostScale || space.max_item_bytes > kSpan) return corrupt;
   ClassTable classes{};
-  if (plan_heap(classes, header_offset, scale, max_item_bytes) > attachment->max_size()) return corrupt;
-  return std::shared_ptr<ParcelRing>(
-      new ParcelRing(std::move(attachment), *geometry, header, classes, heap_plan(scale, max_item_bytes)));
+  space.end = plan_heap(classes, space.header_offset, space.scale, space.max_item_bytes);
+  if (space.end > attachment.max_size()) return corrupt;
+  return space;
 }
 
-ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, ParcelHeader& header,
-                       BlockHeap::Classes classes, const BlockHeapPlan& plan)
-    : attachment_(std::move(attachment)),
-      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry),
-      header_(&header),
-      heap_(*attachment_, classes, header.classes, plan),
-      most_bytes_(std::min(plan.largest, heap_.largest())) {}
+void ParcelSpace::initialise(std::span<std::byte> object) const {
+  auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
+  header.scale = scale;
+  header.max_item_bytes = max_item_bytes;
+  plan_heap(header.classes, header_offset, scale, max_item_bytes);
+}
 
-std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes) noexcept {
+ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space)
+    : ParcelHeap(std::move(attachment), space, ClassTable{}) {}
+
+ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space, ClassTable&& planned)
+    : attachment_(std::move(attachment)),
+      header_(reinterpret_cast<ParcelHeader*>(attachment_->object() + space.header_offset)),
+      heap_(*attachment_, (plan_heap(planned, space.header_offset, space.scale, space.max_item_bytes), planned),
+            header_->classes, heap_plan(space.scale, space.max_item_bytes)),
+      most_bytes_(std::min(heap_plan(space.scale, space.max_item_bytes).largest, heap_.largest())) {}
+
+std::optional<ParcelHeap::Block> ParcelHeap::allocate(std::size_t bytes) noexcept {
   const LaneRef lane = attachment_->process_lane(attachment_->seat());
   if (!lane.known || bytes > heap_.largest()) return std::nullopt;
   const std::uint64_t owner = owner_of(lane);
@@ -138,7 +128,7 @@ std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes) noexcep
   return block;
 }
 
-std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes, std::uint64_t owner,
+std::optional<ParcelHeap::Block> ParcelHeap::allocate(std::size_t bytes, std::uint64_t owner,
                                                       BlockHeap::Growth growth) noexcept {
   const std::optional<BlockHeap::Block> block = heap_.allocate(bytes, owner, growth);
   if (!block) return std::nullopt;
@@ -146,13 +136,68 @@ std::optional<ParcelRing::Block> ParcelRing::allocate(std::size_t bytes, std::ui
 }
 
 // Before more memory is taken, but only as often as there are blocks to look at, so that it costs little.
-bool ParcelRing::time_to_reclaim() noexcept { return growths_left_.fetch_sub(1, std::memory_order_relaxed) <= 1; }
+bool ParcelHeap::time_to_reclaim() noexcept { return growths_left_.fetch_sub(1, std::memory_order_relaxed) <= 1; }
+
+void ParcelHeap::give(const Block& block, std::uint64_t item) noexcept {
+  // [PL1] the item's before its commit (Q4): who sees that commit finds the block so
+  (void)heap_.hand_over(block.ref, block.owner, ParcelOwner::item(item));
+}
+
+ParcelHeap::Block ParcelHeap::own(const ParcelWords& words, std::uint64_t item, LaneRef self) noexcept {
+  const std::uint64_t owner = owner_of(self);
+  if (!heap_.hand_over(words[1], ParcelOwner::item(item), owner)) return {};  // [PL3] the item's -> mine
+  return {.ref = words[1], .owner = owner, .memory = heap_.memory(words[1])};
+}
+
+std::size_t ParcelHeap::reclaim_unless(absl::FunctionRef<bool(std::uint64_t item)> item_in_use) noexcept {
+  std::int64_t looked_at = 0;
+  const std::size_t freed = heap_.reclaim([&](std::uint64_t owner, std::uint64_t) {
+    ++looked_at;
+    return ParcelOwner::role(owner) == ParcelOwner::Role::kProcess
+               ? attachment_->holds_lane(ParcelOwner::lane(owner), ParcelOwner::generation(owner))
+               : item_in_use(ParcelOwner::position(owner));
+  });
+  growths_left_.store(kGrowths + looked_at, std::memory_order_relaxed);
+  return freed;
+}
+
+absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t max_item_bytes,
+                                             const ElementType& element) {
+  if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
+  const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes);
+  const absl::StatusOr<ParcelSpace> space =
+      ParcelSpace::plan(ring.bytes(Ring::kSlotBytes), capacity, max_item_bytes, element);
+  if (!space.ok()) return space.status();
+  return SegmentPlan{
+      .kind = layout::ObjectKind::kQueue,
+      .size = space->header_offset + layout::kPage,
+      .max_size = space->end,
+      .element = element,
+      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
+      .initialise = [ring, space = *space](std::span<std::byte> object) {
+        Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
+        space.initialise(object);
+      }};
+}
+
+absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Pointer attachment) {
+  const auto& ring = *reinterpret_cast<const layout::MpmcRingHeader*>(attachment->object());
+  const absl::StatusOr<MpmcGeometry> geometry = Ring::check(ring, attachment->size(), sizeof(ParcelWords));
+  if (!geometry.ok()) return geometry.status();
+  if (geometry->slot_count == 0) return absl::DataLossError("the header of the queue is corrupt: where its items lie");
+  const absl::StatusOr<ParcelSpace> space = ParcelSpace::read(*attachment, geometry->bytes(Ring::kSlotBytes));
+  if (!space.ok()) return space.status();
+  return std::shared_ptr<ParcelRing>(new ParcelRing(std::move(attachment), *geometry, *space));
+}
+
+ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space)
+    : ParcelHeap(std::move(attachment), space),
+      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry) {}
 
 Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
   if (block.ref == 0) return ring_.try_push(seat, words);
   return ring_.try_push(seat, words, [&](std::uint64_t position) {
-    // [PL1] the item's before its commit (Q4): who sees that commit finds the block so
-    (void)heap_.hand_over(block.ref, block.owner, ParcelOwner::item(position));
+    give(block, position);
     WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
   });
 }
@@ -172,41 +217,24 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   if (announced == 0) return front;
   if (front == Front::kItem && ParcelLabel::from(words[0]).in_block) {
     WARREN_CRASH_POINT(parcel_taken);  // reclaim() frees it: head has passed it, and no living lane takes it
-    block = own(words, announced - 1, owner_of(self));
+    block = own(words, announced - 1, self);
     WARREN_CRASH_POINT(parcel_owned);  // by a dead process: likewise
   }
   take.store(0, std::memory_order_release);  // [PL4] not before PL3; pairs with PL5
   return front;
 }
 
-// The words are a peer's: a block is had only where its owner word says that it is that very item's.
-ParcelRing::Block ParcelRing::own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept {
-  if (!heap_.hand_over(words[1], ParcelOwner::item(position), owner)) return {};  // [PL3] the item's -> mine
-  return {.ref = words[1], .owner = owner, .memory = heap_.memory(words[1])};
-}
-
-std::size_t ParcelRing::reclaim() noexcept {
-  std::int64_t looked_at = 0;
-  const std::size_t freed =
-      heap_.reclaim([&](std::uint64_t owner, std::uint64_t) { return ++looked_at, in_use(owner); });
-  growths_left_.store(kGrowths + looked_at, std::memory_order_relaxed);
-  return freed;
-}
-
 // An item's block: head first, then the lanes. Who announced after that look finds head where it was, and in that case
 // the item stood.
-bool ParcelRing::in_use(std::uint64_t owner) const noexcept {
-  if (ParcelOwner::role(owner) == ParcelOwner::Role::kProcess) {
-    return attachment_->holds_lane(ParcelOwner::lane(owner), ParcelOwner::generation(owner));
-  }
-  const std::uint64_t position = ParcelOwner::position(owner);
-  return ring_.stands(position) || attachment_->taken_by_living(position);
+std::size_t ParcelRing::reclaim() noexcept {
+  return reclaim_unless(
+      [this](std::uint64_t position) { return ring_.stands(position) || attachment_->taken_by_living(position); });
 }
 
 absl::Status Parcel::too_large(std::uint64_t bytes, std::uint64_t most) {
   return absl::InvalidArgumentError(absl::StrCat("an item of ", bytes,
                                                  " bytes or more never fits: this queue's have at most ", most,
-                                                 " (QueueOptions::max_item_bytes)"));
+                                                 " (max_item_bytes of its options)"));
 }
 
 absl::Status Parcel::pack_bytes(std::span<const std::byte> bytes) {
@@ -229,7 +257,7 @@ std::span<std::byte> Parcel::grow(void* self, std::size_t used, std::size_t need
     parcel.too_large_ = needed;
     return {};
   }
-  const std::optional<ParcelRing::Block> block =
+  const std::optional<ParcelHeap::Block> block =
       parcel.parcels_->allocate(std::max<std::size_t>(needed, std::min<std::uint64_t>(2 * used, most)));
   if (!block) return {};
   const std::span<const std::byte> old =
@@ -263,12 +291,6 @@ void Parcel::drop_block() noexcept {
   if (block_.ref == 0) return;
   parcels_->free(std::exchange(block_, {}));
   packed_ = false;
-}
-
-Push Parcel::try_push(Seat& seat) noexcept {
-  const Push result = parcels_->try_push(seat, words_, block_);
-  if (result == Push::kPushed) block_ = {};  // the item's, or its consumer's already
-  return result;
 }
 
 std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {

@@ -1,6 +1,6 @@
-// ParcelRing: the ring of a queue whose items are encoded, or too large for a slot. A parcel of up to 112 bytes travels
-// in its slot; a larger one in a block of the segment, whose owner word says at every moment whose it is.
-// docs/algorithms/parcels.md.
+// Parcels: items that are encoded, or too large for a slot. One of up to 112 bytes travels in its slot; a larger one in
+// a block of the segment, whose owner word says at every moment whose it is: a process's or an item's. ParcelHeap has
+// the blocks of any container; ParcelRing is a queue's, with its ring. docs/algorithms/parcels.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/block_heap.h>
@@ -15,10 +15,24 @@ namespace warren::detail {
 
 using ParcelWords = Words<layout::kParcelWords>;
 
-class ParcelRing {
- public:
-  using Ring = MpmcRing<layout::kParcelWords>;
+// Where header and blocks lie in a segment.
+struct ParcelSpace {
+  // `slots_end`: of the container's header and slots. Errors: InvalidArgument for what cannot be.
+  static absl::StatusOr<ParcelSpace> plan(std::uint64_t slots_end, std::size_t capacity, std::size_t max_item_bytes,
+                                          const ElementType& element);
+  // What an opened segment says, checked.
+  static absl::StatusOr<ParcelSpace> read(const Attachment& attachment, std::uint64_t slots_end);
+  void initialise(std::span<std::byte> object) const;
 
+  std::uint64_t header_offset = 0;
+  std::uint64_t scale = 1;
+  std::uint64_t max_item_bytes = 0;
+  std::uint64_t end = 0;  // of all that is reserved
+};
+
+// An item has an identity, which its container gives once: ParcelOwner::item().
+class ParcelHeap {
+ public:
   // A block that this process owns.
   struct Block {
     std::uint64_t ref = 0;  // 0: none
@@ -26,11 +40,10 @@ class ParcelRing {
     std::span<std::byte> memory = {};
   };
 
-  static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes, const ElementType& element);
-  static absl::StatusOr<std::shared_ptr<ParcelRing>> attach(Attachment::Pointer attachment);
+  ParcelHeap(const ParcelHeap&) = delete;
+  ParcelHeap& operator=(const ParcelHeap&) = delete;
+  virtual ~ParcelHeap() = default;
 
-  [[nodiscard]] Ring& ring() noexcept { return ring_; }
-  [[nodiscard]] const Ring& ring() const noexcept { return ring_; }
   [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
   // The most bytes that an item may have.
   [[nodiscard]] std::uint64_t most_bytes() const noexcept { return most_bytes_; }
@@ -42,23 +55,27 @@ class ParcelRing {
   // nullopt: memory ended, or this process has no lane.
   std::optional<Block> allocate(std::size_t bytes) noexcept;
   void free(const Block& block) noexcept { heap_.free(block.ref, block.owner); }
-  // Where a block of this process's own goes along, it is the item's before the item is committed.
-  Push try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept;
-  // kItem: where the item's bytes lie in a block, that is this process's own now; none: they cannot be found.
-  Front try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept;
   // Frees the blocks of the dead, and of items that nobody will take. Returns how many.
-  std::size_t reclaim() noexcept;
+  virtual std::size_t reclaim() noexcept = 0;
 
- private:
-  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, layout::ParcelHeader& header,
-             BlockHeap::Classes classes, const BlockHeapPlan& plan);
-  std::optional<Block> allocate(std::size_t bytes, std::uint64_t owner, BlockHeap::Growth growth) noexcept;
-  Block own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept;
-  [[nodiscard]] bool in_use(std::uint64_t owner) const noexcept;
-  [[nodiscard]] bool time_to_reclaim() noexcept;
+ protected:
+  ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space);
+  // This process's -> the item's, before its commit.
+  void give(const Block& block, std::uint64_t item) noexcept;
+  // The item's -> this process's. The words are a peer's: a block is had only where its owner word says that it is that
+  // very item's.
+  Block own(const ParcelWords& words, std::uint64_t item, LaneRef self) noexcept;
+  // `item_in_use`: false once nobody has it, and nobody who begins now gets it.
+  std::size_t reclaim_unless(absl::FunctionRef<bool(std::uint64_t item)> item_in_use) noexcept;
 
   Attachment::Pointer attachment_;
-  Ring ring_;
+
+ private:
+  using ClassTable = std::array<layout::BlockClass, layout::kBlockClasses>;
+  ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space, ClassTable&& planned);
+  std::optional<Block> allocate(std::size_t bytes, std::uint64_t owner, BlockHeap::Growth growth) noexcept;
+  [[nodiscard]] bool time_to_reclaim() noexcept;
+
   layout::ParcelHeader* header_;
   BlockHeap heap_;
   std::uint64_t most_bytes_;
@@ -66,10 +83,31 @@ class ParcelRing {
   std::atomic<std::int64_t> growths_left_{kGrowths};  // by this process, until it looks for blocks of the dead
 };
 
+class ParcelRing : public ParcelHeap {
+ public:
+  using Ring = MpmcRing<layout::kParcelWords>;
+
+  static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes, const ElementType& element);
+  static absl::StatusOr<std::shared_ptr<ParcelRing>> attach(Attachment::Pointer attachment);
+
+  [[nodiscard]] Ring& ring() noexcept { return ring_; }
+  [[nodiscard]] const Ring& ring() const noexcept { return ring_; }
+  // Where a block of this process's own goes along, it is the item's before the item is committed.
+  Push try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept;
+  // kItem: where the item's bytes lie in a block, that is this process's own now; none: they cannot be found.
+  Front try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept;
+  std::size_t reclaim() noexcept override;
+
+ private:
+  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space);
+
+  Ring ring_;
+};
+
 // An item on its way in: its bytes, here or in a block, which is given back unless it was pushed.
 class Parcel {
  public:
-  explicit Parcel(ParcelRing& parcels) noexcept : parcels_(&parcels) {}
+  explicit Parcel(ParcelHeap& parcels) noexcept : parcels_(&parcels) {}
   ~Parcel() { drop_block(); }
   Parcel(const Parcel&) = delete;
   Parcel& operator=(const Parcel&) = delete;
@@ -85,7 +123,13 @@ class Parcel {
   }
   // What lies in a block has to be packed again then.
   void drop_block() noexcept;
-  Push try_push(Seat& seat) noexcept;
+  // `push(words, block)` puts it into the container.
+  template <class F>
+  Push push_by(F&& push) {
+    const Push result = push(std::as_const(words_), std::as_const(block_));
+    if (result == Push::kPushed) block_ = {};  // the item's, or its consumer's already
+    return result;
+  }
 
   static absl::Status too_large(std::uint64_t bytes, std::uint64_t most);
 
@@ -97,9 +141,9 @@ class Parcel {
   absl::Status finish(const Writer& writer);
   void label(std::uint64_t bytes) noexcept;
 
-  ParcelRing* parcels_;
+  ParcelHeap* parcels_;
   ParcelWords words_{};
-  ParcelRing::Block block_;
+  ParcelHeap::Block block_;
   std::uint64_t too_large_ = 0;  // bytes that were asked for
   bool packed_ = false;
 };
@@ -107,27 +151,29 @@ class Parcel {
 // An item on its way out: its block is given back at the end, unless somebody borrows it.
 class TakenParcel {
  public:
-  explicit TakenParcel(ParcelRing& parcels) noexcept : parcels_(&parcels) {}
+  explicit TakenParcel(ParcelHeap& parcels) noexcept : parcels_(&parcels) {}
   ~TakenParcel() { give_back(); }
   TakenParcel(const TakenParcel&) = delete;
   TakenParcel& operator=(const TakenParcel&) = delete;
 
-  Front try_pop(Seat& seat) noexcept {
+  // `pop(words, block)` takes it out of the container.
+  template <class F>
+  Front pop_by(F&& pop) noexcept {
     give_back();
-    return parcels_->try_pop(seat, words_, block_);
+    return pop(words_, block_);
   }
   // Valid as long as this. nullopt: a peer's label that cannot be.
   [[nodiscard]] std::optional<std::span<const std::byte>> bytes() const noexcept;
-  [[nodiscard]] ParcelRing::Block take_block() noexcept { return std::exchange(block_, {}); }
+  [[nodiscard]] ParcelHeap::Block take_block() noexcept { return std::exchange(block_, {}); }
 
  private:
   void give_back() noexcept {
     if (block_.ref != 0) parcels_->free(take_block());
   }
 
-  ParcelRing* parcels_;
+  ParcelHeap* parcels_;
   ParcelWords words_{};
-  ParcelRing::Block block_;
+  ParcelHeap::Block block_;
 };
 
 // A block that left a call: as long as the process that made it lives, it is that process's. A copy of it in a forked
@@ -135,7 +181,7 @@ class TakenParcel {
 class LentBlock {
  public:
   LentBlock() noexcept = default;
-  LentBlock(std::shared_ptr<ParcelRing> parcels, const ParcelRing::Block& block) noexcept
+  LentBlock(std::shared_ptr<ParcelHeap> parcels, const ParcelHeap::Block& block) noexcept
       : parcels_(std::move(parcels)), block_(block), epoch_(process_epoch()) {}
   LentBlock(LentBlock&& from) noexcept : parcels_(std::move(from.parcels_)), block_(from.take()), epoch_(from.epoch_) {}
   LentBlock& operator=(LentBlock&& from) noexcept {
@@ -149,17 +195,17 @@ class LentBlock {
   ~LentBlock() { give_back(); }
 
   [[nodiscard]] bool held() const noexcept { return block_.ref != 0 && epoch_ == process_epoch(); }
-  [[nodiscard]] const ParcelRing::Block& block() const noexcept { return block_; }
-  [[nodiscard]] const ParcelRing* lender() const noexcept { return parcels_.get(); }
-  ParcelRing::Block take() noexcept { return std::exchange(block_, {}); }
+  [[nodiscard]] const ParcelHeap::Block& block() const noexcept { return block_; }
+  [[nodiscard]] const ParcelHeap* lender() const noexcept { return parcels_.get(); }
+  ParcelHeap::Block take() noexcept { return std::exchange(block_, {}); }
 
  private:
   void give_back() noexcept {
     if (held()) parcels_->free(take());
   }
 
-  std::shared_ptr<ParcelRing> parcels_;
-  ParcelRing::Block block_;
+  std::shared_ptr<ParcelHeap> parcels_;
+  ParcelHeap::Block block_;
   std::uint64_t epoch_ = 0;
 };
 

@@ -1,8 +1,7 @@
 // How the items of a queue travel: SlotItems, plain bytes in their slot, or ParcelItems, everything else. Queue<T> has
 // one of them, and is the same for both.
 #pragma once
-#include <warren/ipc/detail/parcels.h>
-#include <warren/ipc/loan.h>
+#include <warren/ipc/detail/parcel_items.h>
 
 #include <concepts>
 #include <optional>
@@ -85,24 +84,18 @@ class SlotItems {
   Ring ring_;
 };
 
-// Strings, vectors of plain elements and plain values travel as the bytes that they are, so that they can be lent where
-// they lie; others encoded.
 template <class T>
 class ParcelItems {
+  using Carried = ParcelOf<T>;
+
  public:
   static constexpr bool kNoThrow = false;
 
-  // What is encoded has another size in memory than on its way, and one that a build may decide.
-  static ElementType element() {
-    ElementType type = element_type<T>();
-    if constexpr (!kCopyAsBytes<T>) type.size = type.align = 0;
-    return type;
-  }
+  static ElementType element() { return Carried::element(); }
   static absl::StatusOr<SegmentPlan> plan(std::size_t capacity, std::size_t max_item_bytes) {
-    if (kCopyAsBytes<T> && max_item_bytes != 0 && max_item_bytes < sizeof(T)) {
-      return Parcel::too_large(sizeof(T), max_item_bytes);
-    }
-    return ParcelRing::plan(capacity, kCopyAsBytes<T> ? sizeof(T) : max_item_bytes, element());
+    const absl::StatusOr<std::size_t> most = Carried::most_bytes(max_item_bytes);
+    if (!most.ok()) return most.status();
+    return ParcelRing::plan(capacity, *most, element());
   }
   static absl::StatusOr<ParcelItems> attach(const Attachment::Pointer& attachment) {
     absl::StatusOr<std::shared_ptr<ParcelRing>> parcels = ParcelRing::attach(attachment);
@@ -116,24 +109,30 @@ class ParcelItems {
   void swept() noexcept { (void)parcels_->reclaim(); }
   [[nodiscard]] bool memory_left() const noexcept { return true; }  // check() has asked
 
-  struct Outgoing {
-    Outgoing(ParcelItems& items, const T& item) noexcept : value(item), parcel(*items.parcels_) {}
-    const T& value;
-    Parcel parcel;
-    bool fits = false;
+  struct Outgoing : Carried::Outgoing {
+    Outgoing(ParcelItems& items, const T& item) noexcept : Carried::Outgoing(*items.parcels_, item) {}
   };
-  Push try_push(Seat& seat, Outgoing& item);
+  Push try_push(Seat& seat, Outgoing& item) {
+    return Carried::try_push(
+        item, [this] { return ring().refusal(); },
+        [&](const ParcelWords& words, const ParcelHeap::Block& block) {
+          return parcels_->try_push(seat, words, block);
+        });
+  }
   absl::Status check(const T& value) const {
     Parcel parcel(*parcels_);
-    return pack(value, parcel);
+    return Carried::pack(value, parcel);
   }
 
   struct Incoming : TakenParcel {
     explicit Incoming(ParcelItems& items) noexcept : TakenParcel(*items.parcels_) {}
   };
-  Front try_pop(Seat& seat, Incoming& item) noexcept { return item.try_pop(seat); }
+  Front try_pop(Seat& seat, Incoming& item) noexcept {
+    return item.pop_by(
+        [&](ParcelWords& words, ParcelHeap::Block& block) { return parcels_->try_pop(seat, words, block); });
+  }
   // nullopt: it makes no T, and was counted.
-  std::optional<T> open(Incoming& item);
+  std::optional<T> open(Incoming& item) { return Carried::open(*parcels_, item); }
   std::size_t try_pop_n(Seat& seat, std::span<T> out);
 
   Loan<T> lend(std::size_t count) noexcept;
@@ -146,63 +145,12 @@ class ParcelItems {
 
  private:
   explicit ParcelItems(std::shared_ptr<ParcelRing> parcels) noexcept : parcels_(std::move(parcels)) {}
-  static absl::Status pack(const T& value, Parcel& parcel) {
-    if constexpr (Lendable<T>) {
-      return parcel.pack_bytes(Inplace<T>::bytes(value));
-    } else {
-      return parcel.pack_value(value);
-    }
-  }
-  static std::optional<T> decode(std::span<const std::byte> bytes);
 
   std::shared_ptr<ParcelRing> parcels_;
 };
 
 template <class T>
 using QueueItems = std::conditional_t<kInSlot<T>, SlotItems<T>, ParcelItems<T>>;
-
-// What never fits is refused at once, however full the queue. No block is held while there is no room for its item.
-template <class T>
-Push ParcelItems<T>::try_push(Seat& seat, Outgoing& item) {
-  if (!item.fits) {
-    if constexpr (Lendable<T>) {
-      if (Inplace<T>::bytes(item.value).size() > parcels_->most_bytes()) return Push::kRefused;
-    } else {
-      if (!pack(item.value, item.parcel).ok()) return Push::kRefused;
-    }
-    item.fits = true;
-  }
-  if (const std::optional<Push> refusal = ring().refusal()) {
-    item.parcel.drop_block();
-    return *refusal;
-  }
-  if (!item.parcel.packed() && !pack(item.value, item.parcel).ok()) return Push::kRefused;
-  const Push result = item.parcel.try_push(seat);
-  if (result == Push::kFull) item.parcel.drop_block();
-  return result;
-}
-
-template <class T>
-std::optional<T> ParcelItems<T>::decode(std::span<const std::byte> bytes) {
-  if constexpr (Lendable<T>) {
-    if (!Inplace<T>::fits(bytes.size())) return std::nullopt;
-    return Inplace<T>::value(bytes);
-  } else {
-    Reader reader(bytes);
-    absl::StatusOr<T> value = reader.get<T>();
-    if (!value.ok() || reader.remaining() != 0) return std::nullopt;
-    return *std::move(value);
-  }
-}
-
-template <class T>
-std::optional<T> ParcelItems<T>::open(Incoming& item) {
-  const std::optional<std::span<const std::byte>> bytes = item.bytes();
-  std::optional<T> value;
-  if (bytes) value = decode(*bytes);
-  if (!value) parcels_->count_undecodable();
-  return value;
-}
 
 // One by one: a thread announces one block at a time.
 template <class T>
@@ -219,7 +167,7 @@ Loan<T> ParcelItems<T>::lend(std::size_t count) noexcept {
   using Place = LentPlace<T>;
   if (count > parcels_->most_bytes() / sizeof(typename Inplace<T>::Element)) return Loan<T>(Place(nullptr));
   const std::size_t bytes = count * sizeof(typename Inplace<T>::Element);
-  const std::optional<ParcelRing::Block> block = parcels_->allocate(bytes);
+  const std::optional<ParcelHeap::Block> block = parcels_->allocate(bytes);
   return Loan<T>(block ? Place(LentBlock(parcels_, *block), bytes) : Place(nullptr));
 }
 
@@ -241,7 +189,7 @@ Borrow<T> ParcelItems<T>::borrow(Incoming& item) noexcept {
     parcels_->count_undecodable();
     return Borrow<T>(Place(nullptr));
   }
-  const ParcelRing::Block block = item.take_block();
+  const ParcelHeap::Block block = item.take_block();
   return Borrow<T>(block.ref != 0 ? Place(LentBlock(parcels_, block), bytes->size()) : Place(*bytes));
 }
 
