@@ -80,14 +80,16 @@ bool BroadcastRing::make_room(std::uint64_t tail) noexcept {
   if (!waits_for_readers()) return true;
   if (const std::uint64_t lowest = header_->lowest.load(std::memory_order_relaxed); tail - lowest < geometry_.capacity)
     return true;
-  Seat& seat = attachment_->seat();
   for (std::uint32_t looks = 0; looks <= geometry_.cells; ++looks) {
     const Slowest found = slowest(tail);
     header_->lowest.store(found.cursor, std::memory_order_relaxed);
     if (tail - found.cursor < geometry_.capacity) return true;
     const OwnedCell cell = OwnedCell::from(found.owner);
-    if (standing(*attachment_, seat, cell.lane, cell.generation, found.owner) != Standing::kGone) return false;
-    (void)attachment_->sweep();  // so that all it had is known to be free
+    if (!attachment_->lane_given_back(cell.lane, cell.generation)) {
+      if (standing(*attachment_, attachment_->seat(), cell.lane, cell.generation, found.owner) != Standing::kGone)
+        return false;
+      (void)attachment_->sweep();  // so that it is known of its other cells, too
+    }
     WARREN_CRASH_POINT(broadcast_cell_of_dead);
     free_cell(found.cell, found.owner);
   }

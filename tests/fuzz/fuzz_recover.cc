@@ -66,7 +66,7 @@ void use_all(Input& input, Object object) {
 void recover(Bytes bytes) {
   hurry();
   Input input(bytes);
-  switch (input.below(11)) {
+  switch (input.below(12)) {
     case 0: use_mutex<Mutex>(input); break;
     case 1: use_mutex<RecursiveMutex>(input); break;
     case 2: use_value<int>(input); break;
@@ -77,6 +77,9 @@ void recover(Bytes bytes) {
     case 7: use_all(input, Semaphore::create(3).value()); break;
     case 8: use_all(input, Event::create().value()); break;
     case 9: use_all(input, Condition::create().value()); break;
+    case 10:
+      use_all(input, Broadcast<int>::create({.capacity = 4, .slow_reader = SlowReader::kBlocksWriter}).value());
+      break;
     default: use_all(input, Latch::create(3).value());
   }
 }

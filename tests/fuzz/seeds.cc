@@ -99,6 +99,10 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   auto bounded = BoundedSemaphore::create(2).value();
   bounded.acquire();
   add("bounded_semaphore", bounded, 512);
+  auto broadcast = Broadcast<int>::create({.capacity = 4, .slow_reader = SlowReader::kBlocksWriter}).value();
+  const auto subscriber = broadcast.subscribe().value();
+  (void)broadcast.try_push(1);
+  add("broadcast", broadcast, 1024);
   add("condition", Condition::create().value(), 256);
   add("latch", Latch::create(2).value(), 256);
   add("barrier", Barrier::create(2).value(), 512);

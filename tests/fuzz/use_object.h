@@ -3,6 +3,7 @@
 #include <warren/ipc/array.h>
 #include <warren/ipc/barrier.h>
 #include <warren/ipc/bounded_semaphore.h>
+#include <warren/ipc/broadcast.h>
 #include <warren/ipc/condition.h>
 #include <warren/ipc/event.h>
 #include <warren/ipc/latch.h>
@@ -72,6 +73,27 @@ void use(SpscQueue<T>& queue) {
   (void)queue.approx_size();
   queue.close();
   (void)queue.drained();
+}
+
+// No blocking push or subscription: whoever the words say has the turn may live.
+template <class T>
+void use(Broadcast<T>& broadcast) {
+  const auto* words = reinterpret_cast<const layout::BroadcastHeader*>(test::Reach::attachment(broadcast).object());
+  const T item{};
+  (void)broadcast.try_push_for(item, kShort);
+  if (!held_by_living(broadcast, words->writer)) {
+    if (auto subscriber = broadcast.subscribe(); subscriber.ok()) {
+      (void)broadcast.try_push_for(item, kShort);
+      (void)subscriber->try_pop();
+      (void)subscriber->try_pop_for(kShort);
+      (void)subscriber->lost();
+      (void)subscriber->drained();
+    }
+  }
+  (void)broadcast.check(item);
+  must(broadcast.stats().waited_for <= layout::kMaxSubscribers, "no more than there are cells");
+  broadcast.close();
+  must(!broadcast.try_push_for(item, kShort) || !broadcast.closed(), "closed is closed");
 }
 
 inline void use(Event& event) {

@@ -10,6 +10,7 @@
 #include <warren/layout/array.h>
 #include <warren/layout/barrier.h>
 #include <warren/layout/bounded_semaphore.h>
+#include <warren/layout/broadcast.h>
 #include <warren/layout/condition.h>
 #include <warren/layout/event.h>
 #include <warren/layout/latch.h>
@@ -262,6 +263,21 @@ TEST(Layout, BoundedSemaphore) {
   Image<S> image;
   image FIELD(permits) FIELD(waiters);
   expect_golden("bounded_semaphore", image.text("BoundedSemaphore"));
+}
+
+TEST(Layout, Broadcast) {
+  {
+    using S = layout::BroadcastHeader;
+    Image<S> image;
+    image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(cells) FIELD(writer)
+        FIELD(tail) FIELD(not_empty) FIELD(not_full) FIELD(lowest) FIELD(cells_high) FIELD(undecodable);
+    expect_golden("broadcast_header", image.text("BroadcastHeader"));
+  }
+  using S = layout::BroadcastCell;
+  Image<S> image;
+  image FIELD(owner) FIELD(cursor);
+  expect_golden("broadcast_cell", image.text("BroadcastCell"));
+  EXPECT_EQ(layout::kMaxSubscribers, 1024u);
 }
 
 TEST(Layout, SharedMutex) {

@@ -167,6 +167,13 @@ TABLE = (
         end_state=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0"],
     )
     + runs(
+        "broadcast",
+        ["", "-DWAITS", "-DWAITS -DREADERS=2 -DROUNDS=1", "-DCLOSES", "-DCAP=2 -DROUNDS=3 -DMAXC=1"],
+        long=["-DREADERS=2 -DMAXC=1", "-DWAITS -DREADERS=2 -DMAXC=1"],
+        assertion=["-DTIGHT", "-DEARLY", "-DNORECHECK", "-DCLOSES -DSTORE", "-DWAITS -DGUESS", "-DWAITS -DNOTURN"],
+        end_state=["-DWAITS -DKEEP"],
+    )
+    + runs(
         "barrier",
         ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
         assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],

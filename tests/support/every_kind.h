@@ -4,6 +4,7 @@
 #include <warren/ipc/array.h>
 #include <warren/ipc/barrier.h>
 #include <warren/ipc/bounded_semaphore.h>
+#include <warren/ipc/broadcast.h>
 #include <warren/ipc/condition.h>
 #include <warren/ipc/event.h>
 #include <warren/ipc/latch.h>
@@ -73,6 +74,7 @@ inline std::vector<Kind> every_kind() {
           kind<Queue<int>>("Queue, unbounded", QueueOptions{}),
           kind<Queue<std::string>>("Queue of strings, unbounded", QueueOptions{}),
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
+          kind<Broadcast<int>>("Broadcast", BroadcastOptions{.capacity = 4}),
           kind<Mutex>("Mutex"),
           kind<RecursiveMutex>("RecursiveMutex"),
           kind<SharedMutex>("SharedMutex"),
