@@ -48,6 +48,8 @@ class MpmcRingBase {
   }
   // Closed, and nothing will ever be taken again. Buries and passes dead claims on the way.
   [[nodiscard]] bool drained(Seat& seat) noexcept;
+  // What a pop would find now. Buries and passes likewise.
+  [[nodiscard]] Front look(Seat& seat) noexcept;
   void close() noexcept;
   // kFull or kClosed: what a push would be told now. Announces and claims nothing.
   [[nodiscard]] std::optional<Push> refusal() const noexcept;
@@ -55,7 +57,10 @@ class MpmcRingBase {
   [[nodiscard]] bool stands(std::uint64_t position) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;  // positions ever claimed
   [[nodiscard]] std::uint64_t taken() const noexcept;   // positions ever passed by consumers
-  [[nodiscard]] std::uint64_t buried() const noexcept { return header_->buried.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t buried() const noexcept {
+    return layout::Burials::from(header_->burials.load(std::memory_order_relaxed)).count;
+  }
+  [[nodiscard]] layout::MpmcRingHeader& header() const noexcept { return *header_; }
 
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
@@ -105,6 +110,7 @@ class MpmcRingBase {
   ElasticSlots elastic_;
 
  private:
+  void count_burial(std::uint64_t position) noexcept;
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
 };
 

@@ -4,7 +4,9 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/block_heap.h>
+#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/ipc/detail/take_ledger.h>
 #include <warren/layout/queue.h>
 
 #include <memory>
@@ -31,13 +33,19 @@ class ParcelRing {
 
   [[nodiscard]] Ring& ring() noexcept { return ring_; }
   [[nodiscard]] const Ring& ring() const noexcept { return ring_; }
+  [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
+  [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
   [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
   // The most bytes that an item may have.
   [[nodiscard]] std::uint64_t most_bytes() const noexcept { return most_bytes_; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept {
     return header_->undecodable.load(std::memory_order_relaxed);
   }
-  void count_undecodable() noexcept { header_->undecodable.fetch_add(1, std::memory_order_relaxed); }
+  // Nobody gets to see it: it is done.
+  void count_undecodable() noexcept {
+    header_->undecodable.fetch_add(1, std::memory_order_relaxed);
+    (void)takes_.finish_one(attachment_->seat());
+  }
 
   // nullopt: memory ended, or this process has no lane.
   std::optional<Block> allocate(std::size_t bytes) noexcept;
@@ -59,6 +67,7 @@ class ParcelRing {
 
   Attachment::Pointer attachment_;
   Ring ring_;
+  TakeLedger takes_;
   layout::ParcelHeader* header_;
   BlockHeap heap_;
   std::uint64_t most_bytes_;
