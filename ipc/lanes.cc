@@ -1,6 +1,7 @@
 // Seats and lanes of an attachment: claiming, leaving, confirming a death, sweeping. docs/algorithms/lanes.md.
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/take_ledger.h>
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -148,6 +149,7 @@ void Attachment::release(Seat& seat) noexcept {
   std::uint64_t word = lane.identity.load(std::memory_order_relaxed);
   const LaneIdentity mine = LaneIdentity::from(word);
   if (mine.phase != Phase::kLive || mine.generation != seat.generation) return;
+  give_up_takes(lane, takes_.load(std::memory_order_relaxed), mine.pid);
   lane.announcement.store(0, std::memory_order_release);  // [Q20] as Q6: who reads this 0 reads no longer that one
   lane.take.store(0, std::memory_order_release);          // [PL6] likewise, as PL4; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);
@@ -163,9 +165,17 @@ void Attachment::release(Seat& seat) noexcept {
 void Attachment::release_seats_of(std::uint64_t thread) noexcept {
   if (seats_epoch_ != process_epoch()) return;
   for (const auto& seat : seats_) {
-    if (seat->thread == thread) release(*seat);
+    if (seat->thread != thread) continue;
+    pass_on_takes(*seat);
+    release(*seat);
   }
   std::erase_if(seats_, [&](const auto& seat) { return seat->thread == thread; });
+}
+
+// What a thread took and leaves undone, another one of its process may still finish.
+void Attachment::pass_on_takes(Seat& seat) noexcept {
+  const SeatUse use(*spare_);
+  if (seat.lane != nullptr && spare_->lane != nullptr) hand_over_takes(*seat.lane, *spare_->lane);
 }
 
 void Attachment::leave() noexcept {
@@ -251,7 +261,9 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) no
   if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
     return false;                     // [L12] pairs with L4
   WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
-  if (on_dead) on_dead(lane, found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed));
+  const std::uint32_t pid = found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed);
+  if (on_dead) on_dead(lane, pid);
+  give_up_takes(lane, takes_.load(std::memory_order_relaxed), pid);
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
   lane.take.store(0, std::memory_order_release);          // [PL7] likewise; pairs with PL5
   lane.start_time.store(0, std::memory_order_relaxed);

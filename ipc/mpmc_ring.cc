@@ -147,11 +147,13 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
         place == nullptr ? 0 : sequence(place).load(std::memory_order_acquire);     // [Q13] as Q5; pairs with Q4
     if (place != nullptr && found == layout::committed(head)) return Front::kItem;  // a false head has 0 for that, too
     if (found == layout::buried(head)) {
+      count_burial(head);
       if (header_->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel)) {  // [Q14] pairs with Q1
         passed(head, head + 1);
         ++head;
-        WARREN_CRASH_POINT(burial_passed);                       // before the wake: slices bound the wait
+        WARREN_CRASH_POINT(burial_passed);                       // before the wakes: slices bound the wait
         notify(header_->not_full, attachment_->wait_mode(), 1);  // a place is free, and no item goes with it
+        notify(header_->takes.joiners, attachment_->wait_mode(), kWakeAll);  // it may have been the last
       }
       continue;
     }
@@ -180,10 +182,24 @@ Front MpmcRingBase::look_into_claim(Seat& seat, std::uint64_t position, std::byt
   WARREN_CRASH_POINT(bury_decided);  // the verdict is lost; the next consumer comes to the same
   if (sequence(place).compare_exchange_strong(found, layout::buried(position),
                                               std::memory_order_acq_rel)) {  // [Q16] pairs with Q13
-    WARREN_CRASH_POINT(bury_done);                                           // counted too low by one
-    header_->buried.fetch_add(1, std::memory_order_relaxed);
+    WARREN_CRASH_POINT(bury_done);                                           // who passes it counts it
   }
   return Front::kItem;
+}
+
+// Before head passes it. Whoever finds head there still, after he has read the word, knows that nobody else counted it
+// unless the word says so: his CAS fails if somebody does meanwhile.
+void MpmcRingBase::count_burial(std::uint64_t position) noexcept {
+  std::uint64_t word = header_->burials.load(std::memory_order_acquire);  // [Q27] before head; pairs with Q28
+  for (;;) {
+    const layout::Burials now = layout::Burials::from(word);
+    if (now.counted(position) || header_->head.load(std::memory_order_relaxed) != position) return;
+    if (header_->burials.compare_exchange_weak(word, now.with(position).word(),
+                                               std::memory_order_acq_rel)) {  // [Q28] before Q14; pairs with Q27, J9
+      WARREN_CRASH_POINT(burial_counted);                                     // the next one finds it counted
+      return;
+    }
+  }
 }
 
 }  // namespace warren::detail

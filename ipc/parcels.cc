@@ -178,7 +178,8 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
       .size = ring.committed_bytes(Ring::kSlotBytes),
       .max_size = space->end,
       .element = element,
-      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
+      .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full),
+                     offsetof(layout::MpmcRingHeader, takes.joiners)},
       .initialise = [ring, space = *space](std::span<std::byte> object) {
         Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), ring, sizeof(ParcelWords));
         space.initialise(object);
@@ -199,13 +200,17 @@ absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Point
 
 ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space)
     : ParcelHeap(std::move(attachment), space),
-      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry) {}
+      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry),
+      takes_(*attachment_, ring_.header()) {}
 
 Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
-  if (block.ref == 0) return ring_.try_push(seat, words);
-  return ring_.try_push(seat, words, [&](std::uint64_t position) {
-    give(block, position);
-    WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
+  return high_water().mark_push(seat, [&](auto&& claimed) {
+    return ring_.try_push(seat, words, [&](std::uint64_t position) {
+      claimed(position);
+      if (block.ref == 0) return;
+      give(block, position);
+      WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
+    });
   });
 }
 
@@ -213,14 +218,17 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   const LaneRef self = attachment_->process_lane(seat);
   const SeatUse use(seat);
   if (!self.known || seat.lane == nullptr) return Front::kEmpty;  // what it cannot announce it does not take
+  TakeLedger::Taking taking(takes_, seat);
   std::atomic<std::uint64_t>& take = seat.lane->take;
   std::uint64_t announced = 0;
   const Front front = ring_.try_pop(seat, words, [&](std::uint64_t position, const ParcelWords& copy) {
+    taking.about_to_take(1);
     if (!ParcelLabel::from(copy[0]).in_block) return;
     announced = position + 1;
     take.store(announced, std::memory_order_release);  // [PL2] before head passes it (Q7); pairs with PL5
     WARREN_CRASH_POINT(parcel_announced);              // nothing taken
   });
+  if (front == Front::kItem) taking.took(1);
   if (announced == 0) return front;
   if (front == Front::kItem && ParcelLabel::from(words[0]).in_block) {
     WARREN_CRASH_POINT(parcel_taken);  // reclaim() frees it: head has passed it, and no living lane takes it

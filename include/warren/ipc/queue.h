@@ -10,6 +10,15 @@
 // A producer that dies is not end of stream: another may go on. Who must notice pops with a time limit and asks after
 // the producer by what it knows of it.
 //
+// join() waits until as many items are done, by task_done(), as were pushed: those in the queue, those that are being
+// worked on, and a push that is under way all count. An item whose consumer ended (was killed, returned, left the
+// queue) before it called task_done() is lost: every join that waits then says so, Aborted, and the next one of every
+// process that had the queue open and did not wait. After that the item is written off, and joins wait for the others.
+// Who never joins need never call task_done(). An item is its thread's, once that ended its process's: any thread of
+// the process may call task_done() for it. Another process may, too: where several have items that are not done, whose
+// it was is not known then, and when one of them dies the wrong number may be told. A consumer of another PID or time
+// namespace whose death nobody can tell is waited for.
+//
 // Closing is for ever. To start anew under the same name, one process, the one that starts the others, say, unlinks it
 // and creates another queue: when the old one is closed and drained, or at its own start. Who holds the old queue keeps
 // that one, closed as it is, and sees nothing of the new: it has to open the name again. With kWhileAttached nobody
@@ -35,6 +44,8 @@
 #include <warren/ipc/loan.h>
 #include <warren/ipc/time.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -53,8 +64,12 @@ struct QueueOptions {
 struct QueueStats {
   std::uint64_t pushed = 0;       // claims, also those that were buried
   std::uint64_t popped = 0;       // items taken, and buried claims passed
-  std::uint64_t buried = 0;       // claims of producers that died before their commit; a kill may leave it one too low
+  std::uint64_t buried = 0;       // claims of producers that died before their commit
   std::uint64_t undecodable = 0;  // items that made no T, and were skipped
+  // The most items that were in the queue at once, as its producers saw it. Never too high. Too low by 8 at most, or an
+  // eighth if that is more, and in a bounded queue by an eighth of its capacity at most; further where consumers took
+  // some while a producer was about to look, or it died before. Exact once a push was told that the queue was full.
+  std::uint64_t high_water = 0;
 };
 
 // Thread-safe and process-safe. Handles pass to other processes by fork, by name and as values
@@ -130,6 +145,14 @@ class Queue : public Handle {
     return attachment_->readable_when(items_.ring().not_empty(), [this] { return items_.ring().looker(); });
   }
 
+  // One of the items that were popped is done. False: more often than that; nothing changed. An item that made no T is
+  // done when it is skipped. Blocks for nobody.
+  bool task_done() noexcept { return items_.takes().finish_one(attachment_->seat()); }
+  // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. From join_for
+  // also DeadlineExceeded.
+  absl::Status join() { return join_until(Deadline::never()); }
+  absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }
+
   // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
   // ResourceExhausted full or no memory for the item or this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const;
@@ -138,15 +161,20 @@ class Queue : public Handle {
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.ring().capacity(); }
   [[nodiscard]] QueueStats stats() const noexcept {
     const detail::MpmcRingBase& ring = items_.ring();
-    return {
-        .pushed = ring.pushed(), .popped = ring.taken(), .buried = ring.buried(), .undecodable = items_.undecodable()};
+    return {.pushed = ring.pushed(),
+            .popped = ring.taken(),
+            .buried = ring.buried(),
+            .undecodable = items_.undecodable(),
+            .high_water = std::max<std::uint64_t>(items_.high_water().mark(), approx_size())};
   }
 
  private:
   friend class detail::Factory;
   friend class Waitable;
   Queue(detail::Attachment::Pointer attachment, Items items) noexcept
-      : Handle(std::move(attachment)), items_(std::move(items)) {}
+      : Handle(std::move(attachment)),
+        items_(std::move(items)),
+        told_(std::make_shared<std::atomic<std::uint32_t>>(items_.takes().lost())) {}
   static absl::StatusOr<detail::SegmentPlan> plan(const QueueOptions& options) {
     return Items::plan(options.capacity, options.max_item_bytes);
   }
@@ -165,6 +193,7 @@ class Queue : public Handle {
   bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
   bool push_until(const T& item, Deadline deadline);
   std::optional<T> pop_until(Deadline deadline);
+  absl::Status join_until(Deadline deadline);
   void pushed(std::size_t count) noexcept {
     detail::notify(items_.ring().not_empty(), attachment_->wait_mode(), static_cast<int>(count));
   }
@@ -192,6 +221,7 @@ class Queue : public Handle {
   }
 
   Items items_;
+  std::shared_ptr<std::atomic<std::uint32_t>> told_;  // of the losses, by a join of this handle or of a copy
 };
 
 template <class T>
@@ -257,6 +287,18 @@ std::optional<T> Queue<T>::pop_until(Deadline deadline) {
     if (std::optional<T> item = items_.open(incoming)) return item;
   }
   return std::nullopt;
+}
+
+template <class T>
+absl::Status Queue<T>::join_until(Deadline deadline) {
+  std::uint64_t held_up_by = 0;
+  const auto look = [&] {
+    const detail::Front front = items_.ring().look(attachment_->seat());
+    const detail::Progress progress = items_.ring().progress(front, held_up_by);
+    return progress == detail::Progress::kDone ? detail::Progress::kBlocked : progress;  // what is there wants a pop
+  };
+  const auto held = [] { return std::uint64_t{0}; };
+  return items_.takes().join(deadline, *told_, look, held, [this] { swept(); });
 }
 
 template <class T>

@@ -50,9 +50,13 @@ struct Lane {
   std::atomic<std::uint64_t> take;  // a ring position + 1 whose block this thread is about to take or has taken
   std::atomic<std::uint32_t>
       time_namespace;  // inode of /proc/thread-self/ns/time: start times are shown shifted by it; 0 likewise
-  std::byte reserved[20];
+  // Of a queue, docs/algorithms/join.md. The last two only grow, whoever has the lane; equal in a free one.
+  std::atomic<std::uint32_t> taking;    // items that this thread is about to take or to settle, or has just
+  std::atomic<std::uint64_t> taken;     // items that its threads took: their owner raises it
+  std::atomic<std::uint64_t> finished;  // of those, not its own any more: done, handed on, or gone with a thread
 };
 static_assert(sizeof(Lane) == kLine && offsetof(Lane, announcement) == 24 && offsetof(Lane, time_namespace) == 40);
+static_assert(offsetof(Lane, taking) == 44 && offsetof(Lane, taken) == 48 && offsetof(Lane, finished) == 56);
 
 inline constexpr std::uint32_t kMaxLanes = 65535;
 inline constexpr std::uint32_t kLanesPerPage = kPage / sizeof(Lane);

@@ -4,7 +4,7 @@
 //              the chunks, of chunk_slots slots each: docs/algorithms/elastic_slots.md
 // Who carries more than plain bytes has a header of its own right behind MpmcRingHeader, before all else: queue.h.
 #pragma once
-#include <warren/layout/abi.h>
+#include <warren/layout/take_ledger.h>
 
 namespace warren::layout {
 
@@ -22,10 +22,39 @@ struct MpmcRingHeader {
   alignas(kLine) std::atomic<std::uint64_t> head;       // next position to take
   alignas(kLine) std::atomic<std::uint32_t> not_empty;  // wait words: consumers sleep here,
   std::atomic<std::uint32_t> not_full;                  // producers here
-  std::atomic<std::uint64_t> buried;                    // claims of dead producers that were skipped
+  std::atomic<std::uint64_t> burials;                   // Burials
+  std::atomic<std::uint64_t> high_water;                // the most items that a producer has seen here
+  TakeLedger takes;                                     // of a queue: a pool's hints have none
 };
 static_assert(offsetof(MpmcRingHeader, tail) == 64 && offsetof(MpmcRingHeader, head) == 128);
-static_assert(offsetof(MpmcRingHeader, not_empty) == 192 && sizeof(MpmcRingHeader) == 256);
+static_assert(offsetof(MpmcRingHeader, not_empty) == 192 && offsetof(MpmcRingHeader, high_water) == 208);
+static_assert(offsetof(MpmcRingHeader, takes) == 256 && sizeof(MpmcRingHeader) == 320);
+
+// Claims of dead producers that are skipped. Each is counted once, before head passes it: the word says which one was
+// counted last.
+//   bits 63..24 its position + 1, as far as it goes | 23..0 how many
+struct Burials {
+  std::uint64_t last = 0;
+  std::uint64_t count = 0;
+
+  static constexpr std::uint64_t kCountMask = (std::uint64_t{1} << 24) - 1;
+  static constexpr std::uint64_t kLastMask = (std::uint64_t{1} << 40) - 1;
+
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return last << 24 | (count & kCountMask); }
+  [[nodiscard]] static constexpr Burials from(std::uint64_t word) noexcept {
+    return {.last = word >> 24, .count = word & kCountMask};
+  }
+  [[nodiscard]] constexpr bool counted(std::uint64_t position) const noexcept {
+    return count != 0 && last == ((position + 1) & kLastMask);
+  }
+  [[nodiscard]] constexpr Burials with(std::uint64_t position) const noexcept {
+    return {.last = (position + 1) & kLastMask, .count = count + 1};
+  }
+  // Of those, how many `head` has passed.
+  [[nodiscard]] constexpr std::uint64_t passed(std::uint64_t head) const noexcept {
+    return count - (counted(head) ? 1 : 0);
+  }
+};
 
 // Which chunk holds the positions of a run: those whose number, divided by chunk_slots, is `run`.
 //   bits 63..20 run, as far as they go | 19..0 chunk + 1;  0: none yet

@@ -8,6 +8,7 @@
 #include <warren/ipc/detail/readiness.h>
 #include <warren/ipc/detail/wait.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/take_ledger.h>
 
 #include <array>
 #include <functional>
@@ -156,6 +157,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
   // The same for a lane that says that it takes `position`.
   [[nodiscard]] bool taken_by_living(std::uint64_t position) const noexcept;
+  // From now on whoever ends or is found dead with items of this queue is noted there (take_ledger.h).
+  void keep_takes(layout::TakeLedger& ledger) noexcept { takes_.store(&ledger, std::memory_order_relaxed); }
   // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed. `on_dead` is
   // told of each lane before that is emptied, and of the pid that had it, where that is still known: else of the
   // thread.
@@ -219,6 +222,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   bool claim_lane(Seat& seat) noexcept;
   bool commit_more_lanes(std::uint32_t committed) noexcept;
   void release(Seat& seat) noexcept;
+  void pass_on_takes(Seat& seat) noexcept;
   void release_all_seats() noexcept;  // under the list's mutex, as the next
   void release_seats_of(std::uint64_t thread) noexcept;
   std::shared_ptr<void> state(std::shared_ptr<void> (*first)());
@@ -243,6 +247,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
   std::atomic<Readiness*> readiness_{nullptr};  // ours; set once
+  std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
   std::vector<std::unique_ptr<Seat>> seats_;

@@ -61,7 +61,10 @@ class MpmcRingBase {
   [[nodiscard]] bool stands(std::uint64_t position) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;  // positions ever claimed
   [[nodiscard]] std::uint64_t taken() const noexcept;   // positions ever passed by consumers
-  [[nodiscard]] std::uint64_t buried() const noexcept { return header_->buried.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t buried() const noexcept {
+    return layout::Burials::from(header_->burials.load(std::memory_order_relaxed)).count;
+  }
+  [[nodiscard]] layout::MpmcRingHeader& header() const noexcept { return *header_; }
 
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
@@ -111,6 +114,7 @@ class MpmcRingBase {
   ElasticSlots elastic_;
 
  private:
+  void count_burial(std::uint64_t position) noexcept;
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
 };
 

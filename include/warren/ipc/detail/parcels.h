@@ -4,8 +4,10 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/block_heap.h>
+#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/lender.h>
 #include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/ipc/detail/take_ledger.h>
 #include <warren/layout/queue.h>
 
 #include <memory>
@@ -48,7 +50,7 @@ class ParcelHeap : public Lender {
   [[nodiscard]] std::uint64_t undecodable() const noexcept {
     return header_->undecodable.load(std::memory_order_relaxed);
   }
-  void count_undecodable() noexcept { header_->undecodable.fetch_add(1, std::memory_order_relaxed); }
+  virtual void count_undecodable() noexcept { header_->undecodable.fetch_add(1, std::memory_order_relaxed); }
 
   // nullopt: memory ended, or this process has no lane.
   std::optional<Block> allocate(std::size_t bytes) noexcept;
@@ -96,11 +98,19 @@ class ParcelRing : public ParcelHeap {
   // kItem: where the item's bytes lie in a block, that is this process's own now; none: they cannot be found.
   Front try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept;
   std::size_t reclaim() noexcept override;
+  // Nobody gets to see it: it is done.
+  void count_undecodable() noexcept override {
+    ParcelHeap::count_undecodable();
+    (void)takes_.finish_one(attachment_->seat());
+  }
+  [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
+  [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
 
  private:
   ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space);
 
   Ring ring_;
+  TakeLedger takes_;
 };
 
 // An item on its way in: its bytes, here or in a block, which is given back unless it was pushed.

@@ -1,7 +1,9 @@
 // How the items of a queue travel: SlotItems, plain bytes in their slot, or ParcelItems, everything else. Queue<T> has
 // one of them, and is the same for both.
 #pragma once
+#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/parcel_items.h>
+#include <warren/ipc/detail/take_ledger.h>
 
 #include <concepts>
 #include <optional>
@@ -29,7 +31,8 @@ class SlotItems {
         .size = geometry.committed_bytes(Ring::kSlotBytes),
         .max_size = geometry.bytes(Ring::kSlotBytes),
         .element = element(),
-        .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
+        .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full),
+                       offsetof(layout::MpmcRingHeader, takes.joiners)},
         .initialise = [geometry](std::span<std::byte> object) {
           Ring::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data()), geometry, sizeof(T));
         }};
@@ -38,11 +41,13 @@ class SlotItems {
     auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
     const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
     if (!geometry.ok()) return geometry.status();
-    return SlotItems(Ring(*attachment, header, *geometry));
+    return SlotItems(Ring(*attachment, header, *geometry), TakeLedger(*attachment, header));
   }
 
   [[nodiscard]] MpmcRingBase& ring() noexcept { return ring_; }
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return ring_; }
+  [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
+  [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
   void swept() noexcept {}
   [[nodiscard]] bool memory_left() const noexcept { return Ring(ring_).memory_left(); }
@@ -52,7 +57,9 @@ class SlotItems {
     Outgoing(SlotItems&, const T& item) noexcept : words(to_words(item)) {}
     Words<kWordsOf<T>> words;
   };
-  Push try_push(Seat& seat, const Outgoing& item) noexcept { return ring_.try_push(seat, item.words); }
+  Push try_push(Seat& seat, const Outgoing& item) noexcept {
+    return high_water().mark_push(seat, [&](auto&& claimed) { return ring_.try_push(seat, item.words, claimed); });
+  }
   absl::Status check(const T&) const { return absl::OkStatus(); }
 
   // What a pop took.
@@ -60,14 +67,25 @@ class SlotItems {
     explicit Incoming(SlotItems&) noexcept {}
     Words<kWordsOf<T>> words;
   };
-  Front try_pop(Seat& seat, Incoming& item) noexcept { return ring_.try_pop(seat, item.words); }
+  Front try_pop(Seat& seat, Incoming& item) noexcept {
+    TakeLedger::Taking taking(takes_, seat);
+    const Front front = ring_.try_pop(seat, item.words, [&](std::uint64_t, const auto&) { taking.about_to_take(1); });
+    if (front == Front::kItem) taking.took(1);
+    return front;
+  }
   std::optional<T> open(Incoming& item) noexcept { return from_words<T>(item.words); }
   std::size_t try_pop_n(Seat& seat, std::span<T> out) noexcept {
+    TakeLedger::Taking taking(takes_, seat);
     Front front = Front::kEmpty;
-    return ring_.try_pop_run(
+    const std::size_t count = ring_.try_pop_run(
         seat, out.size(),
-        [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
+        [&](std::size_t i, const auto& words) {
+          taking.about_to_take(i + 1);
+          std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T));
+        },
         front);
+    if (count != 0) taking.took(count);
+    return count;
   }
 
   Loan<T> lend(std::size_t) noexcept { return Loan<T>(LentPlace<T>()); }
@@ -80,8 +98,9 @@ class SlotItems {
   Borrow<T> borrow(Incoming& item) noexcept { return Borrow<T>(LentPlace<T>(item.words)); }
 
  private:
-  explicit SlotItems(const Ring& ring) noexcept : ring_(ring) {}
+  SlotItems(const Ring& ring, const TakeLedger& takes) noexcept : ring_(ring), takes_(takes) {}
   Ring ring_;
+  TakeLedger takes_;
 };
 
 template <class T>
@@ -105,6 +124,8 @@ class ParcelItems {
 
   [[nodiscard]] MpmcRingBase& ring() noexcept { return parcels_->ring(); }
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return std::as_const(*parcels_).ring(); }
+  [[nodiscard]] TakeLedger& takes() noexcept { return parcels_->takes(); }
+  [[nodiscard]] HighWater high_water() const noexcept { return std::as_const(*parcels_).high_water(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
   void swept() noexcept { (void)parcels_->reclaim(); }
   [[nodiscard]] bool memory_left() const noexcept { return parcels_->ring().memory_left(); }  // check() asks the heap

@@ -1,0 +1,220 @@
+#include <warren/ipc/detail/take_ledger.h>
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace warren::detail {
+namespace {
+
+using layout::Burials;
+using layout::Lane;
+using layout::LaneIdentity;
+using layout::Loser;
+using layout::Settled;
+
+constexpr int kLooks = 64;  // at words that others change
+
+// A peer's words: what cannot be is nothing.
+std::uint64_t open_of(std::uint64_t taken, std::uint64_t finished) noexcept {
+  const auto open = static_cast<std::int64_t>(taken - finished);
+  return open > 0 ? static_cast<std::uint64_t>(open) : 0;
+}
+
+// Takes one item from those that a lane has.
+bool finish_one_of(Lane& lane) noexcept {
+  std::uint64_t finished = lane.finished.load(std::memory_order_acquire);       // [J6] pairs with J7
+  while (open_of(lane.taken.load(std::memory_order_acquire), finished) != 0) {  // [J4] pairs with J3
+    if (lane.finished.compare_exchange_weak(finished, finished + 1,
+                                            std::memory_order_acq_rel))  // [J7] after J1; pairs with J6, J10
+      return true;
+  }
+  return false;
+}
+
+// The lane has nothing more. Returns how much that was.
+std::uint64_t finish_all_of(Lane& lane) noexcept {
+  std::uint64_t finished = lane.finished.load(std::memory_order_acquire);  // [J16] as J6; pairs with J7
+  for (;;) {
+    const std::uint64_t taken = lane.taken.load(std::memory_order_acquire);  // [J17] as J4; pairs with J3
+    const std::uint64_t open = open_of(taken, finished);
+    if (open == 0) return 0;
+    if (lane.finished.compare_exchange_weak(finished, taken, std::memory_order_acq_rel))  // [J8] as J7; pairs with J10
+      return open;
+  }
+}
+
+}  // namespace
+
+TakeLedger::TakeLedger(Attachment& attachment, layout::MpmcRingHeader& header)
+    : attachment_(&attachment), header_(&header), takes_(&header.takes) {
+  attachment.keep_takes(header.takes);
+}
+
+// --- done ------------------------------------------------------------------------------------------------------------
+
+// While an item has left a lane's account and is not settled, it stands announced in this one's.
+bool TakeLedger::finish_one(Seat& seat) noexcept {
+  Taking standing_for_it(*this, seat);
+  standing_for_it.about_to_take(1);
+  WARREN_CRASH_POINT(done_announced);  // nothing happened
+  if (seat.lane == nullptr || !(finish_one_of(*seat.lane) || find_one_to_finish(*seat.lane)))
+    return finish_one_blindly();
+  WARREN_CRASH_POINT(done_debited);  // this thread's that died with an item that is not done
+  takes_->settled.fetch_add(Settled::kOne, std::memory_order_acq_rel);  // [J9] COMMIT, after J7; pairs with J11, J14
+  settled_one();
+  return true;
+}
+
+// Somebody had no lane to count in: no more than were taken.
+bool TakeLedger::finish_one_blindly() noexcept {
+  if (takes_->blind.load(std::memory_order_relaxed) == 0) return false;
+  std::uint64_t word = takes_->settled.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::optional<std::uint64_t> taken = this->taken();
+    if (!taken) return false;
+    const std::uint64_t open = Settled::from(word).open_of(*taken);
+    if (open == 0 || open > Settled::kItemsMask / 2) return false;
+    if (takes_->settled.compare_exchange_weak(word, word + Settled::kOne,
+                                              std::memory_order_acq_rel))  // [J26] as J9; pairs with J11
+      break;
+  }
+  settled_one();
+  return true;
+}
+
+// First of this process's own: threads share what they took. Then of anybody's.
+bool TakeLedger::find_one_to_finish(const Lane& mine) noexcept {
+  const LaneIdentity self = LaneIdentity::from(mine.identity.load(std::memory_order_relaxed));
+  for (const bool own : {true, false}) {
+    for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
+      Lane& lane = attachment_->lane(index);
+      const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_relaxed));
+      const bool is_own = found.pid == self.pid && found.start_low == self.start_low;
+      if (is_own == own && finish_one_of(lane)) return true;
+    }
+  }
+  return false;
+}
+
+void TakeLedger::settled_one() noexcept {
+  WARREN_CRASH_POINT(done_settled);  // before the wake: slices bound the wait
+  if ((seen_after_commit(takes_->joiners, attachment_->wait_mode()) & 1) != 0 && unfinished() == 0)
+    wake(takes_->joiners, kWakeAll);
+}
+
+// --- how many --------------------------------------------------------------------------------------------------------
+
+std::optional<std::uint64_t> TakeLedger::taken() const noexcept {
+  for (int look = 0; look < kLooks; ++look) {
+    const std::uint64_t before = header_->burials.load(std::memory_order_acquire);  // [J18] before head; pairs with Q28
+    const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [J2] lanes after; pairs with Q7, J1
+    if (header_->burials.load(std::memory_order_relaxed) == before) return head - Burials::from(before).passed(head);
+  }
+  return std::nullopt;
+}
+
+// What is settled is read first. It is never more than was committed, and that only grows: so if it equals what is
+// pushed later, a claim under way counted too, there was nothing between the two at that moment.
+std::optional<std::uint64_t> TakeLedger::unfinished() const noexcept {
+  const Settled settled = Settled::from(takes_->settled.load(std::memory_order_acquire));  // [J11] first; pairs with J9
+  for (int look = 0; look < kLooks; ++look) {
+    const std::uint64_t before = header_->burials.load(std::memory_order_acquire);  // [J19] as J18; pairs with Q28
+    const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [J20] burials after; pairs with Q2
+    if (header_->burials.load(std::memory_order_relaxed) != before) continue;
+    return settled.open_of((tail & ~layout::kClosedBit) - Burials::from(before).count);
+  }
+  return std::nullopt;
+}
+
+TakeLedger::Account TakeLedger::account() const noexcept {
+  Account sum;
+  for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
+    const Lane& lane = attachment_->lane(index);
+    const std::uint64_t finished = lane.finished.load(std::memory_order_acquire);  // [J10] pairs with J7, J8
+    const std::uint64_t taken = lane.taken.load(std::memory_order_acquire);        // [J13] pairs with J3
+    sum.moves += taken + finished;
+    sum.open += open_of(taken, finished);
+  }
+  return sum;
+}
+
+std::uint64_t TakeLedger::taking() const noexcept {
+  std::uint64_t sum = 0;
+  for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
+    sum += attachment_->lane(index).taking.load(std::memory_order_acquire);  // [J12] pairs with J1, J5, J15
+  }
+  return sum;
+}
+
+// --- lost ------------------------------------------------------------------------------------------------------------
+
+std::uint32_t TakeLedger::lost() const noexcept {
+  return Settled::from(takes_->settled.load(std::memory_order_relaxed)).lost;
+}
+
+// The order matters: what was taken; what the lanes have, twice, with what they are about to take in between, so that
+// nothing went from one to another meanwhile; then what is settled. Whatever happens behind this look makes the
+// difference smaller. What it finds is nobody's and stays so: nobody but another one who writes off can settle it, and
+// then the CAS fails.
+void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcept {
+  if (takes_->blind.load(std::memory_order_relaxed) != 0) return;
+  const Account before = account();
+  const std::uint64_t taking = this->taking();
+  if (account().moves != before.moves) return;
+  std::uint64_t word = takes_->settled.load(std::memory_order_acquire);  // [J14] last; pairs with J9
+  Settled settled = Settled::from(word);
+  const std::uint64_t open = settled.open_of(taken);
+  if (open > Settled::kItemsMask / 2 || held > open || before.open > open - held || taking >= open - held - before.open)
+    return;
+  const std::uint64_t lost = std::min<std::uint64_t>(open - held - before.open - taking, Settled::kLostMask / 2);
+  settled.items += lost;
+  settled.lost += static_cast<std::uint32_t>(lost);
+  if (!takes_->settled.compare_exchange_strong(word, settled.word(), std::memory_order_acq_rel))
+    return;                              // [J21] as J9: all that wait are told by it; pairs with J11, J14
+  WARREN_CRASH_POINT(loss_written_off);  // before the wake: slices bound the wait
+  notify(takes_->joiners, attachment_->wait_mode(), kWakeAll);
+}
+
+absl::Status TakeLedger::lost_since(std::uint32_t told) const {
+  const std::uint32_t count = Settled::from(takes_->settled.load(std::memory_order_relaxed)).lost_since(told);
+  const Loser loser = Loser::from(takes_->loser.load(std::memory_order_relaxed));
+  const std::string who = loser.pid == 0 || Settled{.lost = loser.lost}.lost_since(told) >= count
+                              ? std::string("who took it")
+                          : count == 1 ? absl::StrCat("process ", loser.pid)
+                                       : absl::StrCat("who took them, process ", loser.pid, " the last,");
+  return absl::AbortedError(absl::StrCat(count == 1 ? "an item is lost: " : absl::StrCat(count, " items are lost: "),
+                                         who, " ended before task_done(); join() again to wait for the others"));
+}
+
+// Noted before it is gone, so that who finds it gone finds the name. Of one that was about to take it is not known
+// whether it did: where it did not, it must not hide the name of one that had some.
+void give_up_takes(Lane& lane, layout::TakeLedger* ledger, std::uint32_t pid) noexcept {
+  const bool surely =
+      open_of(lane.taken.load(std::memory_order_relaxed), lane.finished.load(std::memory_order_relaxed)) != 0;
+  if (ledger != nullptr && (surely || lane.taking.load(std::memory_order_relaxed) != 0)) {
+    const std::uint32_t lost = Settled::from(ledger->settled.load(std::memory_order_relaxed)).lost;
+    const Loser last = Loser::from(ledger->loser.load(std::memory_order_relaxed));
+    if (surely || !last.surely || last.lost != lost)
+      ledger->loser.store(Loser{.lost = lost, .surely = surely, .pid = pid}.word(), std::memory_order_relaxed);
+    WARREN_CRASH_POINT(loser_noted);  // the next sweep notes it again
+  }
+  (void)finish_all_of(lane);
+  lane.taking.store(0, std::memory_order_release);  // [J15] as J5; pairs with J12
+}
+
+void hand_over_takes(Lane& from, Lane& to) noexcept {
+  const std::uint64_t open =
+      open_of(from.taken.load(std::memory_order_relaxed), from.finished.load(std::memory_order_relaxed));
+  if (open == 0) return;
+  from.taking.store(
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(open, std::numeric_limits<std::uint32_t>::max())),
+      std::memory_order_release);  // [J22] as J1; pairs with J12
+  const std::uint64_t moved = finish_all_of(from);
+  WARREN_CRASH_POINT(takes_on_their_way);  // the process is dead: so is who would get them
+  to.taken.store(to.taken.load(std::memory_order_relaxed) + moved, std::memory_order_release);  // [J23] as J3; with J13
+  from.taking.store(0, std::memory_order_release);  // [J24] as J5, after J23; pairs with J12
+}
+
+}  // namespace warren::detail
