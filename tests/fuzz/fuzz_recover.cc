@@ -1,5 +1,7 @@
 // What is held, counted and waited for, in use while somebody else writes into its words and into the lanes that say
 // who holds it: deaths are found, or not, and calls return.
+#include <string>
+
 #include "fuzz/elements.h"
 #include "fuzz/targets.h"
 #include "fuzz/use_object.h"
@@ -66,7 +68,7 @@ void use_all(Input& input, Object object) {
 void recover(Bytes bytes) {
   hurry();
   Input input(bytes);
-  switch (input.below(11)) {
+  switch (input.below(14)) {
     case 0: use_mutex<Mutex>(input); break;
     case 1: use_mutex<RecursiveMutex>(input); break;
     case 2: use_value<int>(input); break;
@@ -77,7 +79,10 @@ void recover(Bytes bytes) {
     case 7: use_all(input, Semaphore::create(3).value()); break;
     case 8: use_all(input, Event::create().value()); break;
     case 9: use_all(input, Condition::create().value()); break;
-    default: use_all(input, Latch::create(3).value());
+    case 10: use_all(input, Latch::create(3).value()); break;
+    case 11: use_all(input, PriorityQueue<int>::create({.capacity = 3}).value()); break;
+    case 12: use_all(input, PriorityQueue<std::string>::create({.capacity = 3}).value()); break;
+    default: use_all(input, Stack<Large>::create({.capacity = 3}).value());
   }
 }
 

@@ -8,11 +8,13 @@
 #include <warren/ipc/event.h>
 #include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/ipc/semaphore.h>
 #include <warren/ipc/shared_mutex.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/ipc/value.h>
 
 #include <functional>
@@ -60,6 +62,8 @@ inline std::vector<Kind> every_kind() {
           kind<Queue<int>>("Queue", QueueOptions{.capacity = 4}),
           kind<Queue<int>>("Queue, unbounded", QueueOptions{}),
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
+          kind<PriorityQueue<int>>("PriorityQueue", PriorityQueueOptions{.capacity = 4}),
+          kind<Stack<int>>("Stack", StackOptions{.capacity = 4}),
           kind<Mutex>("Mutex"),
           kind<RecursiveMutex>("RecursiveMutex"),
           kind<SharedMutex>("SharedMutex"),
