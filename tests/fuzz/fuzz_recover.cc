@@ -1,5 +1,7 @@
 // What is held, counted and waited for, in use while somebody else writes into its words and into the lanes that say
 // who holds it: deaths are found, or not, and calls return.
+#include <string>
+
 #include "fuzz/elements.h"
 #include "fuzz/targets.h"
 #include "fuzz/use_object.h"
@@ -66,7 +68,7 @@ void use_all(Input& input, Object object) {
 void recover(Bytes bytes) {
   hurry();
   Input input(bytes);
-  switch (input.below(12)) {
+  switch (input.below(15)) {
     case 0: use_mutex<Mutex>(input); break;
     case 1: use_mutex<RecursiveMutex>(input); break;
     case 2: use_value<int>(input); break;
@@ -80,7 +82,10 @@ void recover(Bytes bytes) {
     case 10:
       use_all(input, Broadcast<int>::create({.capacity = 4, .slow_reader = SlowReader::kBlocksWriter}).value());
       break;
-    default: use_all(input, Latch::create(3).value());
+    case 11: use_all(input, Latch::create(3).value()); break;
+    case 12: use_all(input, PriorityQueue<int>::create({.capacity = 3}).value()); break;
+    case 13: use_all(input, PriorityQueue<std::string>::create({.capacity = 3}).value()); break;
+    default: use_all(input, Stack<Large>::create({.capacity = 3}).value());
   }
 }
 

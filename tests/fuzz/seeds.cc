@@ -109,6 +109,15 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   add("value", Value<int>::create(7).value(), sizeof(layout::ValueHeader));
   add("large_value", Value<Large>::create().value(), 512);
   add("array", Array<int>::create({1, 2, 3}).value(), 512);
+  auto ranked = PriorityQueue<int>::create({.capacity = 4}).value();
+  (void)(ranked.try_push(1, 5) && ranked.try_push(2, 7) && ranked.try_push(3, 5) && ranked.try_pop());
+  add("priority_queue", ranked, 384);
+  auto texts = PriorityQueue<std::string>::create({.capacity = 2}).value();
+  (void)(texts.try_push("text", 0) && texts.try_push(std::string(200, 'x'), 1));
+  add("priority_parcels", texts, 4096 + 1024);
+  auto stack = Stack<Large>::create({.capacity = 2}).value();
+  (void)stack.try_push({});
+  add("stack", stack, 384);
 }
 
 void add_pipes(const Folder& folder, std::mt19937& random) {
@@ -162,7 +171,7 @@ int make_seeds(const fs::path& to) {
   add_pool(Folder(to / "inspect"), random);
   add_values(Folder(to / "codec"));
   add_calls(Folder(to / "queue"), 4, random);
-  add_calls(Folder(to / "recover"), 11, random);
+  add_calls(Folder(to / "recover"), 15, random);
   add_pipes(Folder(to / "attach"), random);
   add_pipes(Folder(to / "inspect"), random);
   add_calls(Folder(to / "pipe"), 6, random);

@@ -8,11 +8,13 @@
 #include <warren/ipc/event.h>
 #include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/ipc/semaphore.h>
 #include <warren/ipc/shared_mutex.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/value.h>
 
@@ -94,6 +96,41 @@ void use(Broadcast<T>& broadcast) {
   must(broadcast.stats().waited_for <= layout::kMaxSubscribers, "no more than there are cells");
   broadcast.close();
   must(!broadcast.try_push_for(item, kShort) || !broadcast.closed(), "closed is closed");
+}
+
+// `push` and `push_for`: by the container's own way.
+template <class C, class Push, class PushFor>
+void use_locked(C& container, Push push, PushFor push_for) {
+  using T = typename C::value_type;
+  const auto& words = *reinterpret_cast<const layout::LockedSlotsHeader*>(test::Reach::attachment(container).object());
+  for (int i = 0; i < 3; ++i) {
+    if (!held_by_living(container, words.lock)) (void)push(T{});
+  }
+  if (!held_by_living(container, words.lock)) (void)container.try_pop();
+  (void)container.try_pop_for(kShort);
+  (void)push_for(T{});
+  (void)container.check(T{});
+  must(container.approx_size() <= container.capacity(), "never more than its capacity");
+  (void)container.stats();
+  (void)container.drained();
+  container.close();
+  (void)container.try_pop_for(kShort);
+  (void)container.drained();
+}
+
+template <class T>
+void use(PriorityQueue<T>& queue) {
+  std::int64_t priority = 0;
+  use_locked(
+      queue, [&](const T& item) { return queue.try_push(item, priority = 3 - priority); },
+      [&](const T& item) { return queue.try_push_for(item, priority, kShort); });
+}
+
+template <class T>
+void use(Stack<T>& stack) {
+  use_locked(
+      stack, [&](const T& item) { return stack.try_push(item); },
+      [&](const T& item) { return stack.try_push_for(item, kShort); });
 }
 
 inline void use(Event& event) {

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <warren/ipc/array.h>
 #include <warren/ipc/pipe.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/array.h>
 #include <warren/layout/barrier.h>
@@ -14,6 +16,7 @@
 #include <warren/layout/condition.h>
 #include <warren/layout/event.h>
 #include <warren/layout/latch.h>
+#include <warren/layout/locked_slots.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pipe.h>
@@ -37,6 +40,7 @@
 #include <vector>
 
 #include "support/pipe_view.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -202,6 +206,27 @@ TEST(Layout, ArrayHeader) {
   Image<S> image;
   image FIELD(mutex) FIELD(size) FIELD(element_bytes) FIELD(elements_offset);
   expect_golden("array_header", image.text("ArrayHeader"));
+}
+
+TEST(Layout, LockedSlotsHeader) {
+  using S = LockedSlotsHeader;
+  Image<S> image;
+  image FIELD(lock) FIELD(capacity) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(pushed) FIELD(popped) FIELD(not_empty)
+      FIELD(not_full);
+  expect_golden("locked_slots_header", image.text("LockedSlotsHeader"));
+}
+
+TEST(Layout, LockedSlots) {
+  EXPECT_EQ(offsetof(PrioritySlot, ticket), 0u);
+  EXPECT_EQ(offsetof(PrioritySlot, taken), 8u);
+  EXPECT_EQ(offsetof(PrioritySlot, priority), 16u);
+  EXPECT_FALSE(PrioritySlot::holds_item(0, 0, 9, 0)) << "never used";
+  EXPECT_FALSE(PrioritySlot::holds_item(10, 0, 9, 0)) << "its push is not committed";
+  EXPECT_TRUE(PrioritySlot::holds_item(9, 0, 9, 0));
+  EXPECT_TRUE(PrioritySlot::holds_item(9, 4, 9, 3)) << "its pop is not committed";
+  EXPECT_FALSE(PrioritySlot::holds_item(9, 3, 9, 3));
+  EXPECT_EQ(static_cast<int>(ObjectKind::kPriorityQueue), 17);
+  EXPECT_EQ(static_cast<int>(ObjectKind::kStack), 18);
 }
 
 TEST(Layout, Event) {
@@ -426,6 +451,30 @@ TEST(Layout, PackedWords) {
             0x8004'0000'0800'0003u);
   EXPECT_EQ((BlockRef{.size_class = 1, .index = 2}.word()), 0x0002'0000'0000'0002u);
   EXPECT_EQ((WorkerLane{.index = 1, .generation = 2}.word()), 0x2'0002u);
+}
+
+TEST(Layout, APriorityQueueInUse) {
+  auto queue = PriorityQueue<std::uint16_t>::create({.capacity = 3}).value();
+  ASSERT_TRUE(queue.try_push(0x1111, 5) && queue.try_push(0x2222, -1) && queue.try_push(0x3333, 5));
+  ASSERT_EQ(queue.try_pop(), 0x1111);
+  const std::byte* const object = test::Reach::attachment(queue).object();
+  const auto& header = *reinterpret_cast<const LockedSlotsHeader*>(object);
+  EXPECT_EQ(header.pushed.load(), 3u);
+  EXPECT_EQ(header.popped.load(), 1u);
+  std::array<std::uint32_t, 3> heap{};
+  std::memcpy(heap.data(), object + 192, sizeof heap);
+  EXPECT_EQ(heap, (std::array<std::uint32_t, 3>{2, 1, 0}));
+  std::array<std::uint64_t, 12> slots{};
+  std::memcpy(slots.data(), object + 256, sizeof slots);
+  EXPECT_EQ(slots, (std::array<std::uint64_t, 12>{1, 1, 5, 0x1111, 2, 0, ~std::uint64_t{0}, 0x2222, 3, 0, 5, 0x3333}));
+}
+
+TEST(Layout, AStackInUse) {
+  auto stack = Stack<std::uint16_t>::create({.capacity = 2}).value();
+  ASSERT_TRUE(stack.try_push(0x1111) && stack.try_push(0x2222));
+  std::array<std::uint64_t, 4> slots{};
+  std::memcpy(slots.data(), test::Reach::attachment(stack).object() + 192, sizeof slots);
+  EXPECT_EQ(slots, (std::array<std::uint64_t, 4>{0, 0x1111, 1, 0x2222}));
 }
 
 TEST(Layout, APipeInUse) {

@@ -161,6 +161,18 @@ TABLE = (
         end_state=["-DNOCOLLECT -DP=1 -DITEMS=3 -DC=3 -DCHUNKS=2", "-DBLINDENTER"],
     )
     + runs(
+        "priority",
+        ["", "-DPOPPERS=1 -DITEMS=2 -DMAXC=1", "-DN=1 -DPOPPERS=1 -DITEMS=2"],
+        long=["-DPOPPERS=1 -DITEMS=2", "-DPUSHERS=3 -DPOPPERS=1", "-DN=1 -DITEMS=2 -DMAXC=1"],
+        assertion=[
+            "-DNOREPAIR",
+            "-DHEAPONLY",
+            "-DCOMMITFIRST",
+            "-DFREEFIRST -DPOPPERS=1 -DITEMS=2 -DMAXC=1",
+            "-DBLINDPUSH",
+        ],
+    )
+    + runs(
         "bounded_semaphore",
         ["", "-DP=2 -DROUNDS=2", "-DNOSLICE -DMAXC=0", "-DTRIES -DP=2 -DROUNDS=3 -DMAXC=1"],
         assertion=["-DBLIND", "-DTRIES -DONELOOK -DP=2 -DROUNDS=3", "-DTRIES -DNOCOUNT -DP=2 -DROUNDS=3"],

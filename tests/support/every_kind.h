@@ -10,11 +10,13 @@
 #include <warren/ipc/latch.h>
 #include <warren/ipc/mutex.h>
 #include <warren/ipc/pipe.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/ipc/semaphore.h>
 #include <warren/ipc/shared_mutex.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/ipc/value.h>
 
 #include <functional>
@@ -75,6 +77,8 @@ inline std::vector<Kind> every_kind() {
           kind<Queue<std::string>>("Queue of strings, unbounded", QueueOptions{}),
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
           kind<Broadcast<int>>("Broadcast", BroadcastOptions{.capacity = 4}),
+          kind<PriorityQueue<int>>("PriorityQueue", PriorityQueueOptions{.capacity = 4}),
+          kind<Stack<int>>("Stack", StackOptions{.capacity = 4}),
           kind<Mutex>("Mutex"),
           kind<RecursiveMutex>("RecursiveMutex"),
           kind<SharedMutex>("SharedMutex"),

@@ -98,6 +98,8 @@ class History {
   History& operator=(const History&) = delete;
 
   [[nodiscard]] Actor& actor(std::size_t index) noexcept { return actors_[index]; }
+  // Of a container that keeps no order among the items of one producer.
+  void any_order() noexcept { ordered_ = false; }
   // When nobody runs any more and the queue is drained.
   [[nodiscard]] Account account() const;
 
@@ -106,6 +108,7 @@ class History {
   void read(const Actor& actor, std::vector<Pushed>& pushed, Account& account) const;
 
   std::size_t count_;
+  bool ordered_ = true;
   std::size_t bytes_ = 0;
   Actor* actors_ = nullptr;
 };

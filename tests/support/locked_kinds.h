@@ -4,6 +4,7 @@
 #include <warren/ipc/priority_queue.h>
 #include <warren/ipc/stack.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -72,17 +73,35 @@ class LockedView {
   // Of a priority queue.
   [[nodiscard]] std::uint32_t* heap() const { return reinterpret_cast<std::uint32_t*>(&header() + 1); }
   [[nodiscard]] layout::PrioritySlot& slot(std::uint64_t index) const {
-    const std::size_t heap_bytes = (header().capacity * 4 + layout::kLine - 1) / layout::kLine * layout::kLine;
-    return *reinterpret_cast<layout::PrioritySlot*>(object_ + sizeof header() + heap_bytes +
-                                                    index * header().slot_bytes);
+    return *reinterpret_cast<layout::PrioritySlot*>(slots() + index * header().slot_bytes);
   }
   // Of a stack: ticket, payload.
   [[nodiscard]] std::uint64_t* stack_slot(std::uint64_t index) const {
-    return reinterpret_cast<std::uint64_t*>(object_ + sizeof header() + index * header().slot_bytes);
+    return reinterpret_cast<std::uint64_t*>(slots() + index * header().slot_bytes);
+  }
+  // Of parcels: how many blocks are somebody's.
+  [[nodiscard]] std::size_t blocks_owned() const {
+    const auto end = static_cast<std::size_t>(slots() + header().capacity * header().slot_bytes - object_);
+    const std::size_t at = (end + layout::kPage - 1) / layout::kPage * layout::kPage;
+    const auto& parcels = *reinterpret_cast<const layout::ParcelHeader*>(object_ + at);
+    std::size_t count = 0;
+    for (const layout::BlockClass& size_class : parcels.classes) {
+      const auto* owners = reinterpret_cast<const std::atomic<std::uint64_t>*>(object_ + size_class.owners_offset);
+      const std::uint64_t committed = std::min(size_class.committed.load(), size_class.count);
+      for (std::uint64_t i = 0; i < committed; ++i) count += owners[i].load() != 0;
+    }
+    return count;
   }
   [[nodiscard]] detail::MutexCore lock() const { return {*attachment_, header().lock}; }
 
  private:
+  [[nodiscard]] std::byte* slots() const {
+    const std::size_t head_bytes = header().slot_bytes - (header().payload_bytes + 7) / 8 * 8;
+    const std::size_t heap_bytes = head_bytes == sizeof(layout::PrioritySlot) ? header().capacity * 4 : 0;
+    return object_ + sizeof(layout::LockedSlotsHeader) +
+           (heap_bytes + layout::kLine - 1) / layout::kLine * layout::kLine;
+  }
+
   std::byte* object_;
   detail::Attachment* attachment_;
 };

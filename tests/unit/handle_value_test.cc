@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/mutex.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/segment.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/pool/pool.h>
 
 #include <array>
@@ -86,6 +88,17 @@ TEST(HandleValue, WorkersTakeThemAsArguments) {
   EXPECT_EQ(queue.try_pop(), 3);
   EXPECT_EQ(spsc.try_pop(), 4);
   EXPECT_EQ(segment.bytes()[7], std::byte{5});
+}
+
+TEST(HandleValue, OfAPriorityQueueAndAStack) {
+  auto pool = Pool::create({.workers = 1}).value();
+  auto queue = PriorityQueue<std::string>::create({.capacity = 4}).value();
+  auto stack = Stack<int>::create({.capacity = 4}).value();
+  EXPECT_TRUE(
+      pool.apply([](PriorityQueue<std::string> q) { return q.push("later", 1) && q.push("now", 2); }, queue).value());
+  EXPECT_TRUE(pool.apply([](Stack<int>& s) { return s.push(1) && s.push(2); }, stack).value());
+  EXPECT_EQ(queue.pop(), "now");
+  EXPECT_EQ(stack.pop(), 2);
 }
 
 TEST(HandleValue, BoundToAFunctionToo) {

@@ -2,8 +2,10 @@
 // else.
 #include <gtest/gtest.h>
 #include <warren/ipc/mutex.h>
+#include <warren/ipc/priority_queue.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 #include <warren/ipc/value.h>
 #include <warren/layout/value.h>
 
@@ -106,6 +108,30 @@ TEST(HostileWriter, IntoAnUnboundedQueueOfParcels) {
 
 TEST(HostileWriter, IntoAnSpscQueue) {
   use_while_somebody_writes(SpscQueue<int>::create({.capacity = 8}).value(), 288, [](auto queue) { use_queue(queue); });
+}
+
+// A false word in its lock holds up everybody for as long as it stands: so nobody waits for long.
+template <class Q, class Push>
+void use_locked(Q queue, Push push) {
+  for (int i = 0; i < 3; ++i) (void)push(queue, i);
+  (void)queue.try_pop_for(kShort);
+  (void)push(queue, 7);
+  (void)queue.try_pop_for(kShort);
+  (void)queue.check({});
+  (void)queue.drained();
+  EXPECT_LE(queue.approx_size(), queue.capacity());
+}
+
+TEST(HostileWriter, IntoAPriorityQueue) {
+  use_while_somebody_writes(PriorityQueue<int>::create({.capacity = 8}).value(), 512, [](auto queue) {
+    use_locked(queue, [](auto& q, int i) { return q.try_push_for(i, i % 3, kShort); });
+  });
+}
+
+TEST(HostileWriter, IntoAStack) {
+  use_while_somebody_writes(Stack<int>::create({.capacity = 8}).value(), 320, [](auto stack) {
+    use_locked(stack, [](auto& s, int i) { return s.try_push_for(i, kShort); });
+  });
 }
 
 TEST(HostileWriter, IntoAMutex) {

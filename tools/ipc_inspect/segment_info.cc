@@ -1,6 +1,7 @@
 #include "segment_info.h"
 
 #include <absl/strings/str_cat.h>
+#include <warren/layout/locked_slots.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/segment.h>
 #include <warren/layout/spsc_ring.h>
@@ -46,10 +47,19 @@ std::optional<Usage> ring_usage(const RawFile& file) {
   return usage_between(tail, (*ring)->head.load(std::memory_order_relaxed), (*ring)->capacity);
 }
 
+std::optional<Usage> locked_usage(const RawFile& file) {
+  const auto slots = file.read<layout::LockedSlotsHeader>(layout::kObjectOffset);
+  if (!slots) return std::nullopt;
+  const std::uint64_t pushed = (*slots)->pushed.load(std::memory_order_relaxed) & ~layout::kClosedBit;
+  return usage_between(pushed, (*slots)->popped.load(std::memory_order_relaxed), (*slots)->capacity);
+}
+
 void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const Peers& peers) {
   switch (kind) {
     case ObjectKind::kQueue: info.usage = ring_usage<layout::MpmcRingHeader>(file); break;
     case ObjectKind::kSpscQueue: info.usage = ring_usage<layout::SpscRingHeader>(file); break;
+    case ObjectKind::kPriorityQueue:
+    case ObjectKind::kStack: info.usage = locked_usage(file); break;
     case ObjectKind::kPool:
       info.pool = read_pool(file, peers, info.trouble);
       if (!info.pool) return;
