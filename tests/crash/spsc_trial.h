@@ -1,4 +1,4 @@
-// One operation on an SpscQueue in one state, its victim, and the survivors' checks.
+// One operation on an SpscQueue, or on something like it, in one state, its victim, and the survivors' checks.
 #pragma once
 #include <warren/ipc/spsc_queue.h>
 #include <warren/layout/spsc_ring.h>
@@ -21,17 +21,23 @@ struct SpscState {
   enum class Asleep { kNobody, kConsumer, kProducer } asleep = Asleep::kNobody;
 };
 
-template <class T>
+template <class T, class Q = SpscQueue<T>>
 struct SpscOperation {
   const char* name;
   std::size_t pushes = 0, pops = 0;  // items, at most
-  std::size_t (*run)(SpscQueue<T>& queue, std::span<const T> items, std::span<T> out) = nullptr;
+  std::size_t (*run)(Q& queue, std::span<const T> items, std::span<T> out) = nullptr;
   bool closes = false;
   bool cold = false;  // takes the side over from the dead, on the way
 };
 
+template <class Q>
+struct SpscMade {
+  static constexpr std::uint64_t kUnits = 1;  // that an item takes in the ring; what is skipped for it is less
+  static Q make() { return *Q::create({.capacity = kSpscCapacity}); }
+};
+
 // Whoever owned the sides before the victim is dead: each trial begins with a takeover.
-template <std::size_t N>
+template <std::size_t N, class Q = SpscQueue<Item<N>>>
 class SpscTrial : public SharedTrial<N> {
   using Base = SharedTrial<N>;
   using typename Base::Side;
@@ -39,8 +45,8 @@ class SpscTrial : public SharedTrial<N> {
   using Asleep = SpscState::Asleep;
 
  public:
-  SpscTrial(const SpscState& state, const SpscOperation<T>& operation)
-      : state_(state), operation_(operation), queue_(*SpscQueue<T>::create({.capacity = kSpscCapacity})) {
+  SpscTrial(const SpscState& state, const SpscOperation<T, Q>& operation)
+      : state_(state), operation_(operation), queue_(SpscMade<Q>::make()) {
     set_waits(200us);
     live_and_die_before();
     if (state.living_peer) (void)(operation.pushes != 0 ? queue_.claim_consumer() : queue_.claim_producer());
@@ -95,8 +101,8 @@ class SpscTrial : public SharedTrial<N> {
   void loosen() override { exact_ = false; }
 
   std::string window(pid_t victim) override {
-    committed_ = tail() - tail_before_;
-    taken_ = head() - head_before_;
+    committed_ = (tail() - tail_before_) / SpscMade<Q>::kUnits;
+    taken_ = (head() - head_before_) / SpscMade<Q>::kUnits;
     if (operation_.closes) return queue_.closed() ? "closed" : "before";
     if (operation_.pushes != 0) {
       if (!owned_by(header().producer, victim)) return "before";
@@ -212,8 +218,8 @@ class SpscTrial : public SharedTrial<N> {
   }
 
   SpscState state_;
-  SpscOperation<T> operation_;
-  SpscQueue<T> queue_;
+  SpscOperation<T, Q> operation_;
+  Q queue_;
   std::uint64_t head_before_ = 0, tail_before_ = 0;
   std::uint64_t committed_ = 0, taken_ = 0;  // by the victim
   bool exact_ = true;

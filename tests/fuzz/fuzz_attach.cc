@@ -85,9 +85,10 @@ void open_as_each(Bytes packed) {
 
 void attach(Bytes bytes) {
   hurry();
-  open_as_each<Segment, Queue<int>, Queue<Large>, Queue<std::string>, SpscQueue<int>, SpscQueue<Large>, Broadcast<int>,
-               PriorityQueue<int>, PriorityQueue<std::string>, Stack<Large>, Mutex, RecursiveMutex, SharedMutex, Event,
-               Semaphore, BoundedSemaphore, Condition, Latch, Barrier, Value<int>, Value<Large>, Array<int>>(bytes);
+  open_as_each<Segment, Queue<int>, Queue<Large>, Queue<std::string>, SpscQueue<int>, SpscQueue<Large>, SpscRecords,
+               Broadcast<int>, PriorityQueue<int>, PriorityQueue<std::string>, Stack<Large>, Mutex, RecursiveMutex,
+               SharedMutex, Event, Semaphore, BoundedSemaphore, Condition, Latch, Barrier, Value<int>, Value<Large>,
+               Array<int>>(bytes);
   attach_as_pipe(bytes);
 }
 

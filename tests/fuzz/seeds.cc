@@ -87,6 +87,9 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   auto spsc = SpscQueue<int>::create({.capacity = 4}).value();
   (void)spsc.try_push(1);
   add("spsc", spsc, 320);
+  auto records = SpscRecords::create(4096).value();
+  for (const std::size_t size : {5u, 0u, 40u}) (void)records.try_push(std::vector<std::byte>(size));
+  add("records", records, 256 + 96);
   auto mutex = Mutex::create().value();
   mutex.lock();
   add("mutex", mutex, sizeof(layout::Mutex));

@@ -133,6 +133,31 @@ void use(Stack<T>& stack) {
       [&](const T& item) { return stack.try_push_for(item, kShort); });
 }
 
+inline void use(SpscRecords& ring) {
+  std::array<std::byte, 50> bytes{};
+  for (const std::size_t size : {50u, 0u, 3u}) (void)ring.try_push(std::span(bytes).first(size));
+  const std::array<SpscRecords::Bytes, 2> batch{SpscRecords::Bytes(bytes), SpscRecords::Bytes(bytes).first(9)};
+  must(ring.try_push_n(batch) <= batch.size(), "no more than there are");
+  if (auto loan = ring.try_loan(20)) {
+    for (std::byte& byte : *loan) byte = std::byte{1};
+    (void)ring.push(std::move(loan));
+  }
+  (void)ring.check(bytes);
+  if (const auto found = ring.try_pop()) must(found->size() <= ring.max_record_bytes(), "no longer than can be");
+  if (const auto there = ring.try_borrow()) {
+    must((*there).size() <= ring.max_record_bytes(), "no longer than can be");
+    for (const std::byte byte : *there) bytes.front() ^= byte;
+  }
+  (void)ring.try_pop_for(kShort);
+  (void)ring.try_push_for(bytes, kShort);
+  (void)ring.check_consumer();
+  (void)ring.approx_bytes();
+  ring.close();
+  while (ring.try_pop()) {
+  }
+  (void)ring.drained();
+}
+
 inline void use(Event& event) {
   (void)event.is_set();
   (void)event.wait_for(kShort);

@@ -25,6 +25,7 @@
 #include <warren/layout/segment.h>
 #include <warren/layout/semaphore.h>
 #include <warren/layout/shared_mutex.h>
+#include <warren/layout/spsc_records.h>
 #include <warren/layout/spsc_ring.h>
 #include <warren/layout/value.h>
 
@@ -533,6 +534,30 @@ TEST(Layout, AnSpscQueueInUse) {
   ASSERT_EQ(queue.try_pop()->a, 1);
   queue.close();
   expect_golden("spsc_queue_in_use", dump_object(name, sizeof(SpscRingHeader) + 4 * sizeof(Sample) + 8));
+}
+
+// The fourth record does not go behind the third: what is left is skipped, and it stands at the begin.
+TEST(Layout, SpscRecordsInUse) {
+  const std::string name = test::unique_name();
+  auto ring = SpscRecords::create(name, 4096).value();
+  const std::vector<std::byte> bytes(1300, std::byte{0x11});
+  for (const std::size_t size : {1300u, 1300u, 5u}) ASSERT_TRUE(ring.try_push(std::span(bytes).first(size)));
+  for (const std::size_t size : {1300u, 1300u}) ASSERT_EQ(ring.try_pop()->size(), size);
+  const std::vector<std::byte> more(1500, std::byte{0x22});
+  ASSERT_TRUE(ring.try_push(more));
+  ring.close();
+  expect_golden("spsc_records_in_use", dump_object(name, sizeof(SpscRingHeader) + 32));
+  constexpr std::size_t kSkipped = sizeof(SpscRingHeader) + std::size_t{164 + 164 + 2} * kRecordUnit;
+  EXPECT_EQ(test::SegmentFile(name).read<std::uint64_t>(kObjectOffset + kSkipped), 0xffff'ffffu);
+}
+
+TEST(Layout, RecordHead) {
+  EXPECT_EQ((RecordHead{.length = 5}.word()), 0xffff'fffa'0000'0005u);
+  EXPECT_EQ((RecordHead{.length = RecordHead::kSkips}.word()), 0x0000'0000'ffff'ffffu);
+  EXPECT_TRUE(RecordHead::from(0xffff'fffa'0000'0005u).whole);
+  EXPECT_EQ(RecordHead::from(0xffff'fffa'0000'0005u).length, 5u);
+  EXPECT_FALSE(RecordHead::from(0).whole);
+  EXPECT_EQ(kRingCorrupt, 4u);
 }
 
 // --- values and arrays with something in them ------------------------------------------------------------------------

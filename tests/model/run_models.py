@@ -79,6 +79,11 @@ TABLE = (
         assertion=["-DNOCAS", "-DSTALE", "-DNOGEN"],
     )
     + runs(
+        "records",
+        ["", "-DU=8 -DK=3", "-DU=4 -DK=5 -DMAXC=3"],
+        assertion=["-DEARLYTAIL", "-DEARLYHEAD", "-DNOSKIP", "-DTWOSTORES", "-DNOROOM"],
+    )
+    + runs(
         "condition",
         [
             "",

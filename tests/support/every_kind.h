@@ -76,6 +76,7 @@ inline std::vector<Kind> every_kind() {
           kind<Queue<int>>("Queue, unbounded", QueueOptions{}),
           kind<Queue<std::string>>("Queue of strings, unbounded", QueueOptions{}),
           kind<SpscQueue<int>>("SpscQueue", SpscOptions{.capacity = 4}),
+          kind<SpscRecords>("SpscRecords", std::size_t{4096}),
           kind<Broadcast<int>>("Broadcast", BroadcastOptions{.capacity = 4}),
           kind<PriorityQueue<int>>("PriorityQueue", PriorityQueueOptions{.capacity = 4}),
           kind<Stack<int>>("Stack", StackOptions{.capacity = 4}),

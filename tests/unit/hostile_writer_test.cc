@@ -134,6 +134,25 @@ TEST(HostileWriter, IntoAStack) {
   });
 }
 
+TEST(HostileWriter, IntoSpscRecords) {
+  // Each gets a ring of its own: one that was found corrupt is closed for ever.
+  for (int round = 0; round < 5; ++round) {
+    use_while_somebody_writes(SpscRecords::create(4096).value(), 512, [](SpscRecords ring) {
+      std::array<std::byte, 40> bytes{};
+      for (const std::size_t size : {40u, 0u, 7u}) (void)ring.try_push(std::span(bytes).first(size));
+      (void)ring.try_push_for(bytes, kShort);
+      if (auto loan = ring.try_loan(9)) (void)ring.push(std::move(loan));
+      const auto found = ring.try_pop_for(kShort);
+      EXPECT_LE(found ? found->size() : 0, ring.max_record_bytes());
+      const auto borrow = ring.try_borrow();
+      EXPECT_LE(borrow ? (*borrow).size() : 0, ring.max_record_bytes());
+      (void)ring.check(bytes);
+      (void)ring.check_consumer();
+      (void)ring.drained();
+    });
+  }
+}
+
 TEST(HostileWriter, IntoAMutex) {
   use_while_somebody_writes(Mutex::create().value(), sizeof(layout::Mutex), [](Mutex mutex) {
     (void)mutex.try_lock_for(kShort);

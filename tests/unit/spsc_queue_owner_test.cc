@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
 
 #include <algorithm>
@@ -50,6 +51,18 @@ TEST(SpscOwner, CopiesOfAHandleShareTheSide) {
   for (int i = 0; i < 10; ++i) {
     EXPECT_TRUE(i % 2 == 0 ? queue.try_push(i) : copy.try_push(i));
     EXPECT_EQ(i % 3 == 0 ? queue.try_pop() : copy.try_pop(), i);
+  }
+}
+
+// Had it a memory of its own, both would go on from what they last saw, and overwrite each other's items.
+TEST(SpscOwner, SoDoesAHandleThatCameAsAValue) {
+  auto queue = queue_of(4);
+  auto mail = Queue<SpscQueue<int>>::create({.capacity = 1}).value();
+  ASSERT_TRUE(mail.push(queue));
+  auto came = mail.pop().value();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(i % 2 == 0 ? queue.try_push(i) : came.try_push(i));
+    EXPECT_EQ(i % 3 == 0 ? queue.try_pop() : came.try_pop(), i);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <warren/layout/locked_slots.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/segment.h>
+#include <warren/layout/spsc_records.h>
 #include <warren/layout/spsc_ring.h>
 
 #include <algorithm>
@@ -60,6 +61,13 @@ void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const
     case ObjectKind::kSpscQueue: info.usage = ring_usage<layout::SpscRingHeader>(file); break;
     case ObjectKind::kPriorityQueue:
     case ObjectKind::kStack: info.usage = locked_usage(file); break;
+    case ObjectKind::kSpscRecords:  // in bytes
+      info.usage = ring_usage<layout::SpscRingHeader>(file);
+      if (info.usage) {
+        info.usage->used *= layout::kRecordUnit;
+        info.usage->capacity *= layout::kRecordUnit;
+      }
+      break;
     case ObjectKind::kPool:
       info.pool = read_pool(file, peers, info.trouble);
       if (!info.pool) return;
