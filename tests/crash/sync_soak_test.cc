@@ -435,5 +435,44 @@ TEST(SyncSoak, LargeValue) {
       });
 }
 
+// --- the controls: what is wrong is found ----------------------------------------------------------------------------
+
+struct NoLock {
+  void lock() noexcept {}
+  bool try_lock_for(Timeout) noexcept { return true; }
+  bool unlock() noexcept { return true; }
+  bool owner_died() const noexcept { return false; }
+  bool consistent() noexcept { return false; }
+};
+
+TEST(SyncSoakControl, ALockThatIsNoneIsFound) {
+  set_waits(5ms);
+  Totals totals;
+  NoLock lock;
+  SyncHistory* history = nullptr;
+  Crowd crowd(4, 1, totals,
+              [&](std::size_t, std::size_t actor, Random& random) { lock_once(lock, *history, actor, 1, random); });
+  history = &crowd.history();
+  crowd.run(4 * kRound, true);
+  EXPECT_FALSE(exclusion(history->ops(), 1).empty()) << "two hold it at once";
+}
+
+TEST(SyncSoakControl, AnAdditionInTwoStepsIsFound) {
+  set_waits(5ms);
+  Totals totals;
+  const Shared<std::atomic<std::int64_t>> value(0);
+  SyncHistory* history = nullptr;
+  Crowd crowd(4, 1, totals, [&](std::size_t, std::size_t actor, Random& random) {
+    history->begins(actor, Verb::kAdd, 1);
+    const std::int64_t found = value->load();
+    dwell(random);
+    value->store(found + 1);
+    history->ends(actor);
+  });
+  history = &crowd.history();
+  crowd.run(4 * kRound, true);
+  EXPECT_FALSE(additions(history->ops(), value->load()).empty());
+}
+
 }  // namespace
 }  // namespace warren::test
