@@ -86,7 +86,8 @@ bool BroadcastRing::make_room(std::uint64_t tail) noexcept {
     if (tail - found.cursor < geometry_.capacity) return true;
     const OwnedCell cell = OwnedCell::from(found.owner);
     if (!attachment_->lane_given_back(cell.lane, cell.generation)) {
-      if (standing(*attachment_, attachment_->seat(), cell.lane, cell.generation, found.owner) != Standing::kGone) return false;
+      if (standing(*attachment_, attachment_->seat(), cell.lane, cell.generation, found.owner) != Standing::kGone)
+        return false;
       (void)attachment_->sweep();  // so that it is known of its other cells, too
     }
     WARREN_CRASH_POINT(broadcast_cell_of_dead);

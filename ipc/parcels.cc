@@ -23,11 +23,11 @@ constexpr std::uint64_t to_page(std::uint64_t bytes) {
   return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
 }
 
-BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes) {
+BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes, bool keeps_memory = false) {
   return {.small_span = kSpan / scale,
           .large_span = kSpan / scale,
           .largest = max_item_bytes != 0 ? max_item_bytes : ~std::uint64_t{0},
-          .kept = kKept / scale};
+          .kept = (keeps_memory ? kSpan : kKept) / scale};
 }
 
 // Where the heap ends that lies behind the header at `header_offset`.
@@ -110,7 +110,7 @@ ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space,
     : attachment_(std::move(attachment)),
       header_(reinterpret_cast<ParcelHeader*>(attachment_->object() + space.header_offset)),
       heap_(*attachment_, (plan_heap(planned, space.header_offset, space.scale, space.max_item_bytes), planned),
-            header_->classes, heap_plan(space.scale, space.max_item_bytes)),
+            header_->classes, heap_plan(space.scale, space.max_item_bytes, space.keeps_memory)),
       most_bytes_(std::min(heap_plan(space.scale, space.max_item_bytes).largest, heap_.largest())) {}
 
 std::optional<ParcelHeap::Block> ParcelHeap::allocate(std::size_t bytes) noexcept {

@@ -1,5 +1,5 @@
-// A process is killed after, or held at, every single instruction of every operation of Broadcast and Subscriber, in the
-// library as it is released. And three broadcasts with one mistake each, which the harness must find.
+// A process is killed after, or held at, every single instruction of every operation of Broadcast and Subscriber, in
+// the library as it is released. And three broadcasts with one mistake each, which the harness must find.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -101,21 +101,18 @@ TEST_F(BroadcastControl, ACellFreedByGuessIsFoundToLose) {
 }
 
 // Looks at tail and takes a cell without its turn among the writers.
-constexpr BroadcastOperation kJoinOutOfTurn{.name = "join_out_of_turn",
-                                            .run =
-                                                [](BroadcastTrial& t) {
-                                                  const detail::LaneRef me =
-                                                      t.attachment().process_lane(t.attachment().seat());
-                                                  const layout::OwnedCell mine{.lane = me.index,
-                                                                               .generation = me.generation,
-                                                                               .note = 1,
-                                                                               .owned = true};
-                                                  t.cell(1).cursor = t.header().tail.load();
-                                                  t.header().cells_high = 2;
-                                                  t.cell(1).owner = mine.word();
-                                                  if (t.overrun(t.cell(1).cursor)) t.lost();
-                                                },
-                                            .pushes = true};
+constexpr BroadcastOperation kJoinOutOfTurn{
+    .name = "join_out_of_turn",
+    .run =
+        [](BroadcastTrial& t) {
+          const detail::LaneRef me = t.attachment().process_lane(t.attachment().seat());
+          const layout::OwnedCell mine{.lane = me.index, .generation = me.generation, .note = 1, .owned = true};
+          t.cell(1).cursor = t.header().tail.load();
+          t.header().cells_high = 2;
+          t.cell(1).owner = mine.word();
+          if (t.overrun(t.cell(1).cursor)) t.lost();
+        },
+    .pushes = true};
 
 TEST_F(BroadcastControl, JoiningOutOfTurnIsFoundToLose) {
   expect_found(Fault::Kind::kLost, pause_after_every_instruction("control", [] {

@@ -187,8 +187,7 @@ class BroadcastTrial : public Trial {
   void check_victim(bool finished) {
     if (report_->lost_its_place) fault(Fault::Kind::kLost, "items of a subscriber that had joined");
     if (!report_->popped) {
-      if (finished && operation_.pops)
-        fault(Fault::Kind::kHung, "the victim's pop");
+      if (finished && operation_.pops) fault(Fault::Kind::kHung, "the victim's pop");
       return;
     }
     const std::optional<ItemId> id = id_of(report_->item);
@@ -234,7 +233,8 @@ inline constexpr BroadcastOperation kBroadcastPop{
     .name = "pop", .run = [](BroadcastTrial& t) { t.pop(); }, .subscribed = true, .pops = true};
 inline constexpr BroadcastOperation kBroadcastPopAsleep{
     .name = "pop_asleep", .run = [](BroadcastTrial& t) { t.pop(); }, .subscribed = true, .empty = true, .pops = true};
-inline constexpr BroadcastOperation kBroadcastJoin{.name = "subscribe", .run = [](BroadcastTrial& t) { t.subscribe(); }};
+inline constexpr BroadcastOperation kBroadcastJoin{.name = "subscribe",
+                                                   .run = [](BroadcastTrial& t) { t.subscribe(); }};
 inline constexpr BroadcastOperation kBroadcastLeave{
     .name = "unsubscribe", .run = [](BroadcastTrial& t) { t.leave(); }, .subscribed = true, .empty = true};
 inline constexpr BroadcastOperation kBroadcastClose{.name = "close",

@@ -6,10 +6,8 @@ namespace warren::test {
 namespace {
 
 TEST(BroadcastAtEveryPoint, EverybodyElseSeesOneOrderAndNobodyIsHeldUp) {
-  for (const BroadcastState& state :
-       {kBroadcastLoses, kBroadcastWaits, kBroadcastWriterDead, kBroadcastReaderDead}) {
-    for (const BroadcastOperation& operation :
-         {kBroadcastPush, kBroadcastPop, kBroadcastJoin, kBroadcastLeave}) {
+  for (const BroadcastState& state : {kBroadcastLoses, kBroadcastWaits, kBroadcastWriterDead, kBroadcastReaderDead}) {
+    for (const BroadcastOperation& operation : {kBroadcastPush, kBroadcastPop, kBroadcastJoin, kBroadcastLeave}) {
       SCOPED_TRACE(std::string(operation.name) + " " + state.name);
       // Where everybody may lose, no cell is taken and none is given back.
       if (state.mode == SlowReader::kLoses && !operation.pushes && !operation.pops) continue;

@@ -65,9 +65,9 @@ void open_as_each(Bytes packed) {
 
 void attach(Bytes bytes) {
   hurry();
-  open_as_each<Segment, Queue<int>, Queue<Large>, SpscQueue<int>, SpscQueue<Large>, Broadcast<int>, Mutex, RecursiveMutex, SharedMutex,
-               Event, Semaphore, BoundedSemaphore, Condition, Latch, Barrier, Value<int>, Value<Large>, Array<int>>(
-      bytes);
+  open_as_each<Segment, Queue<int>, Queue<Large>, SpscQueue<int>, SpscQueue<Large>, Broadcast<int>, Mutex,
+               RecursiveMutex, SharedMutex, Event, Semaphore, BoundedSemaphore, Condition, Latch, Barrier, Value<int>,
+               Value<Large>, Array<int>>(bytes);
 }
 
 }  // namespace warren::fuzz

@@ -28,6 +28,9 @@ struct ParcelSpace {
   std::uint64_t scale = 1;
   std::uint64_t max_item_bytes = 0;
   std::uint64_t end = 0;  // of all that is reserved
+  // Said by the container, not by the segment: memory of a block is never given back, since who still reads it would
+  // have it back, or find that there is none.
+  bool keeps_memory = false;
 };
 
 // An item has an identity, which its container gives once: ParcelOwner::item().
@@ -65,6 +68,8 @@ class ParcelHeap {
   // The item's -> this process's. The words are a peer's: a block is had only where its owner word says that it is that
   // very item's.
   Block own(const ParcelWords& words, std::uint64_t item, LaneRef self) noexcept;
+  // Of any block; empty for a reference that cannot be.
+  [[nodiscard]] std::span<std::byte> memory(std::uint64_t ref) const noexcept { return heap_.memory(ref); }
   // `item_in_use`: false once nobody has it, and nobody who begins now gets it.
   std::size_t reclaim_unless(absl::FunctionRef<bool(std::uint64_t item)> item_in_use) noexcept;
 
