@@ -15,6 +15,7 @@
 //                  or in any other way, or detaches, is no longer waited for: for as long as it takes to notice, a
 //                  slice of a blocked writer's sleep (80 ms and more, with the number of attached threads), or half a
 //                  millisecond of tries. Up to 1,024 subscribers.
+//                  Who pushes with a subscriber of its own that it does not read waits for itself.
 // Without subscribers pushes succeed, and nobody sees what was pushed. What was pushed earlier no new subscriber sees.
 //
 // A push that returned true is seen by everybody who is subscribed, whoever is killed and when; one whose process was
