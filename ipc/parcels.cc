@@ -26,12 +26,12 @@ constexpr std::uint64_t to_page(std::uint64_t bytes) {
   return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
 }
 
-BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes) {
+BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes, bool keeps_memory = false) {
   return {.large_from = kLarge,
           .small_span = kSpan / scale,
           .large_span = kSpan / scale,
           .largest = max_item_bytes != 0 ? max_item_bytes : ~std::uint64_t{0},
-          .kept = kKept / scale,
+          .kept = (keeps_memory ? kSpan : kKept) / scale,
           .discard_from = kLarge,
           .spares_others = true};
 }
@@ -66,18 +66,21 @@ std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, l
 
 }  // namespace
 
-absl::StatusOr<ParcelSpace> ParcelSpace::plan(std::uint64_t header_offset, std::uint64_t slots_end,
-                                              std::size_t capacity, std::size_t max_item_bytes,
-                                              const ElementType& element) {
+ParcelPlaces ParcelPlaces::behind(std::uint64_t slots_end) noexcept {
+  const std::uint64_t header = to_page(slots_end);
+  return {.header = header, .blocks = header + layout::kPage};
+}
+
+absl::StatusOr<ParcelSpace> ParcelSpace::plan(const ParcelPlaces& places, std::size_t capacity,
+                                              std::size_t max_item_bytes, const ElementType& element) {
   if (max_item_bytes > kSpan) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_item_bytes of ", max_item_bytes, ": an item has at most ", kSpan, " bytes"));
   }
-  ParcelSpace space{
-      .header_offset = header_offset, .heap_offset = to_page(slots_end), .max_item_bytes = max_item_bytes};
-  space.scale = scale_for(space.heap_offset, max_item_bytes);
+  ParcelSpace space{.places = places, .max_item_bytes = max_item_bytes};
+  space.scale = scale_for(space.places.blocks, max_item_bytes);
   ClassTable classes{};
-  space.end = plan_heap(classes, space.heap_offset, space.scale, max_item_bytes);
+  space.end = plan_heap(classes, space.places.blocks, space.scale, max_item_bytes);
   if (const std::uint64_t most = most_items(classes, element.size); element.size != 0 && capacity > most) {
     return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", element.size,
                                                    " bytes: at most ", most, " fit into the queue's address space"));
@@ -85,27 +88,24 @@ absl::StatusOr<ParcelSpace> ParcelSpace::plan(std::uint64_t header_offset, std::
   return space;
 }
 
-absl::StatusOr<ParcelSpace> ParcelSpace::read(const Attachment& attachment, std::uint64_t header_offset,
-                                              std::uint64_t slots_end) {
+absl::StatusOr<ParcelSpace> ParcelSpace::read(const Attachment& attachment, const ParcelPlaces& places) {
   const absl::Status corrupt = absl::DataLossError("the header of the queue is corrupt: where its items lie");
-  if (header_offset > attachment.size() || attachment.size() - header_offset < sizeof(ParcelHeader)) return corrupt;
-  const auto& header = *reinterpret_cast<const ParcelHeader*>(attachment.object() + header_offset);
-  ParcelSpace space{.header_offset = header_offset,
-                    .heap_offset = to_page(slots_end),
-                    .scale = read_once(header.scale),
-                    .max_item_bytes = read_once(header.max_item_bytes)};
+  if (places.header > attachment.size() || attachment.size() - places.header < sizeof(ParcelHeader)) return corrupt;
+  const auto& header = *reinterpret_cast<const ParcelHeader*>(attachment.object() + places.header);
+  ParcelSpace space{
+      .places = places, .scale = read_once(header.scale), .max_item_bytes = read_once(header.max_item_bytes)};
   if (!std::has_single_bit(space.scale) || space.scale > kMostScale || space.max_item_bytes > kSpan) return corrupt;
   ClassTable classes{};
-  space.end = plan_heap(classes, space.heap_offset, space.scale, space.max_item_bytes);
+  space.end = plan_heap(classes, space.places.blocks, space.scale, space.max_item_bytes);
   if (space.end > attachment.max_size()) return corrupt;
   return space;
 }
 
 void ParcelSpace::initialise(std::span<std::byte> object) const {
-  auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + header_offset);
+  auto& header = *reinterpret_cast<ParcelHeader*>(object.data() + places.header);
   header.scale = scale;
   header.max_item_bytes = max_item_bytes;
-  plan_heap(header.classes, heap_offset, scale, max_item_bytes);
+  plan_heap(header.classes, places.blocks, scale, max_item_bytes);
 }
 
 ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space)
@@ -113,9 +113,9 @@ ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space)
 
 ParcelHeap::ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space, ClassTable&& planned)
     : attachment_(std::move(attachment)),
-      header_(reinterpret_cast<ParcelHeader*>(attachment_->object() + space.header_offset)),
-      heap_(*attachment_, (plan_heap(planned, space.heap_offset, space.scale, space.max_item_bytes), planned),
-            header_->classes, heap_plan(space.scale, space.max_item_bytes)),
+      header_(reinterpret_cast<ParcelHeader*>(attachment_->object() + space.places.header)),
+      heap_(*attachment_, (plan_heap(planned, space.places.blocks, space.scale, space.max_item_bytes), planned),
+            header_->classes, heap_plan(space.scale, space.max_item_bytes, space.keeps_memory)),
       most_bytes_(std::min(heap_plan(space.scale, space.max_item_bytes).largest, heap_.largest())) {}
 
 std::optional<ParcelHeap::Block> ParcelHeap::allocate(std::size_t bytes) noexcept {
@@ -166,12 +166,15 @@ std::size_t ParcelHeap::reclaim_unless(absl::FunctionRef<bool(std::uint64_t item
   return freed;
 }
 
+ParcelPlaces ParcelRing::places(const MpmcGeometry& geometry) noexcept {
+  return {.header = sizeof(layout::MpmcRingHeader), .blocks = to_page(geometry.bytes(Ring::kSlotBytes))};
+}
+
 absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t max_item_bytes,
                                              const ElementType& element) {
   if (absl::Status status = check_capacity(capacity, Ring::kSlotBytes); !status.ok()) return status;
   const MpmcGeometry ring = MpmcGeometry::of(capacity, Ring::kSlotBytes, Ring::kFront);
-  const absl::StatusOr<ParcelSpace> space = ParcelSpace::plan(
-      sizeof(layout::MpmcRingHeader), ring.bytes(Ring::kSlotBytes), capacity, max_item_bytes, element);
+  const absl::StatusOr<ParcelSpace> space = ParcelSpace::plan(places(ring), capacity, max_item_bytes, element);
   if (!space.ok()) return space.status();
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
@@ -192,8 +195,7 @@ absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Point
   if (!geometry.ok()) return geometry.status();
   if (geometry->committed_bytes(Ring::kSlotBytes) > attachment->size())
     return absl::DataLossError("the header of the queue is corrupt: where its items lie");
-  const absl::StatusOr<ParcelSpace> space =
-      ParcelSpace::read(*attachment, sizeof(layout::MpmcRingHeader), geometry->bytes(Ring::kSlotBytes));
+  const absl::StatusOr<ParcelSpace> space = ParcelSpace::read(*attachment, places(*geometry));
   if (!space.ok()) return space.status();
   return std::shared_ptr<ParcelRing>(new ParcelRing(std::move(attachment), *geometry, *space));
 }

@@ -16,9 +16,14 @@ struct BroadcastCase {
   BroadcastState state;
   std::vector<std::string> windows;
   bool is_long = false;
+  bool in_blocks = false;
 
-  [[nodiscard]] SweepOptions options() const { return {.stride = is_long && !whole_product() ? 7u : 1u}; }
-  [[nodiscard]] std::string name() const { return std::string(operation.name) + "_" + state.name; }
+  [[nodiscard]] SweepOptions options() const {
+    return {.stride = whole_product() || !is_long ? 1u : in_blocks ? 19u : 9u};
+  }
+  [[nodiscard]] std::string name() const {
+    return std::string(operation.name) + "_" + state.name + (in_blocks ? "_in_blocks" : "");
+  }
   friend void PrintTo(const BroadcastCase& c, std::ostream* out) { *out << c.name(); }
 };
 
@@ -36,10 +41,17 @@ const std::vector<BroadcastCase> kCases{
     {kBroadcastJoin, kBroadcastWaits, {"out of turn", "in turn", "in turn, joined", "joined"}, true},
     {kBroadcastJoin, kBroadcastReaderDead, {"out of turn", "in turn", "in turn, joined", "joined"}, true},
     {kBroadcastLeave, kBroadcastWaits, {"joined", "out of turn"}},
+    {kBroadcastPush, kBroadcastLoses, kPushed, true, true},
+    {kBroadcastPush, kBroadcastWriterDead, kPushed, true, true},
+    {kBroadcastPop, kBroadcastLoses, {"out of turn"}, true, true},
+    {kBroadcastPop, kBroadcastWaits, {"joined", "joined, passed one"}, true, true},
 };
 
 MakeTrial maker(const BroadcastCase& c) {
-  return [&c] { return std::make_unique<BroadcastTrial>(c.state, c.operation); };
+  return [&c]() -> std::unique_ptr<Trial> {
+    if (c.in_blocks) return std::make_unique<BroadcastTrialOf<40>>(c.state, c.operation);
+    return std::make_unique<BroadcastTrial>(c.state, c.operation);
+  };
 }
 
 class BroadcastKilled : public SweepTest<BroadcastCase> {};
@@ -72,7 +84,7 @@ class BroadcastControl : public testing::Test {
 // Counts the item, and then writes it.
 constexpr BroadcastOperation kTailFirst{.name = "tail_first",
                                         .run =
-                                            [](BroadcastTrial& t) {
+                                            [](BroadcastVictim& t) {
                                               const std::uint64_t tail = t.header().tail.fetch_add(1);
                                               t.overwrite(t.slot(tail), BroadcastTrial::kVictims, 5);
                                             },
@@ -104,7 +116,7 @@ TEST_F(BroadcastControl, ACellFreedByGuessIsFoundToLose) {
 constexpr BroadcastOperation kJoinOutOfTurn{
     .name = "join_out_of_turn",
     .run =
-        [](BroadcastTrial& t) {
+        [](BroadcastVictim& t) {
           const detail::LaneRef me = t.attachment().process_lane(t.attachment().seat());
           const layout::OwnedCell mine{.lane = me.index, .generation = me.generation, .note = 1, .owned = true};
           t.cell(1).cursor = t.header().tail.load();

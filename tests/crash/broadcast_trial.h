@@ -18,25 +18,52 @@ struct BroadcastState {
   bool writer_dead = false;  // one died in its turn, in the midst of an item; a sweep has given its lane back
   bool reader_dead = false;  // one died a whole ring behind; likewise
   bool full = false;         // the witness is a whole ring behind
+  bool closes = false;       // the operation ends it
 };
 
-class BroadcastTrial;
+// What victims do, whatever the size of the items.
+class BroadcastVictim {
+ public:
+  static constexpr std::size_t kCapacity = 8;
+  static constexpr ItemId kVictims = 1'000'000, kWarm = 2'000'000, kRescuers = 3'000'000;
+
+  virtual ~BroadcastVictim() = default;
+  virtual void push() = 0;
+  virtual void pop() = 0;
+  virtual void subscribe() = 0;
+  virtual void leave() = 0;
+  virtual void close() = 0;
+  virtual void lost() = 0;
+  virtual detail::Attachment& attachment() = 0;
+  virtual std::uint64_t* slot(std::uint64_t position) = 0;
+
+  layout::BroadcastHeader& header() { return *reinterpret_cast<layout::BroadcastHeader*>(attachment().object()); }
+  layout::BroadcastCell& cell(std::size_t i) { return reinterpret_cast<layout::BroadcastCell*>(&header() + 1)[i]; }
+  detail::MutexCore turn() { return {attachment(), header().writer}; }
+  bool overrun(std::uint64_t position) { return header().tail - position > kCapacity; }
+  static void overwrite(std::uint64_t* slot, ItemId id, std::size_t words) {
+    const Item<5> tick = make_item<5>(id);
+    for (std::size_t i = 0; i < words; ++i) static_cast<volatile std::uint64_t*>(slot)[i] = tick.words[i];
+  }
+};
+
 struct BroadcastOperation {
   const char* name;
-  void (*run)(BroadcastTrial& trial);
+  void (*run)(BroadcastVictim& victim);
   bool subscribed = false;  // the victim is, when it begins, and two items are there for it
   bool empty = false;       // but no items
   bool pushes = false, pops = false;
 };
 
-class BroadcastTrial : public Trial {
+// Of items of N words: 40 of them lie in a block.
+template <std::size_t N>
+class BroadcastTrialOf : public Trial, public BroadcastVictim {
  public:
-  using Tick = Item<5>;
-  static constexpr std::size_t kCapacity = 8;
-  static constexpr ItemId kVictims = 1'000'000, kWarm = 2'000'000, kRescuers = 3'000'000;
+  using Tick = Item<N>;
+  static constexpr bool kInBlocks = !detail::kInSlot<Tick>;
 
-  BroadcastTrial(const BroadcastState& state, const BroadcastOperation& operation,
-                 std::chrono::nanoseconds patience = kPatience)
+  BroadcastTrialOf(const BroadcastState& state, const BroadcastOperation& operation,
+                   std::chrono::nanoseconds patience = kPatience)
       : state_(state),
         operation_(operation),
         patience_(patience),
@@ -55,33 +82,24 @@ class BroadcastTrial : public Trial {
     begin_ = header().tail;
   }
 
-  // --- what victims do
+  // --- BroadcastVictim
 
-  Broadcast<Tick>& broadcast() { return broadcast_; }
-  void push() { report_->pushed = broadcast_.push(make_item<5>(kVictims)); }
-  void subscribe() { subscriber_ = broadcast_.subscribe().value(); }
-  void leave() { subscriber_.reset(); }
-  void pop() {
+  void push() override { report_->pushed = broadcast_.push(make_item<N>(kVictims)); }
+  void subscribe() override { subscriber_ = broadcast_.subscribe().value(); }
+  void leave() override { subscriber_.reset(); }
+  void close() override { broadcast_.close(); }
+  void pop() override {
     const std::optional<Tick> tick = subscriber_->pop();
     if (!tick) return;
     report_->item = *tick;
     report_->lost = subscriber_->lost();
     report_->popped = true;
   }
-  Subscriber<Tick>& subscriber() { return *subscriber_; }
-  detail::Attachment& attachment() { return Reach::attachment(broadcast_); }
-  layout::BroadcastHeader& header() { return *reinterpret_cast<layout::BroadcastHeader*>(attachment().object()); }
-  layout::BroadcastCell& cell(std::size_t i) { return reinterpret_cast<layout::BroadcastCell*>(&header() + 1)[i]; }
-  detail::MutexCore turn() { return {attachment(), header().writer}; }
-  std::uint64_t* slot(std::uint64_t position) {
-    const std::size_t cells = state_.mode == SlowReader::kBlocksWriter ? layout::kMaxSubscribers : 0;
-    return reinterpret_cast<std::uint64_t*>(&cell(cells)) + position % (kCapacity + 1) * 5;
-  }
-  [[nodiscard]] bool overrun(std::uint64_t position) { return header().tail - position > kCapacity; }
-  void lost() { report_->lost_its_place = true; }
-  static void overwrite(std::uint64_t* slot, ItemId id, std::size_t words) {
-    const Tick tick = make_item<5>(id);
-    for (std::size_t i = 0; i < words; ++i) static_cast<volatile std::uint64_t*>(slot)[i] = tick.words[i];
+  void lost() override { report_->lost_its_place = true; }
+  detail::Attachment& attachment() override { return Reach::attachment(broadcast_); }
+  std::uint64_t* slot(std::uint64_t position) override {
+    return reinterpret_cast<std::uint64_t*>(attachment().object() + geometry().slots_offset()) +
+           position % geometry().slots() * (kInBlocks ? layout::kParcelWords : N);
   }
 
   // --- Trial
@@ -91,7 +109,7 @@ class BroadcastTrial : public Trial {
     if (state_.full || operation_.empty) set_waits(200ms);  // so that it is found asleep
     if (!operation_.subscribed) return;
     subscribe();
-    for (ItemId i = 0; !operation_.empty && i < 2; ++i) (void)broadcast_.push(make_item<5>(kWarm + i));
+    for (ItemId i = 0; !operation_.empty && i < 2; ++i) (void)broadcast_.push(make_item<N>(kWarm + i));
   }
   void operation() override { operation_.run(*this); }
   void wake_victim() override { state_.full ? watch() : push_some(1); }
@@ -122,10 +140,11 @@ class BroadcastTrial : public Trial {
   }
   void rescue() override {
     Subscriber<Tick> own = broadcast_.subscribe().value();
-    (void)broadcast_.push(make_item<5>(kRescuers));
+    (void)broadcast_.push(make_item<N>(kRescuers));
     (void)own.try_pop();
   }
   Verdict survive(bool finished) override {
+    if (state_.closes) return survive_close(finished);
     watch();
     check_order(finished);
     check_victim(finished);
@@ -140,6 +159,7 @@ class BroadcastTrial : public Trial {
     verdict_.recovery = std::chrono::steady_clock::now() - begin;
     check_order(finished);
     check_newcomer();
+    if (kInBlocks && blocks() != geometry().slots()) fault(Fault::Kind::kLeft, "blocks of the dead");
     const std::uint32_t waited_for = state_.mode == SlowReader::kBlocksWriter ? 1 : 0;
     const auto freed = [&] { return attachment().sweep(), lanes_of_others(attachment()) == 0; };
     if (!eventually(freed, kPatience)) fault(Fault::Kind::kLeft, "lanes of the dead");
@@ -148,6 +168,25 @@ class BroadcastTrial : public Trial {
   }
 
  private:
+  [[nodiscard]] detail::BroadcastGeometry geometry() const {
+    return {.capacity = kCapacity, .cells = state_.mode == SlowReader::kBlocksWriter ? layout::kMaxSubscribers : 0};
+  }
+  // Every slot has been written since, and each item has a block.
+  [[nodiscard]] std::size_t blocks() {
+    const auto parcels = detail::BroadcastParcels::attach(attachment().shared_from_this()).value();
+    (void)parcels->reclaim();
+    const std::size_t end = geometry().bytes(detail::BroadcastParcels::kSlotBytes);
+    const auto& header = *reinterpret_cast<layout::ParcelHeader*>(
+        attachment().object() + (end + layout::kPage - 1) / layout::kPage * layout::kPage);
+    std::size_t owned = 0;
+    for (const layout::BlockClass& blocks : header.classes) {
+      auto* owners = reinterpret_cast<std::atomic<std::uint64_t>*>(attachment().object() + blocks.owners_offset);
+      owned += static_cast<std::size_t>(
+          std::count_if(owners, owners + blocks.committed.load(), [](auto& owner) { return owner.load() != 0; }));
+    }
+    return owned;
+  }
+
   struct Report {
     Tick item{};
     std::uint64_t lost = 0;
@@ -156,7 +195,7 @@ class BroadcastTrial : public Trial {
 
   void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
   bool push_one(std::chrono::nanoseconds patience) {
-    if (!broadcast_.try_push_for(make_item<5>(next_), patience)) return false;
+    if (!broadcast_.try_push_for(make_item<N>(next_), patience)) return false;
     pushed_.push_back(next_++);
     return true;
   }
@@ -170,6 +209,16 @@ class BroadcastTrial : public Trial {
       seen_.push_back(id.value_or(0));
     }
     if (witness_.lost() != 0) fault(Fault::Kind::kLost, "items that the witness should have seen");
+  }
+  Verdict survive_close(bool finished) {
+    if (finished && !broadcast_.closed()) fault(Fault::Kind::kLost, "the victim's close");
+    const bool pushed = push_one(kPatience);
+    if (pushed == broadcast_.closed()) fault(Fault::Kind::kOther, "a push after the close, or none before");
+    broadcast_.close();
+    watch();
+    check_order(finished);
+    if (!witness_.drained()) fault(Fault::Kind::kHung, "closed, and no end");
+    return verdict_;
   }
   // What this process pushed, in this order, and between those each item of the others at most once.
   void check_order(bool finished) {
@@ -227,23 +276,25 @@ class BroadcastTrial : public Trial {
   Verdict verdict_;
 };
 
+using BroadcastTrial = BroadcastTrialOf<5>;
+
 inline constexpr BroadcastOperation kBroadcastPush{
-    .name = "push", .run = [](BroadcastTrial& t) { t.push(); }, .pushes = true};
+    .name = "push", .run = [](BroadcastVictim& t) { t.push(); }, .pushes = true};
 inline constexpr BroadcastOperation kBroadcastPop{
-    .name = "pop", .run = [](BroadcastTrial& t) { t.pop(); }, .subscribed = true, .pops = true};
+    .name = "pop", .run = [](BroadcastVictim& t) { t.pop(); }, .subscribed = true, .pops = true};
 inline constexpr BroadcastOperation kBroadcastPopAsleep{
-    .name = "pop_asleep", .run = [](BroadcastTrial& t) { t.pop(); }, .subscribed = true, .empty = true, .pops = true};
+    .name = "pop_asleep", .run = [](BroadcastVictim& t) { t.pop(); }, .subscribed = true, .empty = true, .pops = true};
 inline constexpr BroadcastOperation kBroadcastJoin{.name = "subscribe",
-                                                   .run = [](BroadcastTrial& t) { t.subscribe(); }};
+                                                   .run = [](BroadcastVictim& t) { t.subscribe(); }};
 inline constexpr BroadcastOperation kBroadcastLeave{
-    .name = "unsubscribe", .run = [](BroadcastTrial& t) { t.leave(); }, .subscribed = true, .empty = true};
-inline constexpr BroadcastOperation kBroadcastClose{.name = "close",
-                                                    .run = [](BroadcastTrial& t) { t.broadcast().close(); }};
+    .name = "unsubscribe", .run = [](BroadcastVictim& t) { t.leave(); }, .subscribed = true, .empty = true};
+inline constexpr BroadcastOperation kBroadcastClose{.name = "close", .run = [](BroadcastVictim& t) { t.close(); }};
 
 inline constexpr BroadcastState kBroadcastLoses{.name = "loses", .mode = SlowReader::kLoses};
 inline constexpr BroadcastState kBroadcastWaits{.name = "waits"};
 inline constexpr BroadcastState kBroadcastWriterDead{.name = "writer_dead", .writer_dead = true};
 inline constexpr BroadcastState kBroadcastReaderDead{.name = "reader_dead", .reader_dead = true};
+inline constexpr BroadcastState kBroadcastCloses{.name = "closes", .closes = true};
 inline constexpr BroadcastState kBroadcastFull{.name = "full", .full = true};
 
 }  // namespace warren::test

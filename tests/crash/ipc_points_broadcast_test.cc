@@ -5,6 +5,17 @@
 namespace warren::test {
 namespace {
 
+TEST(BroadcastAtEveryPoint, BlocksOfItemsAreFreed) {
+  for (const BroadcastState& state : {kBroadcastLoses, kBroadcastWriterDead}) {
+    SCOPED_TRACE(state.name);
+    sweep("push_in_blocks", [&] { return std::make_unique<BroadcastTrialOf<40>>(state, kBroadcastPush); });
+  }
+}
+
+TEST(BroadcastAtEveryPoint, ClosingIsWholeOrNotDone) {
+  sweep("close", [] { return std::make_unique<BroadcastTrial>(kBroadcastCloses, kBroadcastClose); });
+}
+
 TEST(BroadcastAtEveryPoint, EverybodyElseSeesOneOrderAndNobodyIsHeldUp) {
   for (const BroadcastState& state : {kBroadcastLoses, kBroadcastWaits, kBroadcastWriterDead, kBroadcastReaderDead}) {
     for (const BroadcastOperation& operation : {kBroadcastPush, kBroadcastPop, kBroadcastJoin, kBroadcastLeave}) {

@@ -296,7 +296,7 @@ TEST(Layout, Broadcast) {
     using S = layout::BroadcastHeader;
     Image<S> image;
     image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(cells) FIELD(writer)
-        FIELD(tail) FIELD(not_empty) FIELD(not_full) FIELD(lowest) FIELD(cells_high) FIELD(undecodable);
+        FIELD(tail) FIELD(not_empty) FIELD(not_full) FIELD(lowest) FIELD(cells_high);
     expect_golden("broadcast_header", image.text("BroadcastHeader"));
   }
   using S = layout::BroadcastCell;

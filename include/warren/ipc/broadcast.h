@@ -15,6 +15,7 @@
 //                  or in any other way, or detaches, is no longer waited for: for as long as it takes to notice, a
 //                  slice of a blocked writer's sleep (80 ms and more, with the number of attached threads), or half a
 //                  millisecond of tries. Up to 1,024 subscribers.
+//                  Who pushes with a subscriber of its own that it does not read waits for itself.
 // Without subscribers pushes succeed, and nobody sees what was pushed. What was pushed earlier no new subscriber sees.
 //
 // A push that returned true is seen by everybody who is subscribed, whoever is killed and when; one whose process was
@@ -22,8 +23,11 @@
 // the other writers until it goes on, and no subscriber; one that is killed there holds up nobody. Of one thread's
 // pushes each comes after the one before.
 //
-// T is anything that travels (codec.h). Memory for all of its items is had when the broadcast is made: plain bytes, up
-// to 256 of them. A push takes a snapshot; bytes that a peer wrote make a T like any others.
+// T is anything that travels (codec.h). Plain bytes, up to 256 of them, lie in the ring: memory for `capacity` of them
+// is had when the broadcast is made. Anything else lies there up to 112 bytes, and beyond in memory of the broadcast's
+// that is had when it is pushed, and refused when memory ends; the ring holds the last capacity + 1 items for as long
+// as nobody pushes over them, and memory that it once had it keeps. A push takes a snapshot; a pop decodes what a peer
+// wrote, and an item that makes no T is skipped and counted.
 // Not from signal handlers: a push that interrupts another push of its thread returns false.
 // Algorithm, ordering and crash tables: docs/algorithms/broadcast.md.
 #pragma once
@@ -42,12 +46,14 @@ enum class SlowReader { kLoses, kBlocksWriter };
 struct BroadcastOptions {
   std::size_t capacity = 1024;  // items that a subscriber may be behind, at least 1
   SlowReader slow_reader = SlowReader::kLoses;
+  std::size_t max_item_bytes = 0;                // larger ones are refused; 0: whatever fits, up to 4 GiB
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name
 };
 
 struct BroadcastStats {
   std::uint64_t pushed = 0;
-  std::uint32_t waited_for = 0;  // subscribers that writers wait for, as far as is known; kLoses: 0
+  std::uint32_t waited_for = 0;   // subscribers that writers wait for, as far as is known; kLoses: 0
+  std::uint64_t undecodable = 0;  // items that made no T for a subscriber, who skipped them
 };
 
 // Thread-safe and process-safe. Handles pass to other processes by fork, by name and as values (handle.h).
@@ -60,7 +66,7 @@ class Broadcast : public Handle {
  public:
   using value_type = T;
 
-  // Errors are Segment's, and InvalidArgument for a capacity that cannot be.
+  // Errors are Segment's; InvalidArgument for a capacity that cannot be, and for max_item_bytes that no T has.
   static absl::StatusOr<Broadcast> create(const BroadcastOptions& options = {}) {
     return detail::Factory::create<Broadcast>(options);
   }
@@ -75,7 +81,7 @@ class Broadcast : public Handle {
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
   // Blocks while another writer has its turn, and with kBlocksWriter while the slowest subscriber is `capacity` items
-  // behind. False: closed, or this thread has no lane; check(item) says which.
+  // behind. False: closed, never fits, memory ended; check(item) says which.
   bool push(const T& item) { return push_until(item, Deadline::never()); }
   // Waits for its turn only, which a stopped writer may have: with a time limit the others do not wait longer for that
   // either.
@@ -90,12 +96,14 @@ class Broadcast : public Handle {
   void close() noexcept { items_.ring().close(); }  // pushes are refused from now on; subscribers drain. For ever
   [[nodiscard]] bool closed() const noexcept { return items_.ring().closed(); }
 
-  // Why push refuses the item, or waits, now: OutOfRange closed, what its codec says, ResourceExhausted the slowest
-  // subscriber is `capacity` items behind, or there is no memory for this thread's lane.
+  // Why push refuses the item, or waits, now: OutOfRange closed, InvalidArgument never fits, what its codec says,
+  // ResourceExhausted the slowest subscriber is `capacity` items behind, or no memory for the item or this thread's
+  // lane.
   [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.ring().capacity(); }
   [[nodiscard]] BroadcastStats stats() const noexcept {
-    return {.pushed = items_.ring().pushed(), .waited_for = items_.ring().joined()};
+    return {
+        .pushed = items_.ring().pushed(), .waited_for = items_.ring().joined(), .undecodable = items_.undecodable()};
   }
 
  private:
@@ -103,8 +111,9 @@ class Broadcast : public Handle {
   Broadcast(detail::Attachment::Pointer attachment, Items items) noexcept
       : Handle(std::move(attachment)), items_(std::move(items)) {}
   static absl::StatusOr<detail::SegmentPlan> plan(const BroadcastOptions& options) {
-    return Items::plan(
-        {.capacity = options.capacity, .writers_wait = options.slow_reader == SlowReader::kBlocksWriter});
+    return Items::plan({.capacity = options.capacity,
+                        .max_item_bytes = options.max_item_bytes,
+                        .writers_wait = options.slow_reader == SlowReader::kBlocksWriter});
   }
   static detail::SegmentExpectation expectation() {
     return {.kind = layout::ObjectKind::kBroadcast, .element = Items::element()};

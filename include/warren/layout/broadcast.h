@@ -1,7 +1,8 @@
 // A broadcast, as it lies in memory. docs/algorithms/broadcast.md has the protocol.
 //   0    BroadcastHeader
 //   256  BroadcastCell[cells]: where writers wait for slow subscribers, a cell for each of these; else none
-//   then slot_count slots of slot_bytes each: the words of the payload, and nothing else
+//   then slot_count slots of slot_bytes each: the words of the payload, or of a parcel, and nothing else
+//   where items are parcels, the next pages: ParcelHeader, and the heap of blocks (layout/queue.h)
 #pragma once
 #include <warren/layout/mpmc_ring.h>  // kClosedBit, kMaxPosition
 #include <warren/layout/mutex.h>
@@ -25,11 +26,10 @@ struct BroadcastHeader {
   std::atomic<std::uint32_t> not_full;                  // writers here
   std::atomic<std::uint64_t> lowest;                    // no cursor is below it; the holder's of `writer`
   std::atomic<std::uint32_t> cells_high;                // cells that were ever used
-  std::byte reserved1[4];
-  std::atomic<std::uint64_t> undecodable;
+  std::byte reserved1[44];
 };
 static_assert(offsetof(BroadcastHeader, writer) == 64 && offsetof(BroadcastHeader, tail) == 128);
-static_assert(offsetof(BroadcastHeader, not_empty) == 192 && offsetof(BroadcastHeader, undecodable) == 216);
+static_assert(offsetof(BroadcastHeader, not_empty) == 192 && offsetof(BroadcastHeader, cells_high) == 208);
 static_assert(sizeof(BroadcastHeader) == 256);
 
 // A subscriber that writers wait for.

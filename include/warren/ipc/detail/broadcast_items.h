@@ -1,21 +1,15 @@
-// How the items of a broadcast travel: plain bytes in their slot.
+// How the items of a broadcast travel: plain bytes in their slot, everything else as parcels. Broadcast<T> and
+// Subscriber<T> have one of the two, and are the same for both.
 #pragma once
-#include <warren/ipc/detail/broadcast_ring.h>
-#include <warren/ipc/loan.h>
+#include <warren/ipc/detail/broadcast_parcels.h>
+#include <warren/ipc/detail/buffer_writer.h>
+#include <warren/ipc/detail/parcel_items.h>
 
+#include <memory>
 #include <optional>
+#include <type_traits>
 
 namespace warren::detail {
-
-// What a Broadcast is made with, checked.
-struct BroadcastPlan {
-  std::size_t capacity = 0;
-  bool writers_wait = false;
-
-  [[nodiscard]] BroadcastGeometry geometry() const noexcept {
-    return {.capacity = capacity, .cells = writers_wait ? layout::kMaxSubscribers : 0};
-  }
-};
 
 template <class T>
 class BroadcastSlots {
@@ -28,6 +22,8 @@ class BroadcastSlots {
   static ElementType element() { return element_type<T>(); }
   static absl::StatusOr<SegmentPlan> plan(const BroadcastPlan& plan) {
     if (absl::Status status = BroadcastRing::check_capacity(plan.capacity, kSlotBytes); !status.ok()) return status;
+    if (plan.max_item_bytes != 0 && plan.max_item_bytes < sizeof(T))
+      return Parcel::too_large(sizeof(T), plan.max_item_bytes);
     const BroadcastGeometry geometry = plan.geometry();
     return SegmentPlan{.kind = layout::ObjectKind::kBroadcast,
                        .size = geometry.bytes(kSlotBytes),
@@ -48,6 +44,7 @@ class BroadcastSlots {
 
   [[nodiscard]] BroadcastRing& ring() noexcept { return ring_; }
   [[nodiscard]] const BroadcastRing& ring() const noexcept { return ring_; }
+  [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
 
   // An item on its way in.
   class Outgoing {
@@ -79,6 +76,76 @@ class BroadcastSlots {
 };
 
 template <class T>
-using BroadcastItems = BroadcastSlots<T>;
+class BroadcastEncoded {
+  using Carried = ParcelOf<T>;
+
+ public:
+  static constexpr bool kNoThrow = false;
+
+  static ElementType element() { return Carried::element(); }
+  static absl::StatusOr<SegmentPlan> plan(BroadcastPlan plan) {
+    const absl::StatusOr<std::size_t> most = Carried::most_bytes(plan.max_item_bytes);
+    if (!most.ok()) return most.status();
+    plan.max_item_bytes = *most;
+    return BroadcastParcels::plan(plan, element());
+  }
+  static absl::StatusOr<BroadcastEncoded> attach(const Attachment::Pointer& attachment) {
+    absl::StatusOr<std::shared_ptr<BroadcastParcels>> parcels = BroadcastParcels::attach(attachment);
+    if (!parcels.ok()) return parcels.status();
+    return BroadcastEncoded(*std::move(parcels));
+  }
+
+  [[nodiscard]] BroadcastRing& ring() noexcept { return parcels_->ring(); }
+  [[nodiscard]] const BroadcastRing& ring() const noexcept { return std::as_const(*parcels_).ring(); }
+  [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
+
+  class Outgoing : public BroadcastParcels::Outgoing {
+   public:
+    Outgoing(BroadcastEncoded& items, const T& item)
+        : BroadcastParcels::Outgoing(*items.parcels_), status_(encode(item, *this)) {}
+    [[nodiscard]] bool packed() const noexcept { return status_.ok(); }
+
+   private:
+    absl::Status status_;
+  };
+  absl::Status check(const T& item) const {
+    BroadcastParcels::Outgoing trial(*parcels_);
+    return encode(item, trial);
+  }
+
+  class Incoming {
+   public:
+    explicit Incoming(BroadcastEncoded& items) noexcept : parcels_(*items.parcels_), copy_(parcels_) {}
+    void read(const std::byte* place, std::uint64_t) { copy_.read(place); }
+    std::optional<T> open() {
+      const std::optional<std::span<const std::byte>> bytes = copy_.bytes();
+      std::optional<T> value;
+      if (bytes) value = Carried::decode(*bytes);
+      if (!value) parcels_.count_undecodable();
+      return value;
+    }
+
+   private:
+    BroadcastParcels& parcels_;
+    BroadcastParcels::Incoming copy_;
+  };
+
+ private:
+  explicit BroadcastEncoded(std::shared_ptr<BroadcastParcels> parcels) noexcept : parcels_(std::move(parcels)) {}
+  static absl::Status encode(const T& item, BroadcastParcels::Outgoing& out) {
+    if constexpr (Lendable<T>) {
+      return out.pack(Inplace<T>::bytes(item));
+    } else {
+      BufferWriter writer;
+      writer.put(item);
+      return writer.ok() ? out.pack(writer.written()) : writer.status();
+    }
+  }
+
+  std::shared_ptr<BroadcastParcels> parcels_;
+};
+
+template <class T>
+using BroadcastItems = std::conditional_t<kInSlot<T>, BroadcastSlots<T>, BroadcastEncoded<T>>;
 
 }  // namespace warren::detail

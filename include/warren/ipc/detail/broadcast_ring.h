@@ -13,6 +13,7 @@
 #include <warren/layout/broadcast.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -78,6 +79,7 @@ class BroadcastRing {
   [[nodiscard]] bool at_end(const BroadcastPlace& reader) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return geometry_.capacity; }
+  [[nodiscard]] std::uint64_t slots() const noexcept { return geometry_.slots(); }
   [[nodiscard]] bool waits_for_readers() const noexcept { return geometry_.cells != 0; }
   [[nodiscard]] bool room() const noexcept;
 
@@ -141,6 +143,12 @@ inline void store_overtaking(std::byte* to, std::span<const std::uint64_t> from)
   auto* words = reinterpret_cast<std::uint64_t*>(to);
   for (std::size_t i = 0; i < from.size(); ++i)
     std::atomic_ref(words[i]).store(from[i], std::memory_order_release);  // [BC3] pairs with BC4
+}
+// The 8 bytes of `from` at `at`, or as many as it still has.
+inline void store_overtaking(std::span<std::byte> to, std::span<const std::byte> from, std::size_t at) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, from.data() + at, std::min(sizeof word, from.size() - at));
+  store_overtaking(to.data() + at, std::span(&word, 1));
 }
 inline void load_overtaken(const std::byte* from, std::span<std::uint64_t> to) noexcept {
   auto* words = reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(from));

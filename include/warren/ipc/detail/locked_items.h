@@ -85,17 +85,16 @@ class LockedParcelHeap : public ParcelHeap {
                                           const ElementType& element) {
     const absl::StatusOr<LockedGeometry> slots = Slots::plan(capacity, sizeof(ParcelWords));
     if (!slots.ok()) return slots.status();
-    const absl::StatusOr<ParcelSpace> space = ParcelSpace::plan(
-        header_offset(*slots), header_offset(*slots) + layout::kPage, capacity, max_item_bytes, element);
+    const absl::StatusOr<ParcelSpace> space =
+        ParcelSpace::plan(ParcelPlaces::behind(slots->bytes()), capacity, max_item_bytes, element);
     if (!space.ok()) return space.status();
-    return locked_plan<Slots>(*slots, space->header_offset + layout::kPage, space->end, element,
+    return locked_plan<Slots>(*slots, space->places.blocks, space->end, element,
                               [space = *space](std::span<std::byte> object) { space.initialise(object); });
   }
   static absl::StatusOr<std::shared_ptr<LockedParcelHeap>> attach(Attachment::Pointer attachment) {
     const absl::StatusOr<LockedGeometry> slots = Slots::check(*attachment, attachment->size(), sizeof(ParcelWords));
     if (!slots.ok()) return slots.status();
-    const absl::StatusOr<ParcelSpace> space =
-        ParcelSpace::read(*attachment, header_offset(*slots), header_offset(*slots) + layout::kPage);
+    const absl::StatusOr<ParcelSpace> space = ParcelSpace::read(*attachment, ParcelPlaces::behind(slots->bytes()));
     if (!space.ok()) return space.status();
     return std::shared_ptr<LockedParcelHeap>(new LockedParcelHeap(std::move(attachment), *slots, *space));
   }
@@ -130,10 +129,6 @@ class LockedParcelHeap : public ParcelHeap {
   }
 
  private:
-  // On the page behind the slots; the blocks are on the next.
-  static std::uint64_t header_offset(const LockedGeometry& slots) noexcept {
-    return (slots.bytes() + layout::kPage - 1) / layout::kPage * layout::kPage;
-  }
   static constexpr std::chrono::milliseconds kPatience{100};
 
   LockedParcelHeap(Attachment::Pointer attachment, const LockedGeometry& slots, const ParcelSpace& space)

@@ -47,9 +47,7 @@ struct ParcelOf {
   static Push try_push(Outgoing& item, Refusal&& refusal, Try&& push);
   // What a pop took. nullopt: it makes no T, and was counted.
   static std::optional<T> open(ParcelHeap& parcels, const TakenParcel& item);
-
- private:
-  static std::optional<T> decode(std::span<const std::byte> bytes);
+  static std::optional<T> decode(std::span<const std::byte> bytes);  // nullopt: they make no T
 };
 
 template <class T>

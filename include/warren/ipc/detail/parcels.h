@@ -18,21 +18,30 @@ namespace warren::detail {
 
 using ParcelWords = Words<layout::kParcelWords>;
 
-// Where header and blocks lie in a segment.
+// Where header and blocks begin in a segment.
+struct ParcelPlaces {
+  std::uint64_t header = 0;
+  std::uint64_t blocks = 0;  // a whole number of pages
+
+  // The header on the page behind the container's slots, the blocks on the next.
+  static ParcelPlaces behind(std::uint64_t slots_end) noexcept;
+};
+
 struct ParcelSpace {
-  // The blocks begin on the page behind `slots_end`. Errors: InvalidArgument for what cannot be.
-  static absl::StatusOr<ParcelSpace> plan(std::uint64_t header_offset, std::uint64_t slots_end, std::size_t capacity,
-                                          std::size_t max_item_bytes, const ElementType& element);
+  // Errors: InvalidArgument for what cannot be.
+  static absl::StatusOr<ParcelSpace> plan(const ParcelPlaces& places, std::size_t capacity, std::size_t max_item_bytes,
+                                          const ElementType& element);
   // What an opened segment says, checked.
-  static absl::StatusOr<ParcelSpace> read(const Attachment& attachment, std::uint64_t header_offset,
-                                          std::uint64_t slots_end);
+  static absl::StatusOr<ParcelSpace> read(const Attachment& attachment, const ParcelPlaces& places);
   void initialise(std::span<std::byte> object) const;
 
-  std::uint64_t header_offset = 0;
-  std::uint64_t heap_offset = 0;
+  ParcelPlaces places;
   std::uint64_t scale = 1;
   std::uint64_t max_item_bytes = 0;
   std::uint64_t end = 0;  // of all that is reserved
+  // Said by the container, not by the segment: memory of a block is never given back, since who still reads it would
+  // have it back, or find that there is none.
+  bool keeps_memory = false;
 };
 
 // An item has an identity, which its container gives once: ParcelOwner::item().
@@ -66,6 +75,8 @@ class ParcelHeap : public Lender {
   // The item's -> this process's. The words are a peer's: a block is had only where its owner word says that it is that
   // very item's.
   Block own(const ParcelWords& words, std::uint64_t item, LaneRef self) noexcept;
+  // Of any block; empty for a reference that cannot be.
+  [[nodiscard]] std::span<std::byte> memory(std::uint64_t ref) const noexcept { return heap_.memory(ref); }
   // `item_in_use`: false once nobody has it, and nobody who begins now gets it.
   std::size_t reclaim_unless(absl::FunctionRef<bool(std::uint64_t item)> item_in_use) noexcept;
 
@@ -108,6 +119,8 @@ class ParcelRing : public ParcelHeap {
 
  private:
   ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space);
+  // The header right behind the ring's, at the same place in every queue.
+  static ParcelPlaces places(const MpmcGeometry& geometry) noexcept;
 
   Ring ring_;
   TakeLedger takes_;
