@@ -113,7 +113,7 @@ class JoinTrial : public Trial {
     look();
     if (queue_.try_pop()) {
       ++mine_;
-      if (queue_.task_done()) --mine_, ++done_;
+      if (queue_.task_done()) --mine_;
     }
     look();
   }
@@ -131,8 +131,11 @@ class JoinTrial : public Trial {
     const std::uint64_t settled = settled_now().items;
     const std::uint64_t lost = taken_now() - settled - mine_now() + settled_now().lost;
     const auto begin = std::chrono::steady_clock::now();
-    while (queue_.try_pop_for(1ms)) ++mine_;
-    for (; queue_.task_done(); ++done_) {
+    while (queue_.try_pop_for(1ms)) {
+    }
+    // Not until it says false: what a dead one has, before it is swept, others may finish, too.
+    for (std::uint64_t n = mine_now(); n != 0; --n) {
+      if (!queue_.task_done()) fault(Fault::Kind::kLost, "an item of one who lives");
     }
     for (;;) {
       const absl::Status status = queue_.join_for(patience_);
@@ -193,7 +196,7 @@ class JoinTrial : public Trial {
   JoinOperation operation_;
   std::chrono::nanoseconds patience_;
   Queue<int> queue_;
-  std::uint64_t mine_ = 0, done_ = 0, told_ = 0, already_lost_ = 0;
+  std::uint64_t mine_ = 0, told_ = 0, already_lost_ = 0;
   bool exact_ = true;
   Verdict verdict_;
 };
