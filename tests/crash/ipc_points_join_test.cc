@@ -13,7 +13,6 @@ void sweep_join(const JoinState& state, const JoinOperation& operation) {
 TEST(JoinAtEveryPoint, PopKilled) {
   sweep_join(kQueued, kJoinPop);
   sweep_join(kQueued, kJoinPopN);
-  sweep_join(kBuriedFirst, kJoinPop);
 }
 
 TEST(JoinAtEveryPoint, TaskDoneKilled) {
