@@ -159,7 +159,7 @@ TEST(Layout, Lane) {
   using S = Lane;
   Image<S> image;
   image FIELD(identity) FIELD(start_time) FIELD(pid_namespace) FIELD(thread_id) FIELD(announcement) FIELD(take)
-      FIELD(time_namespace);
+      FIELD(time_namespace) FIELD(taking) FIELD(taken) FIELD(finished);
   expect_golden("lane", image.text("Lane"));
 }
 
@@ -167,8 +167,16 @@ TEST(Layout, MpmcRingHeader) {
   using S = MpmcRingHeader;
   Image<S> image;
   image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(chunk_count) FIELD(chunk_slots)
-      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(buried);
+      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(burials)
+          FIELD(high_water);
   expect_golden("mpmc_ring_header", image.text("MpmcRingHeader"));
+}
+
+TEST(Layout, TakeLedger) {
+  using S = TakeLedger;
+  Image<S> image;
+  image FIELD(settled) FIELD(joiners) FIELD(blind) FIELD(loser);
+  expect_golden("take_ledger", image.text("TakeLedger"));
 }
 
 TEST(Layout, SpscRingHeader) {
@@ -437,6 +445,12 @@ TEST(Layout, PackedWords) {
   EXPECT_EQ(SideOwner{}.word(), 0u);
   EXPECT_EQ(committed(0), 2u);
   EXPECT_EQ(buried(0), 3u);
+  EXPECT_EQ((Burials{.last = 0x12'3456'789a, .count = 0xbcdef0}.word()), 0x1234'5678'9abc'def0u);
+  EXPECT_FALSE(Burials{}.counted((std::uint64_t{1} << 40) - 1));
+  EXPECT_EQ((Settled{.items = 0x123'4567'89ab, .lost = 0xcdef0}.word()), 0x1234'5678'9abc'def0u);
+  EXPECT_EQ(Settled{.items = Settled::kItemsMask}.open_of(Settled::kItemsMask + 2), 2u) << "the numbers go round";
+  EXPECT_EQ(Settled{.lost = 1}.lost_since(Settled::kLostMask), 2u);
+  EXPECT_EQ((Loser{.lost = 0x12345, .surely = true, .pid = 0x6789'abcd}.word()), 0x1234'5800'6789'abcdu);
   EXPECT_EQ(committed(9), 20u);
   EXPECT_EQ(kClosedBit, 0x8000'0000'0000'0000u);
   EXPECT_EQ(kMaxPosition, 0x4000'0000'0000'0000u);

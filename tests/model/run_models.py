@@ -109,6 +109,12 @@ TABLE = (
         assertion=["-DNOSLICE", "-DNORETEST -DNOSLICE -DMAXC=0", "-DLEVEL", "-DBLINDSET", "-DBLINDCLEAR"],
     )
     + runs(
+        "join",
+        [""],
+        long=["-DN=1 -DJ=2"],
+        assertion=["-DLATE", "-DUNSAID", "-DONELOOK", "-DLANESFIRST", "-DBLINDWRITE -DJ=2"],
+    )
+    + runs(
         "semaphore",
         [
             "",

@@ -37,15 +37,15 @@ class TakeLedger {
         return ledger_.takes_->blind.store(1, std::memory_order_relaxed);                 // before head moves (Q7)
       lane_->taking.store(static_cast<std::uint32_t>(count), std::memory_order_release);  // [J1] pairs with J2, J12
       announced_ = lane_;
+      taken_ = lane_->taken.load(std::memory_order_relaxed);  // here, where nothing waits for it
     }
     // After the one that succeeded.
     void took(std::size_t count) noexcept {
       if (announced_ == nullptr) [[unlikely]]
         return;
       layout::Lane& lane = *std::exchange(announced_, nullptr);
-      lane.taken.store(lane.taken.load(std::memory_order_relaxed) + count,
-                       std::memory_order_release);  // [J3] pairs with J4
-      WARREN_CRASH_POINT(take_counted);             // the sweep settles both
+      lane.taken.store(taken_ + count, std::memory_order_release);  // [J3] pairs with J4, J13, J17
+      WARREN_CRASH_POINT(take_counted);                             // the sweep settles both
       retract(lane);
     }
 
@@ -58,6 +58,7 @@ class TakeLedger {
     const SeatUse use_;
     layout::Lane* const lane_;
     layout::Lane* announced_ = nullptr;
+    std::uint64_t taken_ = 0;
   };
 
   // One item is done. False: nobody has one that is not; nothing changed.
