@@ -2,6 +2,7 @@
 // one of them, and is the same for both.
 #pragma once
 #include <warren/ipc/detail/parcels.h>
+#include <warren/ipc/lease.h>
 #include <warren/ipc/loan.h>
 
 #include <concepts>
@@ -28,7 +29,7 @@ class SlotItems {
     return SegmentPlan{
         .kind = layout::ObjectKind::kQueue,
         .size = geometry.committed_bytes(Ring::kSlotBytes),
-        .max_size = geometry.bytes(Ring::kSlotBytes),
+        .max_size = LeaseCells::offset_behind(geometry.bytes(Ring::kSlotBytes)) + LeaseCells::bytes(kWordsOf<T>),
         .element = element(),
         .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full)},
         .initialise = [geometry](std::span<std::byte> object) {
@@ -39,7 +40,12 @@ class SlotItems {
     auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
     const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
     if (!geometry.ok()) return geometry.status();
-    return SlotItems(Ring(*attachment, header, *geometry));
+    const std::uint64_t cells = LeaseCells::offset_behind(geometry->bytes(Ring::kSlotBytes));
+    if (cells + LeaseCells::bytes(kWordsOf<T>) > attachment->max_size() ||
+        geometry->committed_bytes(Ring::kSlotBytes) > attachment->size()) {
+      return absl::DataLossError("the header of the queue is corrupt: its size");
+    }
+    return SlotItems(Ring(*attachment, header, *geometry, cells));
   }
 
   [[nodiscard]] MpmcRingBase& ring() noexcept { return ring_; }
@@ -70,6 +76,20 @@ class SlotItems {
         [&](std::size_t i, const auto& words) { std::memcpy(static_cast<void*>(&out[i]), words.data(), sizeof(T)); },
         front);
   }
+
+  // What a lease took.
+  struct OnLease {
+    Words<kWordsOf<T>> words;
+    LeaseTicket ticket;
+  };
+  Front try_lease(Attachment& attachment, Seat& seat, OnLease& item) noexcept {
+    const LaneRef self = attachment.process_lane(seat);
+    return self.known ? ring_.try_lease(seat, self, item.words, item.ticket) : Front::kEmpty;
+  }
+  LeaseHold hold(const Attachment::Pointer& attachment, const OnLease& item) const noexcept {
+    return {attachment, ring_.cells(), item.ticket};
+  }
+  std::optional<T> open(const OnLease& item) noexcept { return from_words<T>(item.words); }
 
   Loan<T> lend(std::size_t) noexcept { return Loan<T>(LentPlace<T>()); }
   [[nodiscard]] static bool lent(const Loan<T>&) noexcept { return true; }
@@ -133,8 +153,22 @@ class ParcelItems {
   };
   Front try_pop(Seat& seat, Incoming& item) noexcept { return item.try_pop(seat); }
   // nullopt: it makes no T, and was counted.
-  std::optional<T> open(Incoming& item);
+  std::optional<T> open(Incoming& item) { return opened(item.bytes()); }
   std::size_t try_pop_n(Seat& seat, std::span<T> out);
+
+  struct OnLease {
+    ParcelWords words;
+    LeaseTicket ticket;
+  };
+  Front try_lease(Attachment&, Seat& seat, OnLease& item) noexcept {
+    return parcels_->try_lease(seat, item.words, item.ticket);
+  }
+  LeaseHold hold(const Attachment::Pointer&, const OnLease& item) const noexcept {
+    return {parcels_, item.ticket, layout::ParcelLabel::from(item.words[0]).in_block ? item.words[1] : 0};
+  }
+  std::optional<T> open(const OnLease& item) {
+    return opened(parcels_->leased_bytes(item.words, item.ticket.position));
+  }
 
   Loan<T> lend(std::size_t count) noexcept;
   // Whether it is a loan of this segment's memory.
@@ -154,6 +188,7 @@ class ParcelItems {
     }
   }
   static std::optional<T> decode(std::span<const std::byte> bytes);
+  std::optional<T> opened(std::optional<std::span<const std::byte>> bytes);
 
   std::shared_ptr<ParcelRing> parcels_;
 };
@@ -196,8 +231,7 @@ std::optional<T> ParcelItems<T>::decode(std::span<const std::byte> bytes) {
 }
 
 template <class T>
-std::optional<T> ParcelItems<T>::open(Incoming& item) {
-  const std::optional<std::span<const std::byte>> bytes = item.bytes();
+std::optional<T> ParcelItems<T>::opened(std::optional<std::span<const std::byte>> bytes) {
   std::optional<T> value;
   if (bytes) value = decode(*bytes);
   if (!value) parcels_->count_undecodable();
