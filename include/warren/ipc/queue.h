@@ -97,7 +97,7 @@ class Queue : public Handle {
   [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
 
   // Batches: how many, from the front; other producers' items may stand between. push_n blocks for all (fewer: closed),
-  // pop_n for at least one (0: closed and drained).
+  // pop_n for at least one (0: closed and drained); what came back from a lease may be a batch of its own.
   [[nodiscard]] std::size_t push_n(std::span<const T> items);
   [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept(kNoThrow);
   [[nodiscard]] std::size_t pop_n(std::span<T> out);
