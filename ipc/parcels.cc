@@ -64,6 +64,14 @@ std::uint64_t most_items(const ClassTable& classes, std::uint64_t bytes) {
 
 std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, lane.generation); }
 
+// The bytes of an item, where `block` is what its words name. nullopt: a peer's label that cannot be.
+std::optional<std::span<const std::byte>> bytes_of(const ParcelWords& words, std::span<const std::byte> block) {
+  const ParcelLabel label = ParcelLabel::from(words[0]);
+  const std::span<const std::byte> memory = label.in_block ? block : std::as_bytes(std::span(words).subspan(1));
+  if (label.bytes > memory.size() || (label.in_block && block.data() == nullptr)) return std::nullopt;
+  return memory.first(label.bytes);
+}
+
 }  // namespace
 
 ParcelPlaces ParcelPlaces::behind(std::uint64_t slots_end) noexcept {
@@ -154,6 +162,12 @@ ParcelHeap::Block ParcelHeap::own(const ParcelWords& words, std::uint64_t item, 
   return {.ref = words[1], .owner = owner, .memory = heap_.memory(words[1])};
 }
 
+// To itself.
+bool ParcelHeap::is_of(std::uint64_t ref, std::uint64_t item) noexcept {
+  const std::uint64_t owner = ParcelOwner::item(item);
+  return heap_.hand_over(ref, owner, owner);  // [PL8] pairs with PL1
+}
+
 std::size_t ParcelHeap::reclaim_unless(absl::FunctionRef<bool(std::uint64_t item)> item_in_use) noexcept {
   std::int64_t looked_at = 0;
   const std::size_t freed = heap_.reclaim([&](std::uint64_t owner, std::uint64_t) {
@@ -179,7 +193,7 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
       .size = ring.committed_bytes(Ring::kSlotBytes),
-      .max_size = space->end,
+      .max_size = LeaseCells::offset_behind(space->end) + LeaseCells::bytes(layout::kParcelWords),
       .element = element,
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full),
                      offsetof(layout::MpmcRingHeader, takes.joiners)},
@@ -197,12 +211,16 @@ absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Point
     return absl::DataLossError("the header of the queue is corrupt: where its items lie");
   const absl::StatusOr<ParcelSpace> space = ParcelSpace::read(*attachment, places(*geometry));
   if (!space.ok()) return space.status();
-  return std::shared_ptr<ParcelRing>(new ParcelRing(std::move(attachment), *geometry, *space));
+  const std::uint64_t cells = LeaseCells::offset_behind(space->end);
+  if (cells + LeaseCells::bytes(layout::kParcelWords) > attachment->max_size())
+    return absl::DataLossError("the header of the queue is corrupt: its size");
+  return std::shared_ptr<ParcelRing>(new ParcelRing(std::move(attachment), *geometry, *space, cells));
 }
 
-ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space)
+ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space,
+                       std::uint64_t cells)
     : ParcelHeap(std::move(attachment), space),
-      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry),
+      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry, cells),
       takes_(*attachment_, ring_.header()) {}
 
 Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
@@ -241,8 +259,22 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   return front;
 }
 
-// An item's block: head first, then the lanes. Who announced after that look finds head where it was, and in that case
-// the item stood.
+// Its block needs no announcement: the cell, which holds the position before head passes it, is one.
+Front ParcelRing::try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept {
+  const LaneRef self = attachment_->process_lane(seat);
+  if (!self.known) return Front::kEmpty;  // what nobody would give back for it it does not take
+  return ring_.try_lease(seat, self, words, ticket);
+}
+
+std::optional<std::span<const std::byte>> ParcelRing::leased_bytes(const ParcelWords& words,
+                                                                   std::uint64_t position) noexcept {
+  if (!ParcelLabel::from(words[0]).in_block) return bytes_of(words, {});
+  if (!is_of(words[1], position)) return std::nullopt;
+  return bytes_of(words, memory(words[1]));
+}
+
+// An item's block: head first, then the lease cells, both in stands(), then the lanes: as an item moves. Who announced
+// after that look finds head, or the cell, as it was, and in that case the item stood.
 std::size_t ParcelRing::reclaim() noexcept {
   return reclaim_unless(
       [this](std::uint64_t position) { return ring_.stands(position) || attachment_->taken_by_living(position); });
@@ -311,11 +343,7 @@ void Parcel::drop_block() noexcept {
 }
 
 std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {
-  const ParcelLabel label = ParcelLabel::from(words_[0]);
-  const std::span<const std::byte> memory =
-      label.in_block ? std::span<const std::byte>(block_.memory) : std::as_bytes(std::span(words_).subspan(1));
-  if (label.bytes > memory.size() || (label.in_block && block_.ref == 0)) return std::nullopt;
-  return memory.first(label.bytes);
+  return bytes_of(words_, block_.memory);
 }
 
 }  // namespace warren::detail

@@ -47,7 +47,7 @@ struct ParcelOf {
   static Push try_push(Outgoing& item, Refusal&& refusal, Try&& push);
   // What a pop took. nullopt: it makes no T, and was counted.
   static std::optional<T> open(ParcelHeap& parcels, const TakenParcel& item);
-  static std::optional<T> decode(std::span<const std::byte> bytes);  // nullopt: they make no T
+  static std::optional<T> decode(std::optional<std::span<const std::byte>> bytes);  // nullopt: they make no T
 };
 
 template <class T>
@@ -72,12 +72,13 @@ Push ParcelOf<T>::try_push(Outgoing& item, Refusal&& refusal, Try&& push) {
 }
 
 template <class T>
-std::optional<T> ParcelOf<T>::decode(std::span<const std::byte> bytes) {
+std::optional<T> ParcelOf<T>::decode(std::optional<std::span<const std::byte>> bytes) {
+  if (!bytes) return std::nullopt;
   if constexpr (Lendable<T>) {
-    if (!Inplace<T>::fits(bytes.size())) return std::nullopt;
-    return Inplace<T>::value(bytes);
+    if (!Inplace<T>::fits(bytes->size())) return std::nullopt;
+    return Inplace<T>::value(*bytes);
   } else {
-    Reader reader(bytes);
+    Reader reader(*bytes);
     absl::StatusOr<T> value = reader.get<T>();
     if (!value.ok() || reader.remaining() != 0) return std::nullopt;
     return *std::move(value);
@@ -86,9 +87,7 @@ std::optional<T> ParcelOf<T>::decode(std::span<const std::byte> bytes) {
 
 template <class T>
 std::optional<T> ParcelOf<T>::open(ParcelHeap& parcels, const TakenParcel& item) {
-  const std::optional<std::span<const std::byte>> bytes = item.bytes();
-  std::optional<T> value;
-  if (bytes) value = decode(*bytes);
+  std::optional<T> value = decode(item.bytes());
   if (!value) parcels.count_undecodable();
   return value;
 }

@@ -65,6 +65,8 @@ class ParcelHeap : public Lender {
   std::optional<Block> allocate(std::size_t bytes) noexcept;
   void free(const Block& block) noexcept { heap_.free(block.ref, block.owner); }
   void give_back(const LentMemory& lent) noexcept override { free(lent); }
+  // Of an item that was taken for good, by whoever took it.
+  void free_item(std::uint64_t ref, std::uint64_t item) noexcept { heap_.free(ref, layout::ParcelOwner::item(item)); }
   // Frees the blocks of the dead, and of items that nobody will take. Returns how many.
   virtual std::size_t reclaim() noexcept = 0;
 
@@ -75,6 +77,8 @@ class ParcelHeap : public Lender {
   // The item's -> this process's. The words are a peer's: a block is had only where its owner word says that it is that
   // very item's.
   Block own(const ParcelWords& words, std::uint64_t item, LaneRef self) noexcept;
+  // Whether that item has the block.
+  bool is_of(std::uint64_t ref, std::uint64_t item) noexcept;
   // Of any block; empty for a reference that cannot be.
   [[nodiscard]] std::span<std::byte> memory(std::uint64_t ref) const noexcept { return heap_.memory(ref); }
   // `item_in_use`: false once nobody has it, and nobody who begins now gets it.
@@ -108,6 +112,11 @@ class ParcelRing : public ParcelHeap {
   Push try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept;
   // kItem: where the item's bytes lie in a block, that is this process's own now; none: they cannot be found.
   Front try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept;
+  // kItem: on lease; its block, if any, stays the item's.
+  Front try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept;
+  // Where the item of that position lies, while it is on lease. nullopt: a peer's words that cannot be.
+  [[nodiscard]] std::optional<std::span<const std::byte>> leased_bytes(const ParcelWords& words,
+                                                                       std::uint64_t position) noexcept;
   std::size_t reclaim() noexcept override;
   // Nobody gets to see it: it is done.
   void count_undecodable() noexcept override {
@@ -118,7 +127,8 @@ class ParcelRing : public ParcelHeap {
   [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
 
  private:
-  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space);
+  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space,
+             std::uint64_t cells);
   // The header right behind the ring's, at the same place in every queue.
   static ParcelPlaces places(const MpmcGeometry& geometry) noexcept;
 

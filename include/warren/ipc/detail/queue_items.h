@@ -4,6 +4,7 @@
 #include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/parcel_items.h>
 #include <warren/ipc/detail/take_ledger.h>
+#include <warren/ipc/lease.h>
 
 #include <concepts>
 #include <optional>
@@ -29,7 +30,7 @@ class SlotItems {
     return SegmentPlan{
         .kind = layout::ObjectKind::kQueue,
         .size = geometry.committed_bytes(Ring::kSlotBytes),
-        .max_size = geometry.bytes(Ring::kSlotBytes),
+        .max_size = LeaseCells::offset_behind(geometry.bytes(Ring::kSlotBytes)) + LeaseCells::bytes(kWordsOf<T>),
         .element = element(),
         .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full),
                        offsetof(layout::MpmcRingHeader, takes.joiners)},
@@ -41,7 +42,12 @@ class SlotItems {
     auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(attachment->object());
     const absl::StatusOr<MpmcGeometry> geometry = Ring::check(header, attachment->max_size(), sizeof(T));
     if (!geometry.ok()) return geometry.status();
-    return SlotItems(Ring(*attachment, header, *geometry), TakeLedger(*attachment, header));
+    const std::uint64_t cells = LeaseCells::offset_behind(geometry->bytes(Ring::kSlotBytes));
+    if (cells + LeaseCells::bytes(kWordsOf<T>) > attachment->max_size() ||
+        geometry->committed_bytes(Ring::kSlotBytes) > attachment->size()) {
+      return absl::DataLossError("the header of the queue is corrupt: its size");
+    }
+    return SlotItems(Ring(*attachment, header, *geometry, cells), TakeLedger(*attachment, header));
   }
 
   [[nodiscard]] MpmcRingBase& ring() noexcept { return ring_; }
@@ -87,6 +93,20 @@ class SlotItems {
     if (count != 0) taking.took(count);
     return count;
   }
+
+  // What a lease took.
+  struct OnLease {
+    Words<kWordsOf<T>> words;
+    LeaseTicket ticket;
+  };
+  Front try_lease(Attachment& attachment, Seat& seat, OnLease& item) noexcept {
+    const LaneRef self = attachment.process_lane(seat);
+    return self.known ? ring_.try_lease(seat, self, item.words, item.ticket) : Front::kEmpty;
+  }
+  LeaseHold hold(const Attachment::Pointer& attachment, const OnLease& item) const noexcept {
+    return {attachment, takes_, ring_.cells(), item.ticket};
+  }
+  std::optional<T> open(const OnLease& item) noexcept { return from_words<T>(item.words); }
 
   Loan<T> lend(std::size_t) noexcept { return Loan<T>(LentPlace<T>()); }
   [[nodiscard]] static bool lent(const Loan<T>&) noexcept { return true; }
@@ -155,6 +175,22 @@ class ParcelItems {
   // nullopt: it makes no T, and was counted.
   std::optional<T> open(Incoming& item) { return Carried::open(*parcels_, item); }
   std::size_t try_pop_n(Seat& seat, std::span<T> out);
+
+  struct OnLease {
+    ParcelWords words;
+    LeaseTicket ticket;
+  };
+  Front try_lease(Attachment&, Seat& seat, OnLease& item) noexcept {
+    return parcels_->try_lease(seat, item.words, item.ticket);
+  }
+  LeaseHold hold(const Attachment::Pointer&, const OnLease& item) const noexcept {
+    return {parcels_, item.ticket, layout::ParcelLabel::from(item.words[0]).in_block ? item.words[1] : 0};
+  }
+  std::optional<T> open(const OnLease& item) {
+    std::optional<T> value = Carried::decode(parcels_->leased_bytes(item.words, item.ticket.position));
+    if (!value) parcels_->ParcelHeap::count_undecodable();  // to acknowledge it is to be done with it
+    return value;
+  }
 
   Loan<T> lend(std::size_t count) noexcept;
   // Whether it is a loan of this segment's memory.
