@@ -148,7 +148,7 @@ void measure(benchmark::State& state, const Death& death) {
 
 void nothing() {}
 
-void RecoveryMutex(benchmark::State& state) {
+void mutex_owner(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto mutex = Mutex::create().value();
     const Idlers idlers(static_cast<int>(state.range(0)), signs, [&] { (void)(mutex.try_lock() && mutex.unlock()); });
@@ -157,7 +157,7 @@ void RecoveryMutex(benchmark::State& state) {
   });
 }
 
-void RecoverySharedMutex(benchmark::State& state) {
+void shared_mutex_writer(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto mutex = SharedMutex::create().value();
     return one_death(
@@ -165,7 +165,7 @@ void RecoverySharedMutex(benchmark::State& state) {
   });
 }
 
-void RecoverySharedMutexOfAReader(benchmark::State& state) {
+void shared_mutex_reader(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto mutex = SharedMutex::create().value();
     return one_death(
@@ -173,7 +173,7 @@ void RecoverySharedMutexOfAReader(benchmark::State& state) {
   });
 }
 
-void RecoveryBoundedSemaphore(benchmark::State& state) {
+void bounded_semaphore(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto semaphore = BoundedSemaphore::create(1).value();
     return one_death(
@@ -182,7 +182,7 @@ void RecoveryBoundedSemaphore(benchmark::State& state) {
 }
 
 // The victim stands between its claim and its commit, with an item behind it.
-void RecoveryQueueClaim(benchmark::State& state) {
+void queue_claim(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto queue = Queue<int>::create({.capacity = 8}).value();
     const auto claim = [&] {
@@ -196,7 +196,7 @@ void RecoveryQueueClaim(benchmark::State& state) {
 }
 
 // A party dies that has not arrived.
-void RecoveryBarrier(benchmark::State& state) {
+void barrier_party(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto barrier = Barrier::create(2).value();
     return one_death(
@@ -209,7 +209,7 @@ void RecoveryBarrier(benchmark::State& state) {
   });
 }
 
-void RecoveryPipe(benchmark::State& state) {
+void pipe_end(benchmark::State& state) {
   measure(state, [&](Signs& signs, std::mt19937& random) {
     auto [mine, theirs] = Pipe::create().value();
     return one_death(
@@ -225,13 +225,13 @@ void RecoveryPipe(benchmark::State& state) {
 void deaths(benchmark::internal::Benchmark* bench) {
   bench->Iterations(kDeaths)->UseManualTime()->Unit(benchmark::kMillisecond);
 }
-BENCHMARK(RecoveryMutex)->Apply(deaths)->ArgName("idle_processes")->Arg(0)->Arg(8);
-BENCHMARK(RecoverySharedMutex)->Apply(deaths);
-BENCHMARK(RecoverySharedMutexOfAReader)->Apply(deaths);
-BENCHMARK(RecoveryBoundedSemaphore)->Apply(deaths);
-BENCHMARK(RecoveryQueueClaim)->Apply(deaths);
-BENCHMARK(RecoveryBarrier)->Apply(deaths);
-BENCHMARK(RecoveryPipe)->Apply(deaths);
+BENCHMARK(mutex_owner)->Name("recovery/mutex_owner")->Apply(deaths)->ArgName("idle_processes")->Arg(0)->Arg(8);
+BENCHMARK(shared_mutex_writer)->Name("recovery/shared_mutex_writer")->Apply(deaths);
+BENCHMARK(shared_mutex_reader)->Name("recovery/shared_mutex_reader")->Apply(deaths);
+BENCHMARK(bounded_semaphore)->Name("recovery/bounded_semaphore")->Apply(deaths);
+BENCHMARK(queue_claim)->Name("recovery/queue_claim")->Apply(deaths);
+BENCHMARK(barrier_party)->Name("recovery/barrier_party")->Apply(deaths);
+BENCHMARK(pipe_end)->Name("recovery/pipe_end")->Apply(deaths);
 
 }  // namespace
 }  // namespace warren::bench

@@ -11,7 +11,6 @@
 #include "fuzz/packed_segment.h"
 #include "fuzz/targets.h"
 #include "fuzz/use_object.h"
-#include "ipc/pipe_end.h"
 
 namespace warren::fuzz {
 namespace {
@@ -57,25 +56,6 @@ void open_and_use(Bytes packed) {
   }
 }
 
-// No name stands for a pipe, but its header is a peer's as any other is, and so are its words.
-void attach_as_pipe(Bytes packed) {
-  const NamedFile file(packed);
-  using Attachment = detail::Attachment;
-  const auto attachment = Attachment::open(NamedFile::name(), {.kind = layout::ObjectKind::kPipe, .element = {}});
-  if (!attachment.ok()) return must_be_clear(attachment.status());
-  const absl::StatusOr<detail::PipeGeometry> geometry = detail::PipeGeometry::check(**attachment);
-  if (!geometry.ok()) return must_be_clear(geometry.status());
-  const absl::StatusOr<detail::PipeEnd::Pair> ends = detail::PipeEnd::make_pair(*attachment, *geometry);
-  if (!ends.ok()) return must_be_clear(ends.status());
-  for (const std::shared_ptr<detail::PipeEnd>& end : {ends->first, ends->second}) {
-    (void)end->poll(Deadline::after(kShort));
-    const absl::StatusOr<detail::Incoming*> incoming = end->incoming();
-    detail::MessageBuffer message;
-    if (incoming.ok()) (void)(*incoming)->recv({}, message, Deadline::after(kShort));
-  }
-  (void)(*attachment)->sweep();
-}
-
 template <class... Objects>
 void open_as_each(Bytes packed) {
   (open_and_use<Objects>(packed), ...);
@@ -86,10 +66,9 @@ void open_as_each(Bytes packed) {
 void attach(Bytes bytes) {
   hurry();
   open_as_each<Segment, Queue<int>, Queue<Large>, Queue<std::string>, SpscQueue<int>, SpscQueue<Large>, SpscRecords,
-               Broadcast<int>, PriorityQueue<int>, PriorityQueue<std::string>, Stack<Large>, Mutex, RecursiveMutex,
-               SharedMutex, Event, Semaphore, BoundedSemaphore, Condition, Latch, Barrier, Value<int>, Value<Large>,
-               Array<int>>(bytes);
-  attach_as_pipe(bytes);
+               Broadcast<int>, Broadcast<std::string>, PriorityQueue<int>, PriorityQueue<std::string>, Stack<Large>,
+               Mutex, RecursiveMutex, SharedMutex, Event, Semaphore, BoundedSemaphore, Condition, Latch, Barrier,
+               Value<int>, Value<Large>, Array<int>>(bytes);
 }
 
 }  // namespace warren::fuzz

@@ -144,7 +144,7 @@ class Waitable {
   Waitable(const Object& object) : descriptor_(object.fileno()), object_(&object) {  // NOLINT
     if constexpr (std::same_as<Object, Connection>) {
       ready_ = &Waitable::connection_ready;
-    } else if constexpr (requires { object.readable(); }) {
+    } else if constexpr (IsHandle<Object> && requires { object.readable(); }) {  // ours: others may mean another thing
       ready_ = [](const void* it) { return static_cast<const Object*>(it)->readable(); };
     }
   }
