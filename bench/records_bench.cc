@@ -1,5 +1,5 @@
-// SpscRecords between two processes, each on a processor of its own, beside the two memcpy that a record costs at least;
-// every record is checked. SpscQueue of 1 KiB items stands in queue_bench.cc.
+// SpscRecords between two processes, each on a processor of its own, beside the two memcpy that a record costs at
+// least; every record is checked. SpscQueue of 1 KiB items stands in queue_bench.cc.
 #include <benchmark/benchmark.h>
 #include <warren/ipc/spsc_queue.h>
 
