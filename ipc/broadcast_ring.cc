@@ -105,11 +105,6 @@ bool BroadcastRing::room() const noexcept {
   return attachment_->lane_given_back(cell.lane, cell.generation);  // who has the turn frees it
 }
 
-bool BroadcastRing::wait_for_room(Deadline deadline) noexcept {
-  return attachment_->wait_for_change(header_->not_full, attachment_->seat().push_spinner, deadline,
-                                      [this] { return room() ? Progress::kDone : Progress::kBlocked; });
-}
-
 void BroadcastRing::close() noexcept {
   header_->tail.fetch_or(layout::kClosedBit,
                          std::memory_order_acq_rel);  // [BC10] in the word that pushes commit by; pairs with BC2

@@ -149,7 +149,8 @@ bool Broadcast<T>::push_until(const T& item, Deadline deadline) {
   typename Items::Outgoing outgoing(items_, item);
   if (!outgoing.packed()) return false;
   detail::Sent sent = send(outgoing, deadline);
-  while (sent == detail::Sent::kFull && items_.ring().wait_for_room(deadline)) sent = send(outgoing, deadline);
+  while (sent == detail::Sent::kFull && items_.ring().wait_for_room(deadline, [this] { items_.swept(); }))
+    sent = send(outgoing, deadline);
   return sent == detail::Sent::kPushed;
 }
 

@@ -45,6 +45,7 @@ class BroadcastSlots {
   [[nodiscard]] BroadcastRing& ring() noexcept { return ring_; }
   [[nodiscard]] const BroadcastRing& ring() const noexcept { return ring_; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
+  void swept() noexcept {}
 
   // An item on its way in.
   class Outgoing {
@@ -98,6 +99,7 @@ class BroadcastEncoded {
   [[nodiscard]] BroadcastRing& ring() noexcept { return parcels_->ring(); }
   [[nodiscard]] const BroadcastRing& ring() const noexcept { return std::as_const(*parcels_).ring(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
+  void swept() noexcept { (void)parcels_->reclaim(); }
 
   class Outgoing : public BroadcastParcels::Outgoing {
    public:

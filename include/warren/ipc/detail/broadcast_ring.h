@@ -67,7 +67,9 @@ class BroadcastRing {
   template <class Write>
   Sent try_push(Deadline turn, Write&& write);
   // False: the deadline passed, and the slowest subscriber is still as far behind. True also where it was closed.
-  bool wait_for_room(Deadline deadline) noexcept;
+  // `swept()` runs when a slice is over and lanes of the dead were found.
+  template <class Swept>
+  bool wait_for_room(Deadline deadline, Swept&& swept) noexcept;
   // Copies what stands at the subscriber's place by `read(place in the ring, position)`, perhaps more than once, and
   // moves on behind it; what was copied last is whole where it returns kItem. What was overwritten is passed and
   // counted. Waits for nobody.
@@ -179,6 +181,16 @@ Sent BroadcastRing::try_push(Deadline turn, Write&& write) {
   turn_.unlock();
   if (sent == Sent::kPushed) notify(header_->not_empty, attachment_->wait_mode(), kWakeAll);
   return sent;
+}
+
+template <class Swept>
+bool BroadcastRing::wait_for_room(Deadline deadline, Swept&& swept) noexcept {
+  return attachment_->wait_for_change(
+      header_->not_full, attachment_->seat().push_spinner, deadline,
+      [this] { return room() ? Progress::kDone : Progress::kBlocked; },
+      [&] {
+        if (attachment_->sweep() != 0) swept();
+      });
 }
 
 template <class Read>
