@@ -119,7 +119,8 @@ bool ElasticSlots::collect() noexcept {
     const ChunkEntry entry =
         ChunkEntry::from(entry_of(run).load(std::memory_order_acquire));  // [K9] as K2; pairs with K1
     const bool lost = entry.is_of(run) && entry.chunk != chunk;
-    const std::uint64_t first = header_->head.load(std::memory_order_acquire) >> shift_;  // [K10] pairs with Q7
+    const std::uint64_t first =
+        layout::HeadWord::position(header_->head.load(std::memory_order_acquire)) >> shift_;  // [K10] pairs with Q7
     if (!lost && run >= first) continue;
     freed |= owners_[chunk].compare_exchange_strong(owner, 0, std::memory_order_acq_rel);  // [K5] pairs with K3
   }

@@ -263,8 +263,7 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) no
   if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
     return false;                     // [L12] pairs with L4
   WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
-  const std::uint32_t pid =
-      found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed);
+  const std::uint32_t pid = found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed);
   if (on_dead) on_dead(lane, pid);
   give_up_takes(lane, takes_.load(std::memory_order_relaxed), pid);
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8

@@ -56,13 +56,15 @@ absl::StatusOr<MpmcGeometry> MpmcRingBase::check(const layout::MpmcRingHeader& h
       .slot_count = read_once(header.slot_count),
       .elastic = {.chunk_count = read_once(header.chunk_count), .chunk_slots = read_once(header.chunk_slots)}};
   if (read_once(header.payload_bytes) != payload_bytes || read_once(header.slot_bytes) != slot_bytes) return corrupt;
-  const bool bounded = std::has_single_bit(copy.slot_count) && copy.elastic.chunk_count == 0 && copy.capacity >= 1 &&
-                       copy.capacity <= copy.slot_count && copy.slot_count <= (available - sizeof header) / slot_bytes;
+  const bool bounded = copy.slot_count <= (available - sizeof header) / slot_bytes && copy.elastic.chunk_count == 0 &&
+                       copy.capacity >= 1 && copy.capacity <= copy.slot_count &&
+                       copy.slot_count == slots_for(copy.capacity);
   const bool unbounded = copy.slot_count == 0 && copy.elastic.plausible() && copy.capacity == copy.elastic.capacity() &&
                          copy.bytes(slot_bytes) <= available;
   if (!bounded && !unbounded) return corrupt;
   const std::uint64_t tail = header.tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
-  if (tail >= layout::kMaxPosition || header.head.load(std::memory_order_relaxed) >= layout::kMaxPosition) {
+  const std::uint64_t head = header.head.load(std::memory_order_relaxed);
+  if (tail > layout::kMaxPosition || layout::HeadWord::position(head) > layout::kMaxPosition) {
     return absl::DataLossError("the header of the ring is corrupt: its positions");
   }
   return copy;
@@ -75,7 +77,8 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
       slots_(reinterpret_cast<std::byte*>(&header) + sizeof header),
       capacity_(geometry.capacity),
       mask_(geometry.slot_count - 1),
-      slot_bytes_(slot_bytes) {
+      slot_bytes_(slot_bytes),
+      cells_(attachment, header) {
   if (geometry.slot_count == 0) {
     elastic_ = ElasticSlots(attachment, header, geometry.elastic, slot_bytes);
   }
@@ -84,13 +87,14 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.
 std::optional<Push> MpmcRingBase::refusal() const noexcept {
   const std::uint64_t t = header_->tail.load(std::memory_order_acquire);  // [Q25] head is read after it; as Q12
-  if ((t & layout::kClosedBit) != 0) return Push::kClosed;
-  const auto size = static_cast<std::int64_t>(t - header_->head.load(std::memory_order_relaxed));
+  if (t >= layout::kMaxPosition) return Push::kClosed;
+  const auto size = static_cast<std::int64_t>(t - taken());
   return size >= static_cast<std::int64_t>(capacity_) ? std::optional(Push::kFull) : std::nullopt;
 }
 
 bool MpmcRingBase::stands(std::uint64_t position) const noexcept {
-  if (header_->head.load(std::memory_order_acquire) > position) return false;  // [Q23] pairs with Q7
+  if (layout::HeadWord::position(header_->head.load(std::memory_order_acquire)) > position)  // [Q23] pairs with Q7
+    return cells_.holds(position);
   std::byte* const place = slot(position);
   return place == nullptr ||
          sequence(place).load(std::memory_order_acquire) != layout::buried(position);  // [Q24] pairs with Q16
@@ -100,15 +104,17 @@ std::uint64_t MpmcRingBase::pushed() const noexcept {
   return header_->tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
 }
 
-std::uint64_t MpmcRingBase::taken() const noexcept { return header_->head.load(std::memory_order_relaxed); }
+std::uint64_t MpmcRingBase::taken() const noexcept {
+  return layout::HeadWord::position(header_->head.load(std::memory_order_relaxed));
+}
 
 std::size_t MpmcRingBase::approx_size() const noexcept {
-  const auto size = static_cast<std::int64_t>(pushed() - taken());
+  const auto size = static_cast<std::int64_t>(pushed() - taken() + cells_.waiting());
   return static_cast<std::size_t>(std::clamp<std::int64_t>(size, 0, static_cast<std::int64_t>(capacity_)));
 }
 
 bool MpmcRingBase::closed() const noexcept {
-  return (header_->tail.load(std::memory_order_acquire) & layout::kClosedBit) != 0;  // [Q12] pairs with Q11
+  return header_->tail.load(std::memory_order_acquire) >= layout::kMaxPosition;  // [Q12] pairs with Q11
 }
 
 void MpmcRingBase::close() noexcept {
@@ -126,18 +132,20 @@ bool MpmcRingBase::drained(Seat& seat) noexcept {
 
 Front MpmcRingBase::look(Seat& seat) noexcept {
   const SeatUse use(seat);
-  std::uint64_t h = taken();
+  std::uint64_t h = header_->head.load(std::memory_order_relaxed);
   return settle(seat, h);
 }
 
-// The cases, for the slot at head:
+// Marks of head are looked into first: an item that came back from a lease is taken before any other. Then the cases,
+// for the slot at head:
 //   1. committed            an item
 //   2. buried               passed by CAS on head, and the next one looked at
 //   3. head moved meanwhile look there
-//   4. not claimed          empty, or drained where CLOSED stands in the tail
+//   4. not claimed          empty, or drained where CLOSED stands in the tail and nothing is on lease
 //   5. claimed, no more     its owner may be dead
 Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
   for (;;) {
+    if (layout::HeadWord::marked(head) && !cells_.settle_marks(head)) return Front::kReturned;
     std::byte* const place = slot(head);
     const std::uint64_t found =
         place == nullptr ? 0 : sequence(place).load(std::memory_order_acquire);     // [Q13] as Q5; pairs with Q4
@@ -162,7 +170,9 @@ Front MpmcRingBase::settle(Seat& seat, std::uint64_t& head) noexcept {
     const bool claimed = static_cast<std::int64_t>((tail & ~layout::kClosedBit) - head) > 0;
     if (!claimed) {
       seat.stalled_position = 0;
-      return (tail & layout::kClosedBit) != 0 ? Front::kDrained : Front::kEmpty;
+      const LeaseCells::Look leases = cells_.look(seat);
+      if (leases.returned) return Front::kReturned;
+      return tail >= layout::kMaxPosition && !leases.held ? Front::kDrained : Front::kEmpty;
     }
     if (look_into_claim(seat, head, place, found) == Front::kStalled) return Front::kStalled;
   }
@@ -197,7 +207,7 @@ void MpmcRingBase::count_burial(std::uint64_t position) noexcept {
   std::uint64_t word = header_->burials.load(std::memory_order_acquire);  // [Q27] before head; pairs with Q28
   for (;;) {
     const layout::Burials now = layout::Burials::from(word);
-    if (now.counted(position) || header_->head.load(std::memory_order_relaxed) != position) return;
+    if (now.counted(position) || taken() != position) return;
     if (header_->burials.compare_exchange_weak(word, now.with(position).word(),
                                                std::memory_order_acq_rel)) {  // [Q28] before Q14; pairs with Q27, J9
       WARREN_CRASH_POINT(burial_counted);                                     // the next one finds it counted

@@ -58,6 +58,14 @@ std::uint64_t most_items(const ClassTable& classes, std::uint64_t bytes) {
 
 std::uint64_t owner_of(LaneRef lane) { return ParcelOwner::process(lane.index, lane.generation); }
 
+// The bytes of an item, where `block` is what its words name. nullopt: a peer's label that cannot be.
+std::optional<std::span<const std::byte>> bytes_of(const ParcelWords& words, std::span<const std::byte> block) {
+  const ParcelLabel label = ParcelLabel::from(words[0]);
+  const std::span<const std::byte> memory = label.in_block ? block : std::as_bytes(std::span(words).subspan(1));
+  if (label.bytes > memory.size() || (label.in_block && block.data() == nullptr)) return std::nullopt;
+  return memory.first(label.bytes);
+}
+
 }  // namespace
 
 absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t max_item_bytes,
@@ -83,7 +91,7 @@ absl::StatusOr<SegmentPlan> ParcelRing::plan(std::size_t capacity, std::size_t m
   return SegmentPlan{
       .kind = layout::ObjectKind::kQueue,
       .size = header_offset + layout::kPage,
-      .max_size = reserved,
+      .max_size = LeaseCells::offset_behind(reserved) + LeaseCells::bytes(layout::kParcelWords),
       .element = element,
       .wait_words = {offsetof(layout::MpmcRingHeader, not_empty), offsetof(layout::MpmcRingHeader, not_full),
                      offsetof(layout::MpmcRingHeader, takes.joiners)},
@@ -110,15 +118,16 @@ absl::StatusOr<std::shared_ptr<ParcelRing>> ParcelRing::attach(Attachment::Point
   const std::uint64_t max_item_bytes = read_once(header.max_item_bytes);
   if (!std::has_single_bit(scale) || scale > kMostScale || max_item_bytes > kSpan) return corrupt;
   ClassTable classes{};
-  if (plan_heap(classes, header_offset, scale, max_item_bytes) > attachment->max_size()) return corrupt;
+  const std::uint64_t cells = LeaseCells::offset_behind(plan_heap(classes, header_offset, scale, max_item_bytes));
+  if (cells + LeaseCells::bytes(layout::kParcelWords) > attachment->max_size()) return corrupt;
   return std::shared_ptr<ParcelRing>(
-      new ParcelRing(std::move(attachment), *geometry, header, classes, heap_plan(scale, max_item_bytes)));
+      new ParcelRing(std::move(attachment), *geometry, cells, header, classes, heap_plan(scale, max_item_bytes)));
 }
 
-ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, ParcelHeader& header,
-                       BlockHeap::Classes classes, const BlockHeapPlan& plan)
+ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, std::uint64_t cells,
+                       ParcelHeader& header, BlockHeap::Classes classes, const BlockHeapPlan& plan)
     : attachment_(std::move(attachment)),
-      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry),
+      ring_(*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(attachment_->object()), geometry, cells),
       takes_(*attachment_, ring_.header()),
       header_(&header),
       heap_(*attachment_, classes, header.classes, plan),
@@ -186,6 +195,21 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
   return front;
 }
 
+// Its block needs no announcement: the cell, which holds the position before head passes it, is one.
+Front ParcelRing::try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept {
+  const LaneRef self = attachment_->process_lane(seat);
+  if (!self.known) return Front::kEmpty;  // what nobody would give back for it it does not take
+  return ring_.try_lease(seat, self, words, ticket);
+}
+
+std::optional<std::span<const std::byte>> ParcelRing::leased_bytes(const ParcelWords& words,
+                                                                   std::uint64_t position) noexcept {
+  if (!ParcelLabel::from(words[0]).in_block) return bytes_of(words, {});
+  const std::uint64_t item = ParcelOwner::item(position);
+  if (!heap_.hand_over(words[1], item, item)) return std::nullopt;  // [PL8] to itself: is it the item's? pairs with PL1
+  return bytes_of(words, heap_.memory(words[1]));
+}
+
 // The words are a peer's: a block is had only where its owner word says that it is that very item's.
 ParcelRing::Block ParcelRing::own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept {
   if (!heap_.hand_over(words[1], ParcelOwner::item(position), owner)) return {};  // [PL3] the item's -> mine
@@ -200,8 +224,8 @@ std::size_t ParcelRing::reclaim() noexcept {
   return freed;
 }
 
-// An item's block: head first, then the lanes. Who announced after that look finds head where it was, and in that case
-// the item stood.
+// An item's block: head first, then the lease cells, both in stands(), then the lanes: as an item moves. Who announced
+// after that look finds head, or the cell, as it was, and in that case the item stood.
 bool ParcelRing::in_use(std::uint64_t owner) const noexcept {
   if (ParcelOwner::role(owner) == ParcelOwner::Role::kProcess) {
     return attachment_->holds_lane(ParcelOwner::lane(owner), ParcelOwner::generation(owner));
@@ -279,11 +303,7 @@ Push Parcel::try_push(Seat& seat) noexcept {
 }
 
 std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {
-  const ParcelLabel label = ParcelLabel::from(words_[0]);
-  const std::span<const std::byte> memory =
-      label.in_block ? std::span<const std::byte>(block_.memory) : std::as_bytes(std::span(words_).subspan(1));
-  if (label.bytes > memory.size() || (label.in_block && block_.ref == 0)) return std::nullopt;
-  return memory.first(label.bytes);
+  return bytes_of(words_, block_.memory);
 }
 
 }  // namespace warren::detail

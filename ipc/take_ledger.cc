@@ -24,7 +24,7 @@ std::uint64_t open_of(std::uint64_t taken, std::uint64_t finished) noexcept {
 
 // Takes one item from those that a lane has.
 bool finish_one_of(Lane& lane) noexcept {
-  std::uint64_t finished = lane.finished.load(std::memory_order_acquire);     // [J6] pairs with J7
+  std::uint64_t finished = lane.finished.load(std::memory_order_acquire);       // [J6] pairs with J7
   while (open_of(lane.taken.load(std::memory_order_acquire), finished) != 0) {  // [J4] pairs with J3
     if (lane.finished.compare_exchange_weak(finished, finished + 1,
                                             std::memory_order_acq_rel))  // [J7] after J1; pairs with J6, J10
@@ -109,7 +109,8 @@ void TakeLedger::settled_one() noexcept {
 std::optional<std::uint64_t> TakeLedger::taken() const noexcept {
   for (int look = 0; look < kLooks; ++look) {
     const std::uint64_t before = header_->burials.load(std::memory_order_acquire);  // [J18] before head; pairs with Q28
-    const std::uint64_t head = header_->head.load(std::memory_order_acquire);       // [J2] lanes after; pairs with Q7, J1
+    const std::uint64_t head = layout::HeadWord::position(
+        header_->head.load(std::memory_order_acquire));  // [J2] cells and lanes after; pairs with Q7
     if (header_->burials.load(std::memory_order_relaxed) == before) return head - Burials::from(before).passed(head);
   }
   return std::nullopt;
@@ -121,7 +122,7 @@ std::optional<std::uint64_t> TakeLedger::unfinished() const noexcept {
   const Settled settled = Settled::from(takes_->settled.load(std::memory_order_acquire));  // [J11] first; pairs with J9
   for (int look = 0; look < kLooks; ++look) {
     const std::uint64_t before = header_->burials.load(std::memory_order_acquire);  // [J19] as J18; pairs with Q28
-    const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);       // [J20] burials after; pairs with Q2
+    const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [J20] burials after; pairs with Q2
     if (header_->burials.load(std::memory_order_relaxed) != before) continue;
     return settled.open_of((tail & ~layout::kClosedBit) - Burials::from(before).count);
   }
@@ -166,15 +167,14 @@ void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcep
   std::uint64_t word = takes_->settled.load(std::memory_order_acquire);  // [J14] last; pairs with J9
   Settled settled = Settled::from(word);
   const std::uint64_t open = settled.open_of(taken);
-  if (open > Settled::kItemsMask / 2 || held > open || before.open > open - held ||
-      taking >= open - held - before.open)
+  if (open > Settled::kItemsMask / 2 || held > open || before.open > open - held || taking >= open - held - before.open)
     return;
   const std::uint64_t lost = std::min<std::uint64_t>(open - held - before.open - taking, Settled::kLostMask / 2);
   settled.items += lost;
   settled.lost += static_cast<std::uint32_t>(lost);
   if (!takes_->settled.compare_exchange_strong(word, settled.word(), std::memory_order_acq_rel))
-    return;                                // [J21] as J9: all that wait are told by it; pairs with J11, J14
-  WARREN_CRASH_POINT(loss_written_off);    // before the wake: slices bound the wait
+    return;                              // [J21] as J9: all that wait are told by it; pairs with J11, J14
+  WARREN_CRASH_POINT(loss_written_off);  // before the wake: slices bound the wait
   notify(takes_->joiners, attachment_->wait_mode(), kWakeAll);
 }
 
@@ -209,8 +209,9 @@ void hand_over_takes(Lane& from, Lane& to) noexcept {
   const std::uint64_t open =
       open_of(from.taken.load(std::memory_order_relaxed), from.finished.load(std::memory_order_relaxed));
   if (open == 0) return;
-  from.taking.store(static_cast<std::uint32_t>(std::min<std::uint64_t>(open, std::numeric_limits<std::uint32_t>::max())),
-                    std::memory_order_release);  // [J22] as J1; pairs with J12
+  from.taking.store(
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(open, std::numeric_limits<std::uint32_t>::max())),
+      std::memory_order_release);  // [J22] as J1; pairs with J12
   const std::uint64_t moved = finish_all_of(from);
   WARREN_CRASH_POINT(takes_on_their_way);  // the process is dead: so is who would get them
   to.taken.store(to.taken.load(std::memory_order_relaxed) + moved, std::memory_order_release);  // [J23] as J3; with J13

@@ -6,8 +6,7 @@ namespace warren::test {
 namespace {
 
 void sweep_join(const JoinState& state, const JoinOperation& operation) {
-  sweep(std::string(operation.name) + " " + state.name,
-        [&] { return std::make_unique<JoinTrial>(state, operation); });
+  sweep(std::string(operation.name) + " " + state.name, [&] { return std::make_unique<JoinTrial>(state, operation); });
 }
 
 TEST(JoinAtEveryPoint, PopKilled) {

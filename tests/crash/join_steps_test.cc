@@ -65,8 +65,8 @@ TEST_P(JoinHeldThenKilled, EveryItemIsDoneOrToldToBeLost) {
   const JoinCase& c = GetParam();
   expect_survived(pause_then_kill(c.name() + "_held_then_killed", c.maker()), {});
 }
-INSTANTIATE_TEST_SUITE_P(, JoinHeldThenKilled,
-                         testing::ValuesIn(whole_product() ? cases() : std::vector<JoinCase>{}), kCaseName);
+INSTANTIATE_TEST_SUITE_P(, JoinHeldThenKilled, testing::ValuesIn(whole_product() ? cases() : std::vector<JoinCase>{}),
+                         kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(JoinHeldThenKilled);
 
 class JoinSweeps : public SweepTest<JoinCase> {};

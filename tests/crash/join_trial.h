@@ -198,7 +198,8 @@ inline constexpr JoinOperation kTaskDone{.name = "task_done", .run = [](JoinTria
 // An item that somebody else has popped.
 inline constexpr JoinOperation kTaskDoneOfAnother{.name = "task_done_of_another",
                                                   .run = [](JoinTrial& t) { t.task_done(); }};
-inline constexpr JoinOperation kHandOver{.name = "hand_over", .run = [](JoinTrial& t) { t.hand_over(); }, .holds = 2, .hands_over = true};
+inline constexpr JoinOperation kHandOver{
+    .name = "hand_over", .run = [](JoinTrial& t) { t.hand_over(); }, .holds = 2, .hands_over = true};
 inline constexpr JoinOperation kJoin{.name = "join", .run = [](JoinTrial& t) { t.join(); }};
 inline constexpr JoinOperation kJoinWithoutSweep{.name = "join_without_sweep",
                                                  .run = [](JoinTrial& t) { t.join_without_sweep(); }};

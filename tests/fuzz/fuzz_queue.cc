@@ -9,6 +9,7 @@
 #include "fuzz/in_use.h"
 #include "fuzz/must.h"
 #include "fuzz/targets.h"
+#include "support/lease_view.h"
 
 namespace warren::fuzz {
 namespace {
@@ -16,11 +17,23 @@ namespace {
 constexpr int kMostSteps = 100;
 constexpr std::chrono::microseconds kShort{200};
 
+// Head, and the first lease cells.
+template <class T>
+void spoil_leases(Input& input, const Queue<T>& queue) noexcept {
+  constexpr std::size_t kWords = detail::kInSlot<T> ? detail::kWordsOf<T> : layout::kParcelWords;
+  const test::LeaseView view(test::Reach::attachment(queue), kWords);
+  auto* const words = reinterpret_cast<std::uint64_t*>(&view.cell(0));
+  std::uint64_t* const to =
+      input.below(4) == 0 ? reinterpret_cast<std::uint64_t*>(&view.ring().head) : words + input.below(24);
+  std::atomic_ref(*to).fetch_xor(std::uint64_t{1} << input.below(64) | input.below(2), std::memory_order_relaxed);
+}
+
 template <class T>
 void use(Input& input, std::size_t capacity) {
   auto queue = Queue<T>::create({.capacity = capacity}).value();
   const std::size_t object_bytes = test::Reach::attachment(queue).size();  // before its word is written to
   std::array<T, 5> items{};
+  std::array<Lease<T>, 3> leases;
   for (int step = 0; step < kMostSteps && !input.empty(); ++step) {
     switch (input.below(16)) {
       case 0: (void)queue.try_push(input.take<T>()); break;
@@ -35,7 +48,10 @@ void use(Input& input, std::size_t capacity) {
       case 9: (void)queue.check(items.front()); break;
       case 10: (void)test::Reach::attachment(queue).sweep(); break;
       case 11: queue.close(); break;
-      default: spoil_word(input, queue, object_bytes);
+      case 12: spoil_word(input, queue, object_bytes); break;
+      case 13: spoil_leases(input, queue); break;
+      case 14: leases[input.below(3)] = queue.try_lease(); break;
+      default: leases[input.below(3)].ack();
     }
   }
 }

@@ -45,6 +45,8 @@ void use(Queue<T>& queue) {
   must(queue.try_pop_n(items) <= items.size(), "no more than there is room for");
   (void)queue.try_pop_for(kShort);
   (void)queue.try_push_for(items.front(), kShort);
+  { auto lease = queue.try_lease(); }
+  queue.try_lease_for(kShort).ack();
   (void)queue.check(items.front());
   must(queue.approx_size() <= queue.capacity(), "never more than its capacity");
   (void)queue.stats();

@@ -13,6 +13,7 @@
 #include <warren/layout/condition.h>
 #include <warren/layout/event.h>
 #include <warren/layout/latch.h>
+#include <warren/layout/lease_cells.h>
 #include <warren/layout/mpmc_ring.h>
 #include <warren/layout/mutex.h>
 #include <warren/layout/pipe.h>
@@ -161,8 +162,8 @@ TEST(Layout, MpmcRingHeader) {
   using S = MpmcRingHeader;
   Image<S> image;
   image FIELD(capacity) FIELD(slot_count) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(chunk_count) FIELD(chunk_slots)
-      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(burials)
-          FIELD(high_water);
+      FIELD(chunks_committed) FIELD(tail) FIELD(head) FIELD(not_empty) FIELD(not_full) FIELD(burials) FIELD(high_water)
+          FIELD(returned) FIELD(lease_cells);
   expect_golden("mpmc_ring_header", image.text("MpmcRingHeader"));
 }
 
@@ -171,6 +172,13 @@ TEST(Layout, TakeLedger) {
   Image<S> image;
   image FIELD(settled) FIELD(joiners) FIELD(blind) FIELD(loser);
   expect_golden("take_ledger", image.text("TakeLedger"));
+}
+
+TEST(Layout, LeaseCell) {
+  using S = LeaseCell;
+  Image<S> image;
+  image FIELD(word) FIELD(position) FIELD(first);
+  expect_golden("lease_cell", image.text("LeaseCell"));
 }
 
 TEST(Layout, SpscRingHeader) {
@@ -410,7 +418,11 @@ TEST(Layout, PackedWords) {
   EXPECT_EQ((Loser{.lost = 0x12345, .surely = true, .pid = 0x6789'abcd}.word()), 0x1234'5800'6789'abcdu);
   EXPECT_EQ(committed(9), 20u);
   EXPECT_EQ(kClosedBit, 0x8000'0000'0000'0000u);
-  EXPECT_EQ(kMaxPosition, 0x4000'0000'0000'0000u);
+  EXPECT_EQ(kMaxPosition, 0x0008'0000'0000'0000u);
+  EXPECT_EQ(HeadWord::naming(0x3fe, 7), 0x3ff0'0000'0000'0007u);
+  EXPECT_EQ(HeadWord::naming(0, 7) | HeadWord::kReturned, 0x4010'0000'0000'0007u);
+  EXPECT_EQ((LeaseWord{.state = LeaseWord::State::kHeld, .lane = 1, .generation = 2, .version = 3}.word()),
+            0x8000'4000'8000'0003u);
   EXPECT_EQ((TaskState{.generation = 1,
                        .attempt = 2,
                        .lane_generation = 3,

@@ -150,6 +150,20 @@ TABLE = (
         assertion=["-DNOTAKE", "-DMARKLATE", "-DLANESFIRST", "-DCLEAREARLY"],
     )
     + runs(
+        "lease",
+        ["-DSWEEPS", "-DSWEEPS -DN=1", "-DP=3 -DN=1 -DR=1"],
+        long=["", "-DM=3 -DMAXC=1", "-DP=3 -DR=1 -DMAXC=1", "-DSWEEPS -DP=3 -DN=1 -DR=1"],
+        assertion=[
+            "-DNOCONFIRM",
+            "-DNOREREAD",
+            "-DBLINDNAME -DSWEEPS -DP=3 -DN=1 -DS=1",
+            "-DNOVERSION",
+            "-DHEADFIRST -DSWEEPS -DN=1",
+            "-DLATEFILL",
+            "-DBYHEAD",
+        ],
+    )
+    + runs(
         "elastic",
         [
             "",

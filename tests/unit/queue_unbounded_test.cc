@@ -165,7 +165,7 @@ TEST(UnboundedQueue, FullWhereItsAddressSpaceEnds) {
   for (int out = 0; out < in; ++out) ASSERT_EQ(queue.try_pop(), out);
 }
 
-// Runs are named by their last 44 bits, and positions end at 2^62.
+// Runs are named by their last 44 bits, and positions end at 2^51.
 TEST(UnboundedQueue, PositionsNearTheirEndWork) {
   auto queue = unbounded(64);
   layout::MpmcRingHeader& header = header_of(queue);

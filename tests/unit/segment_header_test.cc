@@ -263,15 +263,15 @@ TEST(SpoiltMpmcRing, GeometryThatCannotBeIsDataLoss) {
   EXPECT_EQ(Queue<int>::open(ring.name()).status(), absl::OkStatus());
 }
 
-TEST(SpoiltMpmcRing, PositionsNearTheirEndAreRefused) {
+TEST(SpoiltMpmcRing, PositionsBehindTheirEndAreRefused) {
   using layout::MpmcRingHeader;
   SpoiltRing<Queue<int>> ring(5);
-  for (const std::uint64_t position : {layout::kMaxPosition, layout::kMaxPosition + 1, UINT64_MAX}) {
+  for (const std::uint64_t position : {layout::kMaxPosition + 1, layout::kPositionMask, UINT64_MAX}) {
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, tail), position & ~layout::kClosedBit)));
     EXPECT_TRUE(absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, head), position)));
   }
-  EXPECT_TRUE(
-      absl::IsDataLoss(ring.opened_with(offsetof(MpmcRingHeader, tail), layout::kMaxPosition | layout::kClosedBit)));
+  EXPECT_TRUE(absl::IsDataLoss(
+      ring.opened_with(offsetof(MpmcRingHeader, tail), (layout::kMaxPosition + 1) | layout::kClosedBit)));
 }
 
 TEST(SpoiltMpmcRing, PositionsJustBelowTheirEndWork) {

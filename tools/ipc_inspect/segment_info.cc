@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -43,7 +44,9 @@ std::optional<Usage> ring_usage(const RawFile& file) {
   const auto ring = file.read<Ring>(layout::kObjectOffset);
   if (!ring) return std::nullopt;
   const std::uint64_t tail = (*ring)->tail.load(std::memory_order_relaxed) & ~layout::kClosedBit;
-  return usage_between(tail, (*ring)->head.load(std::memory_order_relaxed), (*ring)->capacity);
+  std::uint64_t head = (*ring)->head.load(std::memory_order_relaxed);
+  if constexpr (std::same_as<Ring, layout::MpmcRingHeader>) head = layout::HeadWord::position(head);
+  return usage_between(tail, head, (*ring)->capacity);
 }
 
 void add_contents(SegmentInfo& info, ObjectKind kind, const RawFile& file, const Peers& peers) {

@@ -11,18 +11,21 @@
 // the producer by what it knows of it.
 //
 // join() waits until as many items are done, by task_done(), as were pushed: those in the queue, those that are being
-// worked on, and a push that is under way all count. An item whose consumer ended (was killed, returned, left the queue)
-// before it called task_done() is lost: every join that waits then says so, Aborted, and the next one of every process
-// that had the queue open and did not wait. After that the item is written off, and joins wait for the others. Who
-// never joins need never call task_done(). An item is its thread's, once that ended its process's: any thread of the
-// process may call task_done() for it. Another process may, too: where several have items that are not done, whose it
-// was is not known then, and when one of them dies the wrong number may be told. A consumer of another PID or time
+// worked on, and a push that is under way all count. An item whose consumer ended (was killed, returned, left the
+// queue) before it called task_done() is lost: every join that waits then says so, Aborted, and the next one of every
+// process that had the queue open and did not wait. After that the item is written off, and joins wait for the others.
+// Who never joins need never call task_done(). An item is its thread's, once that ended its process's: any thread of
+// the process may call task_done() for it. Another process may, too: where several have items that are not done, whose
+// it was is not known then, and when one of them dies the wrong number may be told. A consumer of another PID or time
 // namespace whose death nobody can tell is waited for.
 //
 // Closing is for ever. To start anew under the same name, one process, the one that starts the others, say, unlinks it
 // and creates another queue: when the old one is closed and drained, or at its own start. Who holds the old queue keeps
 // that one, closed as it is, and sees nothing of the new: it has to open the name again. With kWhileAttached nobody
 // need unlink: the name goes with the last who leaves.
+//
+// lease() takes an item that stays the queue's until it is acknowledged, and comes back to the front if its holder dies
+// or drops it: delivered at least once, and no kill takes one along (lease.h). Leases and pops mix freely.
 //
 // A blocking call goes on after a signal handler ran, and returns for no signal. A loop that must notice one pops
 // (pushes) with a time limit and looks at its flag in between. Not from signal handlers: a push that interrupts another
@@ -34,11 +37,12 @@
 // promised when the queue is made. Anything else is a parcel: up to 112 bytes in the ring, more in memory of the
 // queue's that is had when it is pushed, and refused when memory ends. A push takes a snapshot; a pop decodes what a
 // peer wrote, and an item that makes no T is skipped and counted. A producer that waits for room holds none of that
-// memory. Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md.
+// memory. Algorithm, ordering and crash tables: docs/algorithms/mpmc_ring.md, parcels.md, lease.md.
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/factory.h>
 #include <warren/ipc/detail/queue_items.h>
+#include <warren/ipc/lease.h>
 #include <warren/ipc/loan.h>
 #include <warren/ipc/time.h>
 
@@ -58,9 +62,10 @@ struct QueueOptions {
 };
 
 struct QueueStats {
-  std::uint64_t pushed = 0;       // claims, also those that were buried
-  std::uint64_t popped = 0;       // items taken, and buried claims passed
-  std::uint64_t buried = 0;       // claims of producers that died before their commit
+  std::uint64_t pushed = 0;    // claims, also those that were buried
+  std::uint64_t popped = 0;    // items taken, also on lease, and buried claims passed; one that came back counts once
+  std::uint64_t buried = 0;    // claims of producers that died before their commit
+  std::uint64_t returned = 0;  // leases that ended without ack(); a kill may leave it one too low
   std::uint64_t undecodable = 0;  // items that made no T, and were skipped
   // The most items that were in the queue at once, as its producers saw it. Never too high. Too low by 8 at most, or an
   // eighth if that is more, and in a bounded queue by an eighth of its capacity at most; further where consumers took
@@ -107,11 +112,20 @@ class Queue : public Handle {
   [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
 
   // Batches: how many, from the front; other producers' items may stand between. push_n blocks for all (fewer: closed),
-  // pop_n for at least one (0: closed and drained).
+  // pop_n for at least one (0: closed and drained); what came back from a lease may be a batch of its own.
   [[nodiscard]] std::size_t push_n(std::span<const T> items);
   [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept(kNoThrow);
   [[nodiscard]] std::size_t pop_n(std::span<T> out);
   [[nodiscard]] std::size_t try_pop_n(std::span<T> out) noexcept(kNoThrow);
+
+  // As pop(), and the item comes back to the front unless the Lease is acknowledged. An empty Lease: closed and
+  // drained; of try_*: nothing now. An item on lease takes none of the capacity. Of a holder that dies it is back when
+  // somebody who waits on the queue notices, within a slice (20 ms for each attached thread, 80 ms to 2 s), or when
+  // somebody who polls it, or leases, has done so for as long. At most 1023 are on lease or back at one time: the next
+  // lease() waits, try_lease() gives none; so too where memory for leases, or this process's lane, cannot be had.
+  [[nodiscard]] Lease<T> lease() { return lease_until(Deadline::never()); }
+  [[nodiscard]] Lease<T> try_lease() { return lease_until(Deadline::after(std::chrono::nanoseconds(0))); }
+  [[nodiscard]] Lease<T> try_lease_for(Timeout d) { return lease_until(Deadline::after(d)); }
 
   // Memory of the queue to write an item into (loan.h); of a vector or string, so many elements. It is no claim to a
   // place: its push waits for room like any other. Empty: closed, never fits, memory ended. loan() waits while the
@@ -127,8 +141,8 @@ class Queue : public Handle {
 
   void close() noexcept { items_.ring().close(); }  // pushes are refused from now on; pops drain
   [[nodiscard]] bool closed() const noexcept { return items_.ring().closed(); }
-  // Closed and empty; once true, true for ever. The way to tell the end from "nothing now": closed() after a failed pop
-  // races with a last push.
+  // Closed, empty, and nothing on lease, which may come back; once true, true for ever. The way to tell the end from
+  // "nothing now": closed() after a failed pop races with a last push.
   [[nodiscard]] bool drained() const noexcept {
     return detail::MpmcRingBase(items_.ring()).drained(attachment_->seat());
   }
@@ -152,6 +166,7 @@ class Queue : public Handle {
     return {.pushed = ring.pushed(),
             .popped = ring.taken(),
             .buried = ring.buried(),
+            .returned = ring.cells().returned(),
             .undecodable = items_.undecodable(),
             .high_water = std::max<std::uint64_t>(items_.high_water().mark(), approx_size())};
   }
@@ -174,13 +189,18 @@ class Queue : public Handle {
     return Queue(std::move(attachment), *std::move(items));
   }
 
-  // What waits: for a try of `push(seat)` that is not told "full", of `items_.try_pop(seat, item)` that takes one.
+  // What waits: for a try of `push(seat)` that is not told "full", of `take(seat)` that takes an item.
   template <class Try>
   bool wait_to_push(Deadline deadline, Try&& push);
-  bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
+  template <class Try>
+  bool wait_to_take(Deadline deadline, Try&& take);
+  bool wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
+    return wait_to_take(deadline, [&](detail::Seat& seat) { return items_.try_pop(seat, item); });
+  }
   bool push_until(const T& item, Deadline deadline);
   std::optional<T> pop_until(Deadline deadline);
   absl::Status join_until(Deadline deadline);
+  Lease<T> lease_until(Deadline deadline);
   void pushed(std::size_t count) noexcept {
     detail::notify(items_.ring().not_empty(), attachment_->wait_mode(), static_cast<int>(count));
   }
@@ -231,11 +251,12 @@ bool Queue<T>::wait_to_push(Deadline deadline, Try&& push) {
 }
 
 template <class T>
-bool Queue<T>::wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
+template <class Try>
+bool Queue<T>::wait_to_take(Deadline deadline, Try&& take) {
   detail::Front front = detail::Front::kEmpty;
   std::uint64_t held_up_by = 0;
   const auto once = [&] {
-    front = items_.try_pop(attachment_->seat(), item);
+    front = take(attachment_->seat());
     return items_.ring().progress(front, held_up_by);
   };
   (void)attachment_->wait_for_change(items_.ring().not_empty(), attachment_->seat().pop_spinner, deadline, once,
@@ -270,8 +291,19 @@ absl::Status Queue<T>::join_until(Deadline deadline) {
     const detail::Progress progress = items_.ring().progress(front, held_up_by);
     return progress == detail::Progress::kDone ? detail::Progress::kBlocked : progress;  // what is there wants a pop
   };
-  const auto held = [] { return std::uint64_t{0}; };
+  const auto held = [this] { return items_.ring().cells().in_use(); };
   return items_.takes().join(deadline, *told_, look, held, [this] { swept(); });
+}
+
+template <class T>
+Lease<T> Queue<T>::lease_until(Deadline deadline) {
+  typename Items::OnLease taken;
+  while (wait_to_take(deadline, [&](detail::Seat& seat) { return items_.try_lease(*attachment_, seat, taken); })) {
+    detail::LeaseHold hold = items_.hold(attachment_, taken);
+    if (std::optional<T> item = items_.open(taken)) return Lease<T>(std::move(hold), std::move(item));
+    (void)hold.acknowledge();
+  }
+  return Lease<T>();
 }
 
 template <class T>
@@ -366,6 +398,9 @@ Borrow<T> Queue<T>::borrow() {
 
 template <class T>
 absl::Status Queue<T>::check(const T& item) const {
+  if (items_.ring().pushed() >= layout::kMaxPosition) {
+    return absl::OutOfRangeError("the queue has carried as many items as it can, 2^51: create another one");
+  }
   if (closed()) return absl::OutOfRangeError("the queue is closed");
   detail::Seat& seat = attachment_->seat();
   if (const detail::SeatUse use(seat); seat.lane == nullptr) {

@@ -9,6 +9,8 @@
 namespace warren::layout {
 
 // tail: producers claim by CAS. head: consumers take by CAS. Each on its own line.
+//   tail  bit 63 CLOSED | 51..0 next position to claim
+//   head  HeadWord
 struct MpmcRingHeader {
   std::uint64_t capacity;    // items it may hold: exactly what was asked for
   std::uint64_t slot_count;  // a power of two, at least capacity; unbounded: 0
@@ -19,15 +21,18 @@ struct MpmcRingHeader {
   std::atomic<std::uint64_t> chunks_committed;  // chunks whose memory is there
   std::byte reserved0[16];
   alignas(kLine) std::atomic<std::uint64_t> tail;       // next position to claim; bit 63: CLOSED
-  alignas(kLine) std::atomic<std::uint64_t> head;       // next position to take
+  alignas(kLine) std::atomic<std::uint64_t> head;       // next position to take; HeadWord
   alignas(kLine) std::atomic<std::uint32_t> not_empty;  // wait words: consumers sleep here,
   std::atomic<std::uint32_t> not_full;                  // producers here
   std::atomic<std::uint64_t> burials;                   // Burials
   std::atomic<std::uint64_t> high_water;                // the most items that a producer has seen here
-  TakeLedger takes;                                     // of a queue: a pool's hints have none
+  std::atomic<std::uint64_t> returned;                  // leases that ended without ack(); lease_cells.h
+  std::atomic<std::uint32_t> lease_cells;  // lease cells that there are: as many as were ever in use at one time
+  TakeLedger takes;                        // of a queue: a pool's hints have none
 };
 static_assert(offsetof(MpmcRingHeader, tail) == 64 && offsetof(MpmcRingHeader, head) == 128);
 static_assert(offsetof(MpmcRingHeader, not_empty) == 192 && offsetof(MpmcRingHeader, high_water) == 208);
+static_assert(offsetof(MpmcRingHeader, returned) == 216 && offsetof(MpmcRingHeader, lease_cells) == 224);
 static_assert(offsetof(MpmcRingHeader, takes) == 256 && sizeof(MpmcRingHeader) == 320);
 
 // Claims of dead producers that are skipped. Each is counted once, before head passes it: the word says which one was
@@ -84,7 +89,33 @@ inline constexpr std::uint64_t kMaxChunks = std::uint64_t{1} << 16;
 inline constexpr std::uint64_t kMaxChunkSlots = std::uint64_t{1} << 20;
 
 inline constexpr std::uint64_t kClosedBit = std::uint64_t{1} << 63;
-inline constexpr std::uint64_t kMaxPosition = std::uint64_t{1} << 62;
+// Positions stay below it: a ring that has carried so many items takes no more, as if it had been closed. At 10^8 items
+// a second that is 260 days.
+inline constexpr std::uint64_t kMaxPosition = std::uint64_t{1} << 51;
+inline constexpr std::uint64_t kPositionMask = (std::uint64_t{1} << 52) - 1;
+
+// Mostly a position and nothing else. Marked, it is no position that any slot's sequence word tells of, so that
+// consumers need not ask.
+//   bit 62 RETURNED | 61..52 the lease cell, + 1, that holds the item before the position | 51..0 next position to take
+struct HeadWord {
+  static constexpr std::uint64_t kReturned = std::uint64_t{1} << 62;  // a lease cell may hold an item to take first
+  static constexpr std::uint32_t kCellShift = 52;
+  static constexpr std::uint64_t kCellMask = std::uint64_t{0x3ff} << kCellShift;
+
+  [[nodiscard]] static constexpr std::uint64_t naming(std::uint32_t cell, std::uint64_t position) noexcept {
+    return std::uint64_t{cell + 1} << kCellShift | position;
+  }
+  [[nodiscard]] static constexpr std::uint64_t position(std::uint64_t word) noexcept { return word & kPositionMask; }
+  // True also for bits that mean nothing, which are a peer's.
+  [[nodiscard]] static constexpr bool marked(std::uint64_t word) noexcept { return word > kPositionMask; }
+  [[nodiscard]] static constexpr bool names_any(std::uint64_t word) noexcept { return (word & kCellMask) != 0; }
+  [[nodiscard]] static constexpr bool names(std::uint64_t word, std::uint32_t cell) noexcept {
+    return (word & kCellMask) >> kCellShift == cell + 1;
+  }
+  [[nodiscard]] static constexpr std::uint32_t cell(std::uint64_t word) noexcept {  // where it names any
+    return static_cast<std::uint32_t>((word & kCellMask) >> kCellShift) - 1;
+  }
+};
 
 // A slot's sequence word: what happened at position p, and p itself, so that no lap can be taken for another.
 [[nodiscard]] constexpr std::uint64_t committed(std::uint64_t position) noexcept { return 2 * (position + 1); }

@@ -47,6 +47,7 @@ struct Seat {
   std::uint64_t stalled_position = 0;  // the claim (position + 1) or word that was found standing, and since when
   std::chrono::steady_clock::time_point stalled_since{};
   std::atomic<std::uint32_t> cell{0}, suspect{0};  // of the segment's cells: the last one used; whose owner may be dead
+  std::chrono::steady_clock::time_point leases_looked_at{};  // for those of the dead
   Spinner push_spinner, pop_spinner;
 };
 

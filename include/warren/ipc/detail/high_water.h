@@ -9,8 +9,7 @@ namespace warren::detail {
 
 class HighWater {
  public:
-  HighWater(layout::MpmcRingHeader& header, std::uint64_t capacity) noexcept
-      : header_(&header), capacity_(capacity) {}
+  HighWater(layout::MpmcRingHeader& header, std::uint64_t capacity) noexcept : header_(&header), capacity_(capacity) {}
 
   // `push(claimed)` tries a push from `seat`, and calls claimed(position) when it has claimed one.
   template <class TryPush>

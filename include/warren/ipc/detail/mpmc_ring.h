@@ -10,6 +10,7 @@
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/elastic_slots.h>
+#include <warren/ipc/detail/lease_cells.h>
 #include <warren/ipc/detail/words.h>
 #include <warren/layout/mpmc_ring.h>
 
@@ -19,7 +20,14 @@
 namespace warren::detail {
 
 enum class Push { kPushed, kFull, kClosed, kNoLane, kNoMemory, kRefused };  // kRefused: the item, by who carries it
-enum class Front { kItem, kEmpty, kDrained, kStalled };
+enum class Front {
+  kItem,
+  kEmpty,
+  kDrained,
+  kStalled,
+  kReturned,  // settle(): a lease cell holds an item to take first
+  kNoCell,    // try_lease(): as many items are on lease as can be
+};
 
 // InvalidArgument for more than could be addressed.
 absl::Status check_capacity(std::size_t capacity, std::size_t slot_bytes);
@@ -53,7 +61,7 @@ class MpmcRingBase {
   void close() noexcept;
   // kFull or kClosed: what a push would be told now. Announces and claims nothing.
   [[nodiscard]] std::optional<Push> refusal() const noexcept;
-  // False once `position` was taken, or was buried: no consumer that begins now gets what was pushed there.
+  // False once `position` was taken, for good, or was buried: no consumer that begins now gets what was pushed there.
   [[nodiscard]] bool stands(std::uint64_t position) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;  // positions ever claimed
   [[nodiscard]] std::uint64_t taken() const noexcept;   // positions ever passed by consumers
@@ -64,6 +72,8 @@ class MpmcRingBase {
 
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
+  [[nodiscard]] LeaseCells& cells() noexcept { return cells_; }
+  [[nodiscard]] const LeaseCells& cells() const noexcept { return cells_; }
   // What `front` means to a waiter, which keeps in `held_up_by`, 0 at first, the position + 1 whose claim it waits for.
   [[nodiscard]] Progress progress(Front front, std::uint64_t& held_up_by) const noexcept {
     switch (front) {
@@ -72,6 +82,7 @@ class MpmcRingBase {
         const std::uint64_t now = taken() + 1;
         return std::exchange(held_up_by, now) == now ? Progress::kStalled : Progress::kStalledAnew;
       }
+      case Front::kNoCell: return Progress::kStalled;  // whoever frees one tells nobody
       default: return Progress::kDone;
     }
   }
@@ -98,7 +109,7 @@ class MpmcRingBase {
     if (elastic_.used()) [[unlikely]]
       elastic_.passed(from, to);
   }
-  // Passes what is buried and looks at what then stands first: kItem, and its position in `head`.
+  // Passes what is buried and looks at what then stands first: kItem, and its position in `head`, which has no marks.
   Front settle(Seat& seat, std::uint64_t& head) noexcept;
 
   Attachment* attachment_;
@@ -108,6 +119,7 @@ class MpmcRingBase {
   std::uint64_t mask_;
   std::size_t slot_bytes_;
   ElasticSlots elastic_;
+  LeaseCells cells_;
 
  private:
   void count_burial(std::uint64_t position) noexcept;
@@ -127,6 +139,12 @@ class MpmcRing : public MpmcRingBase {
   // `geometry` is what check() found.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry) noexcept
       : MpmcRingBase(attachment, header, geometry, kSlotBytes) {}
+  // `cells`: where items on lease lie.
+  MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
+           std::uint64_t cells) noexcept
+      : MpmcRing(attachment, header, geometry) {
+    cells_ = LeaseCells(attachment, header, cells, N);
+  }
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
       : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count}) {}
@@ -150,6 +168,13 @@ class MpmcRing : public MpmcRingBase {
   // more than once.
   template <class Out>
   std::size_t try_pop_run(Seat& seat, std::size_t most, Out&& out, Front& front) noexcept;
+  // kItem: on lease, to `me`.
+  Front try_lease(Seat& seat, LaneRef me, Words<N>& item, LeaseTicket& ticket) noexcept;
+
+ private:
+  // False: others took all that had come back.
+  template <class Copied>
+  bool take_returned(Words<N>& item, Copied&& copied) noexcept;
 };
 
 template <std::size_t N>
@@ -161,14 +186,14 @@ Push MpmcRing<N>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) 
     return Push::kNoLane;
   std::uint64_t t = header_->tail.load(std::memory_order_relaxed);
   for (;;) {
-    if ((t & layout::kClosedBit) != 0) [[unlikely]] {
+    if (t >= layout::kMaxPosition) [[unlikely]] {              // CLOSED, or the end of all positions
       lane->announcement.store(0, std::memory_order_release);  // [Q18] as Q6; pairs with Q8
       return Push::kClosed;
     }
     // Signed: where t is stale, head may be past it, and then the CAS below fails.
     if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
-      seat.cached_head =
-          header_->head.load(std::memory_order_acquire);  // [Q1] the slot's last copy is over; pairs with Q7
+      seat.cached_head = layout::HeadWord::position(
+          header_->head.load(std::memory_order_acquire));  // [Q1] the slot's last copy is over; pairs with Q7
       if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
         const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
         if (again == t) {
@@ -225,7 +250,12 @@ Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept
     if (place == nullptr || sequence(place).load(std::memory_order_acquire) !=
                                 layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
       const SeatUse use(seat);
-      if (const Front front = settle(seat, h); front != Front::kItem) return front;
+      if (const Front front = settle(seat, h); front == Front::kReturned) {
+        if (take_returned(item, copied)) return Front::kItem;
+        h = header_->head.load(std::memory_order_relaxed);
+      } else if (front != Front::kItem) {
+        return front;
+      }
       continue;
     }
     load_words(place + sizeof(std::uint64_t), item);
@@ -260,7 +290,13 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
     WARREN_CRASH_POINT(run_copied);  // nothing taken
     if (count == 0) {
       const SeatUse use(seat);
-      if (front = settle(seat, h); front != Front::kItem) return 0;
+      if (front = settle(seat, h); front == Front::kReturned) {
+        const auto copied = [&](std::uint64_t, const Words<N>& item) { out(0, item); };
+        if (Words<N> item; take_returned(item, copied)) return front = Front::kItem, 1;
+        h = header_->head.load(std::memory_order_relaxed);
+      } else if (front != Front::kItem) {
+        return 0;
+      }
       continue;
     }
     if (header_->head.compare_exchange_weak(h, h + count, std::memory_order_acq_rel,  // [Q10] as Q7; pairs with Q1
@@ -269,6 +305,57 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
       passed(h, h + count);
       front = Front::kItem;
       return count;
+    }
+  }
+}
+
+template <std::size_t N>
+template <class Copied>
+bool MpmcRing<N>::take_returned(Words<N>& item, Copied&& copied) noexcept {
+  while (const std::optional<LeaseTicket> returned = cells_.first_returned()) {
+    cells_.read(*returned, item);
+    copied(returned->position, std::as_const(item));
+    if (cells_.remove(*returned)) return true;
+  }
+  return false;
+}
+
+template <std::size_t N>
+Front MpmcRing<N>::try_lease(Seat& seat, LaneRef me, Words<N>& item, LeaseTicket& ticket) noexcept {
+  const SeatUse use(seat);
+  cells_.look_now_and_then(seat);
+  std::optional<LeaseTicket> claimed;
+  const auto without_claim = [&](Front front) {
+    if (claimed) cells_.drop(*claimed);
+    return front;
+  };
+  std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+  for (;;) {
+    std::byte* const place = slot(h);
+    if (place == nullptr ||
+        sequence(place).load(std::memory_order_acquire) != layout::committed(h)) {  // [LE19] as Q5; pairs with Q4
+      if (const Front front = settle(seat, h); front == Front::kReturned) {
+        while (std::optional<LeaseTicket> returned = cells_.first_returned()) {
+          if (!cells_.lease_again(*returned, me)) continue;
+          cells_.read(ticket = *returned, item);
+          return without_claim(Front::kItem);
+        }
+        h = header_->head.load(std::memory_order_relaxed);
+      } else if (front != Front::kItem) {
+        return without_claim(front);
+      }
+      continue;
+    }
+    load_words(place + sizeof(std::uint64_t), item);
+    if (!claimed && !(claimed = cells_.claim(seat, me))) return Front::kNoCell;
+    cells_.fill(*claimed, h, item);
+    if (header_->head.compare_exchange_strong(h, layout::HeadWord::naming(claimed->index, h + 1),
+                                              std::memory_order_acq_rel,  // [LE20] COMMIT, as Q7; pairs with Q1, LE8
+                                              std::memory_order_relaxed)) {
+      cells_.taken(*claimed);
+      passed(h, h + 1);
+      ticket = *claimed;
+      return Front::kItem;
     }
   }
 }

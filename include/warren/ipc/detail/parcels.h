@@ -41,9 +41,10 @@ class ParcelRing {
   [[nodiscard]] std::uint64_t undecodable() const noexcept {
     return header_->undecodable.load(std::memory_order_relaxed);
   }
-  // Nobody gets to see it: it is done.
-  void count_undecodable() noexcept {
-    header_->undecodable.fetch_add(1, std::memory_order_relaxed);
+  void count_undecodable() noexcept { header_->undecodable.fetch_add(1, std::memory_order_relaxed); }
+  // One that was popped: nobody gets to see it, so it is done.
+  void skip_undecodable() noexcept {
+    count_undecodable();
     (void)takes_.finish_one(attachment_->seat());
   }
 
@@ -54,12 +55,21 @@ class ParcelRing {
   Push try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept;
   // kItem: where the item's bytes lie in a block, that is this process's own now; none: they cannot be found.
   Front try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept;
+  // kItem: on lease; its block, if any, stays the item's.
+  Front try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept;
+  // Where the item of that position lies, while it is on lease. nullopt: a peer's words that cannot be.
+  [[nodiscard]] std::optional<std::span<const std::byte>> leased_bytes(const ParcelWords& words,
+                                                                       std::uint64_t position) noexcept;
+  // Of an item that was taken for good, by whoever took it.
+  void free_item(std::uint64_t ref, std::uint64_t position) noexcept {
+    heap_.free(ref, layout::ParcelOwner::item(position));
+  }
   // Frees the blocks of the dead, and of items that nobody will take. Returns how many.
   std::size_t reclaim() noexcept;
 
  private:
-  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, layout::ParcelHeader& header,
-             BlockHeap::Classes classes, const BlockHeapPlan& plan);
+  ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, std::uint64_t cells,
+             layout::ParcelHeader& header, BlockHeap::Classes classes, const BlockHeapPlan& plan);
   std::optional<Block> allocate(std::size_t bytes, std::uint64_t owner, BlockHeap::Growth growth) noexcept;
   Block own(const ParcelWords& words, std::uint64_t position, std::uint64_t owner) noexcept;
   [[nodiscard]] bool in_use(std::uint64_t owner) const noexcept;
