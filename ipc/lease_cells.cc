@@ -312,16 +312,15 @@ std::size_t LeaseCells::count_of(State state) const noexcept {
   }
   return found;
 }
-std::size_t LeaseCells::leased() const noexcept { return count_of(State::kHeld); }
-std::size_t LeaseCells::waiting() const noexcept { return count_of(State::kReturned); }
-
-std::size_t LeaseCells::in_use() const noexcept {
-  std::size_t found = 0;
+std::uint64_t LeaseCells::in_use() const noexcept {
+  std::uint64_t found = 0;
   for (std::uint32_t i = 0, end = count(); i < end; ++i) {
-    const std::uint64_t word = cell(i).word.load(std::memory_order_acquire);  // [LE21] after J2; pairs with LE3, LE12
+    const std::uint64_t word = cell(i).word.load(std::memory_order_acquire);  // [LE21] lanes after; pairs with LE12
     found += Word::from(word).state != State::kEmpty;
   }
   return found;
 }
+std::size_t LeaseCells::leased() const noexcept { return count_of(State::kHeld); }
+std::size_t LeaseCells::waiting() const noexcept { return count_of(State::kReturned); }
 
 }  // namespace warren::detail

@@ -110,7 +110,7 @@ std::optional<std::uint64_t> TakeLedger::taken() const noexcept {
   for (int look = 0; look < kLooks; ++look) {
     const std::uint64_t before = header_->burials.load(std::memory_order_acquire);  // [J18] before head; pairs with Q28
     const std::uint64_t head = layout::HeadWord::position(
-        header_->head.load(std::memory_order_acquire));  // [J2] lanes, and lease cells, after; pairs with Q7, LE20, J1
+        header_->head.load(std::memory_order_acquire));  // [J2] cells and lanes after; pairs with Q7
     if (header_->burials.load(std::memory_order_relaxed) == before) return head - Burials::from(before).passed(head);
   }
   return std::nullopt;

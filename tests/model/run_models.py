@@ -111,7 +111,6 @@ TABLE = (
     + runs(
         "join",
         [""],
-        long=["-DN=1 -DJ=2"],
         assertion=["-DLATE", "-DUNSAID", "-DONELOOK", "-DLANESFIRST", "-DBLINDWRITE -DJ=2"],
     )
     + runs(

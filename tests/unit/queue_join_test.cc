@@ -73,6 +73,18 @@ void expect_lost(const absl::Status& status, std::string_view what) {
 }
 std::string process(pid_t pid) { return "process " + std::to_string(pid) + " "; }
 
+// Pops `count` items and stands.
+Child consumer_with(Queue<int>& queue, int count) {
+  Gate popped;
+  Child consumer([&] {
+    for (int i = 0; i < count; ++i) (void)queue.pop();
+    popped.open();
+    for (;;) ::pause();
+  });
+  popped.wait();
+  return consumer;
+}
+
 // --- done ------------------------------------------------------------------------------------------------------------
 
 TEST_F(QueueJoin, AnEmptyQueueIsDone) { EXPECT_TRUE(make_queue().join().ok()); }
@@ -189,6 +201,62 @@ TEST_F(QueueJoin, AnItemThatMakesNoneIsDoneWhenItIsSkipped) {
   EXPECT_TRUE(queue.join().ok());
 }
 
+// --- leases ----------------------------------------------------------------------------------------------------------
+
+TEST_F(QueueJoin, AnAcknowledgedLeaseIsDone) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  auto lease = queue.lease();
+  EXPECT_TRUE(waits(queue));
+  EXPECT_FALSE(queue.task_done()) << "a lease is finished by ack()";
+  lease.ack();
+  lease.ack();
+  EXPECT_TRUE(queue.join().ok());
+  EXPECT_FALSE(queue.task_done());
+}
+
+TEST_F(QueueJoin, ALeaseThatComesBackIsNeitherDoneNorLost) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1) && queue.push(2) && queue.push(3));
+  queue.lease().give_back();
+  EXPECT_TRUE(waits(queue));
+  Child([&] {
+    auto lease = queue.lease();
+    ::raise(SIGKILL);
+  }).join();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(queue.join_for(30ms))) << "the queue has it again";
+  std::array<int, 3> out{};
+  for (std::size_t got = 0; got < 3;) {
+    const std::size_t count = queue.pop_n(out);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_TRUE(queue.task_done());
+    got += count;
+  }
+  EXPECT_FALSE(queue.task_done());
+  EXPECT_TRUE(queue.join().ok());
+}
+
+TEST_F(QueueJoin, WhatCameBackAndWasPoppedIsLostWithItsConsumer) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  queue.lease().give_back();
+  Child consumer = consumer_with(queue, 1);
+  const pid_t pid = consumer.pid();
+  EXPECT_TRUE(waits(queue));
+  consumer.kill();
+  expect_lost(queue.join(), process(pid));
+}
+
+TEST_F(QueueJoin, AnUndecodableLeaseIsDoneWhenItIsSkipped) {
+  auto queue = Queue<Odd>::create({.capacity = 4}).value();
+  ASSERT_TRUE(queue.push(Odd{2}) && queue.push(Odd{1}));
+  auto lease = queue.lease();
+  EXPECT_EQ(lease->number, 1);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(queue.join_for(0ms)));
+  lease.ack();
+  EXPECT_TRUE(queue.join().ok());
+  EXPECT_FALSE(queue.task_done());
+}
+
 // --- threads ---------------------------------------------------------------------------------------------------------
 
 TEST_F(QueueJoin, AnotherThreadMayCallTaskDone) {
@@ -259,18 +327,6 @@ TEST_F(QueueJoin, TaskDoneOfAnotherProcessCounts) {
 }
 
 // --- lost ------------------------------------------------------------------------------------------------------------
-
-// Pops `count` items and stands.
-Child consumer_with(Queue<int>& queue, int count) {
-  Gate popped;
-  Child consumer([&] {
-    for (int i = 0; i < count; ++i) (void)queue.pop();
-    popped.open();
-    for (;;) ::pause();
-  });
-  popped.wait();
-  return consumer;
-}
 
 TEST_F(QueueJoin, TellsOfAConsumerThatIsKilledWithAnItem) {
   auto queue = make_queue();

@@ -35,9 +35,9 @@ namespace detail {
 class LeaseHold {
  public:
   LeaseHold() noexcept = default;
-  LeaseHold(Attachment::Pointer attachment, const TakeLedger& takes, const LeaseCells& cells,
+  LeaseHold(Attachment::Pointer attachment, const LeaseCells& cells, const TakeLedger& takes,
             const LeaseTicket& ticket) noexcept
-      : attachment_(std::move(attachment)), takes_(takes), cells_(cells), ticket_(ticket), epoch_(process_epoch()) {}
+      : attachment_(std::move(attachment)), cells_(cells), takes_(takes), ticket_(ticket), epoch_(process_epoch()) {}
   // With the block that goes with the item; 0: none.
   LeaseHold(std::shared_ptr<ParcelRing> parcels, const LeaseTicket& ticket, std::uint64_t block) noexcept;
   LeaseHold(LeaseHold&& from) noexcept { take(from); }
@@ -60,8 +60,8 @@ class LeaseHold {
 
   Attachment::Pointer attachment_;
   std::shared_ptr<ParcelRing> parcels_;  // null where items lie in their slots
-  std::optional<TakeLedger> takes_;      // of the same queue
   LeaseCells cells_;
+  TakeLedger takes_;
   LeaseTicket ticket_;
   std::uint64_t block_ = 0;
   std::uint64_t epoch_ = 0;  // the process whose lease it is; 0: none
@@ -92,7 +92,7 @@ class [[nodiscard]] Lease {
   T* operator->() noexcept { return &*item_; }
   // 1 the first time that the item is delivered, one more each further time; 0 when there was none.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return hold_.attempt(); }
-  // Done: never delivered again, and one task_done() for join(). Nothing happens unless it is on lease.
+  // Done: never delivered again; counts as task_done(). Nothing happens unless it is on lease.
   void ack() noexcept { (void)hold_.acknowledge(); }
   // To the front of the queue. Likewise.
   void give_back() noexcept { hold_.give_back(); }

@@ -32,6 +32,7 @@ struct MpmcRingHeader {
 };
 static_assert(offsetof(MpmcRingHeader, tail) == 64 && offsetof(MpmcRingHeader, head) == 128);
 static_assert(offsetof(MpmcRingHeader, not_empty) == 192 && offsetof(MpmcRingHeader, high_water) == 208);
+static_assert(offsetof(MpmcRingHeader, returned) == 216 && offsetof(MpmcRingHeader, lease_cells) == 224);
 static_assert(offsetof(MpmcRingHeader, takes) == 256 && sizeof(MpmcRingHeader) == 320);
 
 // Claims of dead producers that are skipped. Each is counted once, before head passes it: the word says which one was

@@ -73,8 +73,8 @@ class LeaseCells {
   // Items that are on lease; and those that have come back.
   [[nodiscard]] std::size_t leased() const noexcept;
   [[nodiscard]] std::size_t waiting() const noexcept;
-  // Never fewer than the items that head has passed and that lie in cells.
-  [[nodiscard]] std::size_t in_use() const noexcept;
+  // Both, and those that are being taken: never fewer than have been.
+  [[nodiscard]] std::uint64_t in_use() const noexcept;
   [[nodiscard]] std::uint64_t returned() const noexcept { return header_->returned.load(std::memory_order_relaxed); }
 
  private:

@@ -104,7 +104,7 @@ class SlotItems {
     return self.known ? ring_.try_lease(seat, self, item.words, item.ticket) : Front::kEmpty;
   }
   LeaseHold hold(const Attachment::Pointer& attachment, const OnLease& item) const noexcept {
-    return {attachment, takes_, ring_.cells(), item.ticket};
+    return {attachment, ring_.cells(), takes_, item.ticket};
   }
   std::optional<T> open(const OnLease& item) noexcept { return from_words<T>(item.words); }
 

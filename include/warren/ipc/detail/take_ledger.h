@@ -19,6 +19,7 @@ namespace warren::detail {
 
 class TakeLedger {
  public:
+  TakeLedger() noexcept = default;  // not to be used
   TakeLedger(Attachment& attachment, layout::MpmcRingHeader& header);
 
   // For the length of one try to take, of a seat that it holds alone meanwhile.
@@ -66,7 +67,7 @@ class TakeLedger {
   // One item is done that no lane has counted as taken: `let_go` gives up what has stood for it till then, in one step.
   // False, and nothing changed, where that did nothing.
   template <class LetGo>
-  bool finish_one(Seat& seat, LetGo&& let_go) noexcept;
+  bool finish_one(LetGo&& let_go) noexcept;
 
   // How many were written off so far: what to remember between two joins.
   [[nodiscard]] std::uint32_t lost() const noexcept;
@@ -97,9 +98,9 @@ class TakeLedger {
   void write_off_lost(std::uint64_t taken, std::uint64_t held) noexcept;
   [[nodiscard]] absl::Status lost_since(std::uint32_t told) const;
 
-  Attachment* attachment_;
-  layout::MpmcRingHeader* header_;
-  layout::TakeLedger* takes_;
+  Attachment* attachment_ = nullptr;
+  layout::MpmcRingHeader* header_ = nullptr;
+  layout::TakeLedger* takes_ = nullptr;
 };
 
 // What a lane has when its thread ends or was found dead is nobody's from now on; its owner's pid is noted first.
@@ -109,8 +110,8 @@ void give_up_takes(layout::Lane& lane, layout::TakeLedger* ledger, std::uint32_t
 void hand_over_takes(layout::Lane& from, layout::Lane& to) noexcept;
 
 template <class LetGo>
-bool TakeLedger::finish_one(Seat& seat, LetGo&& let_go) noexcept {
-  Taking standing_for_it(*this, seat);
+bool TakeLedger::finish_one(LetGo&& let_go) noexcept {
+  Taking standing_for_it(*this, attachment_->seat());
   standing_for_it.about_to_take(1);
   if (!let_go()) return false;
   takes_->settled.fetch_add(layout::Settled::kOne, std::memory_order_acq_rel);  // [J25] as J9; pairs with J11, J14
