@@ -39,6 +39,14 @@ const LeaseOperation<Queue<Item<N>>> kPop{.name = "pop", .run = [](Queue<Item<N>
                                             return item.has_value();
                                           }};
 
+// Who comes after it finds head marked, and nothing there.
+const LeaseOperation<Queue<Item<8>>> kPopAndDrop{.name = "pop_and_drop", .run = [](Queue<Item<8>>& q, Item<8>& out) {
+                                                   const auto item = q.try_pop();
+                                                   if (item) out = *item;
+                                                   { auto lease = q.try_lease(); }
+                                                   return item.has_value();
+                                                 }};
+
 TEST(LeaseAtEveryPoint, AcknowledgingKilled) {
   sweep_leases<8>(kItems, kAck<8>);
   sweep_leases<kParcel>(kItems, kAck<kParcel>);
@@ -53,6 +61,7 @@ TEST(LeaseAtEveryPoint, ReturningKilled) {
 
 TEST(LeaseAtEveryPoint, TakingWhatCameBackKilled) {
   sweep_leases<8>(kReturned, kPop<8>);
+  sweep_leases<8>(kReturned, kPopAndDrop);
   sweep_leases<8>(kDeadHolder, kPop<8>);
   sweep_leases<8>(kDeadNamed, kPop<8>);
 }

@@ -44,6 +44,13 @@ bool pop(Queue<Item<N>>& q, Item<N>& out) {
   if (item) out = *item;
   return item.has_value();
 }
+// The lease finds head marked, and nothing there.
+template <std::size_t N>
+bool pop_and_drop(Queue<Item<N>>& q, Item<N>& out) {
+  const bool popped = pop(q, out);
+  auto lease = q.try_lease();
+  return popped;
+}
 template <std::size_t N>
 bool pop_n(Queue<Item<N>>& q, Item<N>& out) {
   return q.try_pop_n(std::span(&out, 1)) != 0;
@@ -55,6 +62,8 @@ template <std::size_t N>
 constexpr LeaseOperation<Queue<Item<N>>> kDrop{.name = "lease_and_drop", .takes = false, .run = lease_and_drop<N>};
 template <std::size_t N>
 constexpr LeaseOperation<Queue<Item<N>>> kPop{.name = "pop", .run = pop<N>};
+template <std::size_t N>
+constexpr LeaseOperation<Queue<Item<N>>> kPopAndDrop{.name = "pop_and_drop", .run = pop_and_drop<N>};
 template <std::size_t N>
 constexpr LeaseOperation<Queue<Item<N>>> kPopN{.name = "pop_n", .run = pop_n<N>};
 
@@ -86,6 +95,7 @@ std::vector<LeaseCase<N>> cases() {
 std::vector<LeaseCase<8>> slot_cases() {
   auto all = cases<8>();
   all.push_back({kAck<8>, kEndOfRun, {"named", "held", "gone"}});
+  all.push_back({kPopAndDrop<8>, kReturned, {"returned", "gone"}});
   return all;
 }
 template <std::size_t N>
@@ -99,8 +109,8 @@ std::vector<LeaseCase<N>> few(std::vector<LeaseCase<N>> all, std::vector<std::si
 // Ordinarily every instruction of the cases whose steps no other has.
 template <std::size_t N>
 SweepOptions options_for(const LeaseCase<N>& c) {
-  static const std::set<std::string> all{"lease_and_ack_items", "pop_returned", "pop_dead_holder", "pop_dead_named",
-                                         "pop_dead_named_alone"};
+  static const std::set<std::string> all{"lease_and_ack_items", "pop_returned",         "pop_dead_holder",
+                                         "pop_dead_named",      "pop_dead_named_alone", "pop_and_drop_returned"};
   return {.stride = whole_product() || (N == 8 && all.contains(c.name())) ? 1u : 5u};
 }
 

@@ -172,9 +172,10 @@ class MpmcRing : public MpmcRingBase {
   Front try_lease(Seat& seat, LaneRef me, Words<N>& item, LeaseTicket& ticket) noexcept;
 
  private:
-  // False: others took all that had come back.
+  // What is not simply a committed item: what a pop is told, or that it has to look again, at `h`. Out of its way.
   template <class Copied>
-  bool take_returned(Words<N>& item, Copied&& copied) noexcept;
+  [[gnu::noinline, gnu::cold]] std::optional<Front> look_closer(Seat& seat, std::uint64_t& h, Words<N>& item,
+                                                                const Copied& copied) noexcept;
 };
 
 template <std::size_t N>
@@ -249,13 +250,7 @@ Front MpmcRing<N>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept
     std::byte* const place = slot(h);
     if (place == nullptr || sequence(place).load(std::memory_order_acquire) !=
                                 layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
-      const SeatUse use(seat);
-      if (const Front front = settle(seat, h); front == Front::kReturned) {
-        if (take_returned(item, copied)) return Front::kItem;
-        h = header_->head.load(std::memory_order_relaxed);
-      } else if (front != Front::kItem) {
-        return front;
-      }
+      if (const std::optional<Front> front = look_closer(seat, h, item, copied)) return *front;
       continue;
     }
     load_words(place + sizeof(std::uint64_t), item);
@@ -289,15 +284,12 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
     }
     WARREN_CRASH_POINT(run_copied);  // nothing taken
     if (count == 0) {
-      const SeatUse use(seat);
-      if (front = settle(seat, h); front == Front::kReturned) {
-        const auto copied = [&](std::uint64_t, const Words<N>& item) { out(0, item); };
-        if (Words<N> item; take_returned(item, copied)) return front = Front::kItem, 1;
-        h = header_->head.load(std::memory_order_relaxed);
-      } else if (front != Front::kItem) {
-        return 0;
-      }
-      continue;
+      Words<N> item;
+      const auto copied = [&](std::uint64_t, const Words<N>& words) { out(0, words); };
+      const std::optional<Front> found = look_closer(seat, h, item, copied);
+      if (!found) continue;
+      front = *found;
+      return front == Front::kItem ? 1 : 0;
     }
     if (header_->head.compare_exchange_weak(h, h + count, std::memory_order_acq_rel,  // [Q10] as Q7; pairs with Q1
                                             std::memory_order_relaxed)) {
@@ -311,13 +303,19 @@ std::size_t MpmcRing<N>::try_pop_run(Seat& seat, std::size_t most, Out&& out, Fr
 
 template <std::size_t N>
 template <class Copied>
-bool MpmcRing<N>::take_returned(Words<N>& item, Copied&& copied) noexcept {
+std::optional<Front> MpmcRing<N>::look_closer(Seat& seat, std::uint64_t& h, Words<N>& item,
+                                              const Copied& copied) noexcept {
+  const SeatUse use(seat);
+  const Front front = settle(seat, h);
+  if (front == Front::kItem) return std::nullopt;
+  if (front != Front::kReturned) return front;
   while (const std::optional<LeaseTicket> returned = cells_.first_returned()) {
     cells_.read(*returned, item);
     copied(returned->position, std::as_const(item));
-    if (cells_.remove(*returned)) return true;
+    if (cells_.remove(*returned)) return Front::kItem;
   }
-  return false;
+  h = header_->head.load(std::memory_order_relaxed);
+  return std::nullopt;
 }
 
 template <std::size_t N>
