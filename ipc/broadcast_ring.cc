@@ -37,7 +37,7 @@ absl::StatusOr<BroadcastGeometry> BroadcastRing::check(const BroadcastHeader& he
   if (!check_capacity(copy.capacity, slot_bytes).ok() || read_once(header.slot_count) != copy.slots() ||
       copy.bytes(slot_bytes) > available)
     return corrupt;
-  if ((header.tail.load(std::memory_order_relaxed) & ~layout::kClosedBit) >= layout::kMaxPosition)
+  if ((header.tail.load(std::memory_order_relaxed) & ~layout::kClosedBit) >= layout::kMaxBroadcast)
     return absl::DataLossError("the header of the broadcast is corrupt: its position");
   return copy;
 }

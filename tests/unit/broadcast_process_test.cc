@@ -305,7 +305,7 @@ TEST(BroadcastHostile, PositionsNearTheLimit) {
   for (const SlowReader mode : {SlowReader::kLoses, SlowReader::kBlocksWriter}) {
     const std::string name = unique_name();
     auto broadcast = Broadcast<int>::create(name, {.capacity = 4, .slow_reader = mode}).value();
-    test::SegmentFile(name).write(at(offsetof(Header, tail)), layout::kMaxPosition - 100);
+    test::SegmentFile(name).write(at(offsetof(Header, tail)), layout::kMaxBroadcast - 100);
     auto subscriber = Broadcast<int>::open(name)->subscribe().value();
     for (int i = 0; i < 200; ++i) {
       ASSERT_TRUE(broadcast.try_push(i));

@@ -4,13 +4,14 @@
 //   then slot_count slots of slot_bytes each: the words of the payload, or of a parcel, and nothing else
 //   where items are parcels, the next pages: ParcelHeader, and the heap of blocks (layout/queue.h)
 #pragma once
-#include <warren/layout/mpmc_ring.h>  // kClosedBit, kMaxPosition
+#include <warren/layout/mpmc_ring.h>  // kClosedBit
 #include <warren/layout/mutex.h>
 #include <warren/layout/owned_cell.h>
 
 namespace warren::layout {
 
-inline constexpr std::uint32_t kMaxSubscribers = 1024;  // that writers wait for
+inline constexpr std::uint32_t kMaxSubscribers = 1024;                  // that writers wait for
+inline constexpr std::uint64_t kMaxBroadcast = std::uint64_t{1} << 62;  // items: nobody ever gets there
 
 // slot_count is one more than capacity: what stands is never where the next item is being written.
 struct BroadcastHeader {
