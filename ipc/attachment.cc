@@ -96,7 +96,12 @@ std::string ElementType::readable() const {
 Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }
 
 Attachment::~Attachment() {
-  delete readiness_.load(std::memory_order_relaxed);
+  Readiness* mirrored = nullptr;
+  {  // mirrors() looks at it under that lock; the mirror's end is waited for without
+    const std::scoped_lock lock(AttachmentList::instance().mutex());
+    mirrored = readiness_.exchange(nullptr, std::memory_order_relaxed);
+  }
+  delete mirrored;
   leave();
   AttachmentList::instance().remove(*this);
   leave_name();
@@ -117,6 +122,11 @@ void Attachment::leave_all_lanes_if_alone(std::uint64_t own_threads) noexcept {
 }
 
 std::uint64_t Attachment::mirrors() noexcept { return AttachmentList::instance().mirrors(); }
+
+void Attachment::be_found_by(const SegmentId& id) {
+  const std::scoped_lock lock(AttachmentList::instance().mutex());
+  id_ = id;
+}
 
 void Attachment::bear_name(const std::string& name) {
   const std::scoped_lock lock(AttachmentList::instance().mutex());
@@ -185,13 +195,15 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
   const bool keep_name = options.lifetime == Lifetime::kUntilUnlinked;
   write_header(header, name, plan, max_size, keep_name);
   WARREN_CRASH_POINT(segment_written);  // nobody has heard of it: the kernel frees the file
-  if (absl::Status status = attachment->adopt({plan.kind, plan.element}, file_size); !status.ok()) return status;
+  const absl::StatusOr<SegmentId> id = attachment->adopt({plan.kind, plan.element}, file_size);
+  if (!id.ok()) return id.status();
   if (absl::Status status = attachment->join(); !status.ok()) return status;
   if (!name.empty()) {
     if (absl::Status status = publish(descriptor, name, patience); !status.ok()) return status;
     attachment->bear_name(name);
     attachment->keep_name_ = keep_name;
   }
+  attachment->be_found_by(*id);
   return attachment;
 }
 
@@ -221,10 +233,12 @@ absl::StatusOr<Attachment::Pointer> Attachment::attach(OpenedFile file, const st
   if (absl::Status status = attachment->map(file.fd.release(), file.size, read_only); !status.ok()) return status;
   if (!name.empty()) attachment->bear_name(name);
   attachment->keep_name_ = true;  // until the header is known to be one: nothing that is not ours is removed
-  if (absl::Status status = attachment->adopt(expected, file.size); !status.ok()) return status;
+  const absl::StatusOr<SegmentId> id = attachment->adopt(expected, file.size);
+  if (!id.ok()) return id.status();
   if (!read_only) {
     if (absl::Status status = attachment->join(); !status.ok()) return status;
   }
+  attachment->be_found_by(*id);
   return attachment;
 }
 
@@ -253,8 +267,9 @@ absl::Status Attachment::unlink(std::string_view name) {
   return checked.ok() ? unlink_named(*checked) : checked.status();
 }
 
-// Copies the header, checks the copy, and keeps what it says. From here on a peer may write what it likes there.
-absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t file_size) {
+// Copies the header, checks the copy, and keeps what it says, but for the id, which it returns. From here on a peer may
+// write what it likes there.
+absl::StatusOr<SegmentId> Attachment::adopt(const SegmentExpectation& expected, std::size_t file_size) {
   alignas(layout::SegmentHeader) std::array<std::byte, sizeof(layout::SegmentHeader)> bytes{};
   std::memcpy(bytes.data(), &header(), bytes.size());
   const auto& copy = *reinterpret_cast<const layout::SegmentHeader*>(bytes.data());
@@ -290,7 +305,6 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
     if (offset % sizeof(std::uint32_t) != 0 || offset + sizeof(std::uint32_t) > size) return corrupt("its wait words");
   }
   max_size_ = copy.max_size;
-  id_ = {copy.id[0], copy.id[1]};
   kind_ = copy.kind;
   element_hash_ = copy.element_hash;
   wait_mode_ = copy.wait_mode;
@@ -298,7 +312,7 @@ absl::Status Attachment::adopt(const SegmentExpectation& expected, std::size_t f
   creator_time_namespace_ = copy.time_namespace;
   std::ranges::copy(copy.wait_words, wait_words_.begin());
   keep_name_ = (copy.flags & layout::SegmentHeader::kKeepName) != 0;
-  return absl::OkStatus();
+  return SegmentId{copy.id[0], copy.id[1]};
 }
 
 absl::Status Attachment::join() {

@@ -46,7 +46,8 @@ void AttachmentList::remove(Attachment& attachment) {
   std::erase(attachments_, &attachment);
 }
 
-std::shared_ptr<Attachment> AttachmentList::find(const std::array<std::uint64_t, 2>& id) {
+std::shared_ptr<Attachment> AttachmentList::find(const SegmentId& id) {
+  if (id == SegmentId{}) return nullptr;  // those that are not whole yet have it
   const std::scoped_lock lock(mutex_);
   for (Attachment* attachment : attachments_) {
     if (attachment->id_ != id || attachment->read_only_) continue;

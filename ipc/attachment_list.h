@@ -16,7 +16,7 @@ class AttachmentList {
   void add(Attachment& attachment);
   void remove(Attachment& attachment);
   // The attachment of a segment; none where its last handle is just going.
-  std::shared_ptr<Attachment> find(const std::array<std::uint64_t, 2>& id);
+  std::shared_ptr<Attachment> find(const SegmentId& id);
   std::mutex& mutex() noexcept { return mutex_; }
   // Has the calling thread give back its lanes when it ends, after its last destructor.
   void watch_end_of_this_thread() noexcept;

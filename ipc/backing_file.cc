@@ -297,7 +297,8 @@ absl::StatusOr<OpenedFile> open_named(const std::string& name, bool read_only, D
   return file;
 }
 
-// What the link says is looked at before it is opened: to open a device or a terminal may do something.
+// What the link says, and then what O_PATH finds there, is looked at before it is opened: to open a device or a
+// terminal may do something, and the peer may put another file there meanwhile.
 absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number, const SegmentId& id) {
   const std::string path = absl::StrCat("/proc/", pid, "/fd/", number);
   const std::string in_directory = path_of("");
@@ -313,17 +314,22 @@ absl::StatusOr<OpenedPeerFile> open_of_peer(pid_t pid, int number, const Segment
   const absl::Status let_go = absl::UnavailableError(absl::StrCat(
       "process ", pid, ", which sent a handle, has let go of it: a sender keeps one until it has arrived"));
   if (!link.starts_with("/memfd:warren:") && !link.starts_with(in_directory)) return let_go;
-  UniqueFd fd(retried([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC); }));
-  if (!fd) return errno == ENOENT ? let_go : errno_status(errno, absl::StrCat("cannot open ", path));
+  const UniqueFd place(retried([&] { return ::open(path.c_str(), O_PATH | O_CLOEXEC); }));
+  if (!place) return errno == ENOENT ? let_go : errno_status(errno, absl::StrCat("cannot open ", path));
   struct stat st {};
-  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return let_go;
+  if (::fstat(place.get(), &st) != 0 || !S_ISREG(st.st_mode)) return let_go;
+  UniqueFd fd(retried([&] { return ::open(path_of(place.get()).c_str(), O_RDWR | O_CLOEXEC); }));
+  if (!fd) return errno_status(errno, absl::StrCat("cannot open ", path));
   if (const Preamble found = read_preamble(fd.get()); !found.warren || found.id != id) return let_go;
   std::string name;
   if (link.starts_with(in_directory)) {
+    // As where it is opened by its name. One without a name is a segment whose name was removed.
+    name = link.substr(in_directory.size());
+    std::size_t size = 0;
+    if (absl::Status status = check_file(fd.get(), name, size); !status.ok()) return status;
     // The sender holds its name, so nobody takes it for left behind.
     if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return let_go;
-    name = link.substr(in_directory.size());
-    if (!still_named(fd.get(), name)) name.clear();
+    if (!checked_name(name).ok() || !still_named(fd.get(), name)) name.clear();
   }
   return OpenedPeerFile{.file = {.fd = std::move(fd), .size = static_cast<std::size_t>(st.st_size)},
                         .name = std::move(name)};

@@ -3,6 +3,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <sys/types.h>
+#include <warren/ipc/detail/handle_value.h>
 #include <warren/ipc/time.h>
 
 #include <array>
@@ -35,8 +36,6 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
-
-using SegmentId = std::array<std::uint64_t, 2>;
 
 // "/jobs" and "jobs" are "jobs"; InvalidArgument for what cannot be a name.
 absl::StatusOr<std::string> checked_name(std::string_view name);

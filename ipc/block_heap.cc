@@ -164,11 +164,14 @@ void BlockHeap::release(std::uint32_t size_class, std::uint64_t index, std::uint
   std::atomic<std::uint64_t>& word = owner_of(c, index);
   if (size_of(size_class) >= discard_from_ && index >= c.kept) {
     const Seat& seat = attachment_->seat();
-    const BlockReleaser releaser{.lane = seat.lane_index, .generation = seat.generation};
-    if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel)) return;  // [B6] pairs with B3
-    WARREN_CRASH_POINT(block_releasing);  // by a dead lane: reclaim() goes on
-    attachment_->discard(c.blocks_offset + index * size_of(size_class), size_of(size_class));
-    owner = releaser.word();
+    if (seat.lane != nullptr) {  // else nobody could tell that it died in here: the block keeps its memory
+      const BlockReleaser releaser{.lane = seat.lane_index, .generation = seat.generation};
+      if (!word.compare_exchange_strong(owner, releaser.word(), std::memory_order_acq_rel))
+        return;                             // [B6] pairs with B3
+      WARREN_CRASH_POINT(block_releasing);  // by a dead lane: reclaim() goes on
+      attachment_->discard(c.blocks_offset + index * size_of(size_class), size_of(size_class));
+      owner = releaser.word();
+    }
   }
   (void)word.compare_exchange_strong(owner, 0,
                                      std::memory_order_acq_rel);  // [B4] used before it is free; pairs with B3

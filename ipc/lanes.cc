@@ -45,20 +45,30 @@ Seat& Attachment::find_seat() noexcept {
   seat_this_process();
   auto found = std::ranges::find(seats_, thread, [](const auto& seat) { return seat->thread; });
   Seat* seat = found != seats_.end() ? found->get() : nullptr;
-  if (seat == nullptr) {
+  const bool shares = std::ranges::find(sharers_, thread) != sharers_.end();
+  if (seat == nullptr && !shares) {
     auto fresh = std::make_unique<Seat>();
     fresh->thread = thread;
-    if (claim_lane(*fresh)) {
-      seat = seats_.emplace_back(std::move(fresh)).get();
-    } else {
-      seat = spare_.get();
-      const SeatUse use(*seat);
-      if (seat->lane == nullptr && !claim_lane(*seat)) return *seat;  // not remembered: it may succeed next time
-    }
+    if (claim_lane(*fresh)) seat = seats_.emplace_back(std::move(fresh)).get();
+  }
+  if (seat == nullptr) {
+    if (!claim_spare()) return *laneless_;    // not remembered: it may succeed next time
+    if (!shares) sharers_.push_back(thread);  // what it owns by that lane it has to give back by it
+    seat = spare_.get();
   }
   seat_cache[serial_ % kSeatCacheSize] = {.serial = serial_, .epoch = seats_epoch_, .seat = seat};
   return *seat;
 }
+
+namespace {
+
+std::unique_ptr<Seat> shared_seat() {
+  auto seat = std::make_unique<Seat>();
+  seat->sharing = std::make_unique<std::recursive_mutex>();
+  return seat;
+}
+
+}  // namespace
 
 // Once per process and attachment: forgets the seats that a forked child inherited (their lanes are the parent's), and
 // claims the lane that threads without one of their own share.
@@ -71,21 +81,26 @@ void Attachment::seat_this_process() noexcept {
     header().foreign.store(1, std::memory_order_release);  // [L5] before any lane is claimed; pairs with L6
   }
   seats_.clear();
-  spare_ = std::make_unique<Seat>();
-  spare_->sharing = std::make_unique<std::recursive_mutex>();
-  (void)claim_lane(*spare_);
+  sharers_.clear();
+  spare_.reset();
+  laneless_ = shared_seat();
+  (void)claim_spare();
+}
+
+// Whole before anybody sees it: who uses it reads its lane without a lock.
+bool Attachment::claim_spare() noexcept {
+  if (spare_) return true;
+  std::unique_ptr<Seat> fresh = shared_seat();
+  if (claim_lane(*fresh)) spare_ = std::move(fresh);
+  return spare_ != nullptr;
 }
 
 // The spare one: no thread's end gives it back.
 LaneRef Attachment::find_process_lane(Seat& seat) noexcept {
   const std::scoped_lock lock(AttachmentList::instance().mutex());
   seat_this_process();
-  LaneRef lane;
-  {
-    const SeatUse use(*spare_);
-    if (spare_->lane == nullptr && !claim_lane(*spare_)) return {};
-    lane = {.index = spare_->lane_index, .generation = spare_->generation, .known = true};
-  }
+  if (!claim_spare()) return {};
+  const LaneRef lane{.index = spare_->lane_index, .generation = spare_->generation, .known = true};
   if (!seat.sharing) seat.process = lane;
   return lane;
 }
@@ -170,12 +185,14 @@ void Attachment::release_seats_of(std::uint64_t thread) noexcept {
     release(*seat);
   }
   std::erase_if(seats_, [&](const auto& seat) { return seat->thread == thread; });
+  std::erase(sharers_, thread);
 }
 
 // What a thread took and leaves undone, another one of its process may still finish.
 void Attachment::pass_on_takes(Seat& seat) noexcept {
+  if (seat.lane == nullptr || !spare_) return;
   const SeatUse use(*spare_);
-  if (seat.lane != nullptr && spare_->lane != nullptr) hand_over_takes(*seat.lane, *spare_->lane);
+  hand_over_takes(*seat.lane, *spare_->lane);
 }
 
 void Attachment::leave() noexcept {
@@ -189,6 +206,8 @@ void Attachment::release_all_seats() noexcept {
   if (spare_) release(*spare_);
   seats_.clear();
   spare_.reset();
+  laneless_.reset();
+  sharers_.clear();
   seats_epoch_ = 0;
   serial_ = next_serial();  // what threads remember of their seats is void
 }

@@ -314,6 +314,7 @@ std::span<std::byte> Parcel::grow(void* self, std::size_t used, std::size_t need
   std::memcpy(block->memory.data(), old.data(), used);
   parcel.drop_block();
   parcel.block_ = *block;
+  parcel.epoch_ = process_epoch();
   return block->memory;
 }
 
@@ -338,8 +339,9 @@ void Parcel::label(std::uint64_t bytes) noexcept {
 
 void Parcel::drop_block() noexcept {
   if (block_.ref == 0) return;
-  parcels_->free(std::exchange(block_, {}));
   packed_ = false;
+  const ParcelHeap::Block block = std::exchange(block_, {});
+  if (epoch_ == process_epoch()) parcels_->free(block);
 }
 
 std::optional<std::span<const std::byte>> TakenParcel::bytes() const noexcept {

@@ -54,13 +54,19 @@ void* Readiness::run(void* self) noexcept {
 // way. Others look after the dead.
 void Readiness::mirror() noexcept {
   const layout::WaitMode mode = attachment_.wait_mode();
-  const auto test = [this] { return turn_.load(std::memory_order_relaxed) == kEnd ? Progress::kDone : ask_(); };
+  bool held_up = false;
+  const auto test = [&] {
+    const Progress progress = turn_.load(std::memory_order_relaxed) == kEnd ? Progress::kDone : ask_();
+    held_up |= progress == Progress::kStalled || progress == Progress::kStalledAnew;
+    return progress;
+  };
   for (;;) {
     empty();
+    held_up = false;
     (void)sleep_until_done(
         word_, mode, Deadline::never(), test, [this] { return attachment_.slice(); }, [] {});
-    // A wake that came here may have been meant for who takes.
-    notify(word_, mode, 1);
+    // A wake that came here may have been meant for who takes; while a claim stood in the way, more than one may have.
+    notify(word_, mode, held_up ? kWakeAll : 1);
     std::uint32_t looking = kLooking;
     if (!turn_.compare_exchange_strong(looking, kTold, std::memory_order_acq_rel)) return;  // [RY5] pairs with RY6
     const std::uint64_t one = 1;

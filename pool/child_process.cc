@@ -57,8 +57,11 @@ ForkedChild fork_watched(absl::FunctionRef<void()> work) {
     const SignalsHeld held;
     child.pid = ::fork();
     if (child.pid == 0) {
-      work();
-      std::abort();
+      // What it throws ends this process: the frames below are the parent's, and would run twice.
+      [&]() noexcept {
+        work();
+        std::abort();
+      }();
     }
   }
   if (child.pid < 0) return child;
@@ -66,7 +69,8 @@ ForkedChild fork_watched(absl::FunctionRef<void()> work) {
   if (child.pidfd < 0) {
     const int error = errno;
     if (error != ESRCH) ::kill(child.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
-    ::waitpid(child.pid, nullptr, 0);
+    while (::waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
     errno = error;
   }
   return child;

@@ -1,6 +1,7 @@
 // Handles as values: to a process that existed before the object did.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/mutex.h>
@@ -198,6 +199,25 @@ TEST(HandleValue, AReadOnlySegmentSaysToSendItsName) {
   writer.put(reader);
   EXPECT_TRUE(absl::IsInvalidArgument(writer.status()));
   EXPECT_THAT(std::string(writer.status().message()), HasSubstr("name"));
+}
+
+TEST(HandleValue, ANamedObjectIsCheckedAsWhereItIsOpenedByItsName) {
+  const std::string name = unique_name();
+  Shared<Post> post;
+  Child older([&] { return absl::IsPermissionDenied(read<Queue<int>>(post->await()).status()) ? 0 : 1; });
+  auto queue = Queue<int>::create(name, {.capacity = 4}).value();
+  ASSERT_EQ(::chmod(("/dev/shm/" + name).c_str(), 0644), 0);
+  post->put(write(queue));
+  EXPECT_EQ(older.join().code, 0);
+}
+
+TEST(HandleValue, WhatIsBeingMadeIsNotFound) {
+  absl::Status found;
+  const detail::SegmentPlan plan{.size = 64, .initialise = [&](std::span<std::byte>) {
+                                   found = detail::Attachment::open(detail::HandleValue{}, {}).status();
+                                 }};
+  ASSERT_TRUE(detail::Attachment::create({}, plan, {}).ok());
+  EXPECT_TRUE(absl::IsUnavailable(found)) << found;
 }
 
 // What arrives is a peer's word: another file, no file, no process.

@@ -601,6 +601,37 @@ TEST(LaneShortage, ThreadsWithoutMemoryForALaneShareTheSpareOne) {
   }));
 }
 
+// What it owns by that lane, a Mutex, say, it could not give back by another.
+TEST(LaneShortage, AThreadThatWasGivenTheSpareOneKeepsIt) {
+  WARREN_EXPECT_ISOLATED(test::with_small_shm(std::size_t{1} << 20, [] {
+    Attachment::Pointer at = Attachment::create("crowded", plan(), {}).value();
+    std::ofstream filler("/dev/shm/filler");
+    const std::vector<char> block(4096, 'x');
+    while (filler.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    }
+    Gate seated, leave;
+    std::vector<std::thread> crowd;
+    for (std::uint32_t i = 0; i < layout::kLanesPerPage; ++i) {
+      crowd.emplace_back([&] {
+        (void)at->seat();
+        seated.arrive();
+        leave.wait();
+      });
+    }
+    seated.wait_for(layout::kLanesPerPage);
+    std::thread([&] {
+      Seat& mine = at->seat();
+      EXPECT_NE(mine.sharing, nullptr);
+      EXPECT_NE(mine.lane, nullptr);
+      leave.open();
+      for (std::thread& thread : crowd) thread.join();
+      seat_cache.fill({});  // as where it used many segments meanwhile
+      EXPECT_EQ(&at->seat(), &mine);
+    }).join();
+    std::thread([&] { EXPECT_EQ(at->seat().sharing, nullptr); }).join();
+  }));
+}
+
 TEST(LaneShortage, AThreadBornWithoutDescriptorsIsNotTakenForDead) {
   WARREN_NEEDS_NO_DESCRIPTORS();
   Attachment::Pointer at = Attachment::create({}, plan(), {}).value();

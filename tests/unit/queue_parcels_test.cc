@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <warren/ipc/queue.h>
 
 #include <chrono>
@@ -26,7 +28,46 @@ namespace test {
 struct Picky {
   std::string text;
 };
+// One that cannot always be moved.
+struct Stiff {
+  Stiff() = default;
+  explicit Stiff(std::string t) : text(std::move(t)) {}
+  Stiff(const Stiff&) = default;
+  Stiff& operator=(const Stiff& from) {
+    if (from.text == "stiff") throw std::runtime_error("no");
+    text = from.text;
+    return *this;
+  }
+  std::string text;
+};
+// One whose codec forks once its bytes lie in a block, and whose child fails.
+struct Forking {
+  std::string text;
+};
 }  // namespace test
+template <>
+struct Codec<test::Stiff> {
+  static void encode(Writer& w, const test::Stiff& s) { w.put(s.text); }
+  static absl::StatusOr<test::Stiff> decode(Reader& r) {
+    auto text = r.get<std::string>();
+    if (!text.ok()) return text.status();
+    return test::Stiff(*std::move(text));
+  }
+};
+template <>
+struct Codec<test::Forking> {
+  static void encode(Writer& w, const test::Forking& f) {
+    w.put(f.text);
+    const pid_t child = ::fork();
+    if (child == 0) throw std::runtime_error("the child's");
+    ::waitpid(child, nullptr, 0);
+  }
+  static absl::StatusOr<test::Forking> decode(Reader& r) {
+    auto text = r.get<std::string>();
+    if (!text.ok()) return text.status();
+    return test::Forking{*std::move(text)};
+  }
+};
 template <>
 struct Codec<test::Picky> {
   static void encode(Writer& w, const test::Picky& p) {
@@ -46,8 +87,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::Child;
+using test::Forking;
 using test::Picky;
 using test::QueueBlocks;
+using test::Stiff;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -186,6 +229,44 @@ TEST(QueueOfAnything, ACodecThatFailsIsToldAndTakesNothing) {
   EXPECT_EQ(queue.stats().pushed, 0u);
   queue.close();
   EXPECT_TRUE(absl::IsOutOfRange(queue.check({"x"})));
+}
+
+TEST(QueueOfAnything, ABatchEndsWhereAnItemThrowsOnItsWayIn) {
+  auto queue = queue_of<Picky>();
+  const std::vector<Picky> items{{"a"}, {"b"}, {"throw"}, {"c"}};
+  EXPECT_EQ(queue.try_push_n(items), 2u);
+  EXPECT_EQ(queue.push_n(items), 2u);
+  EXPECT_THROW((void)queue.try_push_n(std::span(items).subspan(2)), std::runtime_error);
+  EXPECT_THROW((void)queue.push_n(std::span(items).subspan(2)), std::runtime_error);
+  EXPECT_EQ(queue.approx_size(), 4u);
+}
+
+TEST(QueueOfAnything, ABatchEndsWhereAnItemThrowsOnItsWayOut) {
+  auto queue = queue_of<Stiff>();
+  for (const char* const text : {"a", "stiff", "b", "stiff", "stiff", "stiff", "c"})
+    ASSERT_TRUE(queue.push(Stiff(text)));
+  std::vector<Stiff> out(8);
+  EXPECT_EQ(queue.try_pop_n(out), 1u);
+  EXPECT_EQ(out[0].text, "a");
+  EXPECT_EQ(queue.pop_n(out), 1u);
+  EXPECT_EQ(out[0].text, "b");
+  EXPECT_THROW((void)queue.try_pop_n(out), std::runtime_error);
+  EXPECT_THROW((void)queue.pop_n(out), std::runtime_error);
+  EXPECT_EQ(queue.try_pop_n(out), 1u);
+  EXPECT_EQ(out[0].text, "c");
+}
+
+TEST(QueueOfAnything, AChildThatComesOutOfACodecLeavesItsParentTheBlock) {
+  auto queue = queue_of<Forking>();
+  try {
+    ASSERT_TRUE(queue.push({text_of(1000)}));
+  } catch (const std::runtime_error&) {
+    ::_exit(0);
+  }
+  EXPECT_EQ(QueueBlocks(queue).owned(), 1u);
+  const auto item = queue.try_pop();
+  ASSERT_TRUE(item.has_value());
+  EXPECT_EQ(item->text, text_of(1000));
 }
 
 TEST(QueueOfAnything, RefusedPushesKeepNoMemory) {

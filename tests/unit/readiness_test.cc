@@ -348,6 +348,20 @@ TEST_F(QueueReadiness, AForkedChildHasItsOwnAndLeavesTheParentsAlone) {
   EXPECT_TRUE(readable(queue, kAges));
 }
 
+TEST_F(QueueReadiness, AWaitableFromBeforeTheForkIsTheChildsOwn) {
+  auto queue = Queue<int>::create({.capacity = 8}).value();
+  const Waitable waitable = queue;
+  ASSERT_TRUE(queue.push(1));
+  ASSERT_TRUE(readable(queue, kAges));
+  Child child([&] {
+    if (queue.try_pop() != 1) return 1;  // that the parent was rung is not this process's matter
+    pollfd fd{.fd = waitable.fileno(), .events = POLLIN, .revents = 0};
+    if (::poll(&fd, 1, 0) != 0) return 2;
+    return wait({waitable}, 1ms).empty() ? 0 : 3;
+  });
+  EXPECT_EQ(child.join().code, 0);
+}
+
 TEST_F(QueueReadiness, AGrandchildHasItsOwnToo) {
   auto queue = Queue<int>::create({.capacity = 8}).value();
   EXPECT_FALSE(readable(queue));
@@ -442,6 +456,19 @@ TEST_F(Readiness, TheObjectGoesAtAnyMoment) {
     if (round % 5 == 0) (void)queue.try_pop();
     if (round % 7 == 0) std::this_thread::yield();
   }
+}
+
+TEST_F(Readiness, MirrorsAreCountedWhileTheyComeAndGo) {
+  std::atomic<bool> over{false};
+  std::thread counting([&] {
+    while (!over) EXPECT_LE(detail::Attachment::mirrors(), 1u);
+  });
+  for (int round = 0; round < 200; ++round) {
+    auto queue = Queue<int>::create({.capacity = 8}).value();
+    (void)queue.fileno();
+  }
+  over = true;
+  counting.join();
 }
 
 TEST_F(Readiness, TheMirrorTakesNoLane) {

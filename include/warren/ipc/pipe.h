@@ -22,6 +22,7 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/message.h>
+#include <warren/ipc/detail/process.h>
 #include <warren/ipc/time.h>
 
 #include <algorithm>
@@ -141,7 +142,10 @@ class Waitable {
     requires requires(const Object& o) {
       { o.fileno() } -> std::same_as<int>;
     }
-  Waitable(const Object& object) : descriptor_(object.fileno()), object_(&object) {  // NOLINT
+  Waitable(const Object& object)  // NOLINT
+      : descriptor_(object.fileno()),
+        object_(&object),
+        fileno_([](const void* it) { return static_cast<const Object*>(it)->fileno(); }) {
     if constexpr (std::same_as<Object, Connection>) {
       ready_ = &Waitable::connection_ready;
     } else if constexpr (IsHandle<Object> && requires { object.readable(); }) {  // ours: others may mean another thing
@@ -149,7 +153,8 @@ class Waitable {
     }
   }
 
-  [[nodiscard]] int fileno() const noexcept { return descriptor_; }
+  // In a child forked since, the object is asked again: it may have another one there.
+  [[nodiscard]] int fileno() const { return epoch_ == detail::process_epoch() ? descriptor_ : fileno_(object_); }
   // Readable is ready, but for what knows better.
   [[nodiscard]] bool knows() const noexcept { return ready_ != nullptr; }
   [[nodiscard]] bool ready() const { return ready_(object_); }
@@ -158,7 +163,9 @@ class Waitable {
   static bool connection_ready(const void* connection);
 
   int descriptor_;
+  std::uint64_t epoch_ = detail::process_epoch();
   const void* object_;
+  int (*fileno_)(const void* object);
   bool (*ready_)(const void* object) = nullptr;
 };
 

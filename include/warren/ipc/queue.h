@@ -117,7 +117,9 @@ class Queue : public Handle {
   [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
 
   // Batches: how many, from the front; other producers' items may stand between. push_n blocks for all (fewer: closed),
-  // pop_n for at least one (0: closed and drained); what came back from a lease may be a batch of its own.
+  // pop_n for at least one (0: closed and drained); what came back from a lease may be a batch of its own. A codec that
+  // throws ends the batch there: what was done before is told, and only where that is nothing is the exception passed
+  // on. So push_n of fewer has met a closed queue, or an item that throws when it is pushed again.
   [[nodiscard]] std::size_t push_n(std::span<const T> items);
   [[nodiscard]] std::size_t try_push_n(std::span<const T> items) noexcept(kNoThrow);
   [[nodiscard]] std::size_t pop_n(std::span<T> out);
@@ -338,9 +340,15 @@ template <class T>
 std::size_t Queue<T>::try_push_n(std::span<const T> items) noexcept(kNoThrow) {
   detail::Seat& seat = attachment_->seat();
   std::size_t count = 0;
-  for (; count < items.size(); ++count) {
-    typename Items::Outgoing outgoing(items_, items[count]);
-    if (items_.try_push(seat, outgoing) != detail::Push::kPushed) break;
+  try {
+    for (; count < items.size(); ++count) {
+      typename Items::Outgoing outgoing(items_, items[count]);
+      if (items_.try_push(seat, outgoing) != detail::Push::kPushed) break;
+    }
+  } catch (...) {
+    if constexpr (!kNoThrow) {
+      if (count == 0) throw;
+    }
   }
   if (count != 0) pushed(count);
   return count;
@@ -349,22 +357,33 @@ std::size_t Queue<T>::try_push_n(std::span<const T> items) noexcept(kNoThrow) {
 template <class T>
 std::size_t Queue<T>::push_n(std::span<const T> items) {
   std::size_t count = 0;
-  for (;;) {
-    count += try_push_n(items.subspan(count));
-    if (count == items.size() || !push(items[count])) return count;
-    ++count;
+  try {
+    for (;; ++count) {
+      count += try_push_n(items.subspan(count));
+      if (count == items.size() || !push(items[count])) return count;
+    }
+  } catch (...) {
+    if (count == 0) throw;
+    return count;
   }
 }
 
 template <class T>
 std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept(kNoThrow) {
   if (out.empty()) return 0;
-  const std::size_t count = items_.try_pop_n(attachment_->seat(), out);
-  if (count != 0) {
-    popped(count);
-  } else if (!drained()) {
-    attachment_->found_nothing();
+  std::size_t taken = 0;  // with those that made no T: their places are free too
+  const auto wake = [&] {
+    if (taken != 0) popped(taken);
+  };
+  std::size_t count = 0;
+  try {
+    count = items_.try_pop_n(attachment_->seat(), out, taken);
+  } catch (...) {
+    wake();
+    if constexpr (!kNoThrow) throw;
   }
+  wake();
+  if (count == 0 && !drained()) attachment_->found_nothing();
   return count;
 }
 
@@ -379,7 +398,11 @@ std::size_t Queue<T>::pop_n(std::span<T> out) {
   } else {
     out[0] = *std::move(first);
   }
-  return 1 + try_pop_n(out.subspan(1));
+  try {
+    return 1 + try_pop_n(out.subspan(1));
+  } catch (...) {
+    return 1;
+  }
 }
 
 template <class T>

@@ -210,8 +210,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   static absl::StatusOr<Pointer> open_checked(const std::string& name, const SegmentExpectation& expected,
                                               bool read_only, Deadline patience);
   absl::Status map(int fd, std::size_t file_size, bool read_only);
-  absl::Status adopt(const SegmentExpectation& expected, std::size_t file_size);
-  absl::Status join();  // what attaching takes beside the mapping: membarrier, a spare lane
+  absl::StatusOr<SegmentId> adopt(const SegmentExpectation& expected, std::size_t file_size);
+  void be_found_by(const SegmentId& id);  // once it is whole
+  absl::Status join();                    // what attaching takes beside the mapping: membarrier, a spare lane
   static std::uint64_t next_serial() noexcept;
   Seat& find_seat() noexcept;
   LaneRef find_process_lane(Seat& seat) noexcept;
@@ -221,6 +222,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool said_by_living(std::atomic<std::uint64_t> layout::Lane::*word, std::uint64_t said) const noexcept;
   bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
+  bool claim_spare() noexcept;  // under the list's mutex
   bool commit_more_lanes(std::uint32_t committed) noexcept;
   void release(Seat& seat) noexcept;
   void pass_on_takes(Seat& seat) noexcept;
@@ -239,7 +241,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint64_t name_epoch_ =
       0;  // the process that holds the name through fd_: a child may have got no hold of its own
   bool read_only_ = false;
-  std::array<std::uint64_t, 2> id_{};
+  SegmentId id_{};  // set under the list's mutex, last of all: others find it by that
   layout::ObjectKind kind_ = layout::ObjectKind::kRaw;
   std::uint64_t element_hash_ = 0;
   bool keep_name_ = false;
@@ -247,12 +249,14 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_pid_namespace_ = 0;
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
-  std::atomic<Readiness*> readiness_{nullptr};  // ours; set once
+  std::atomic<Readiness*> readiness_{nullptr};  // ours; set once, and taken away under the list's mutex
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
   std::vector<std::unique_ptr<Seat>> seats_;
-  std::unique_ptr<Seat> spare_;
+  // What threads share is never changed: others read it. Null: no lane was to be had for it, and `laneless_` serves.
+  std::unique_ptr<Seat> spare_, laneless_;
+  std::vector<std::uint64_t> sharers_;  // the threads that were given the spare one, and keep it
 
   std::shared_ptr<void> state_;  // under the list's mutex, which no fork finds locked
 };

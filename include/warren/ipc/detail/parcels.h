@@ -176,6 +176,7 @@ class Parcel {
   ParcelHeap* parcels_;
   ParcelWords words_{};
   ParcelHeap::Block block_;
+  std::uint64_t epoch_ = 0;      // of the process that has the block: a codec may fork, and its child unwind
   std::uint64_t too_large_ = 0;  // bytes that were asked for
   bool packed_ = false;
 };
@@ -192,7 +193,9 @@ class TakenParcel {
   template <class F>
   Front pop_by(F&& pop) noexcept {
     give_back();
-    return pop(words_, block_);
+    const Front front = pop(words_, block_);
+    epoch_ = process_epoch();
+    return front;
   }
   // Valid as long as this. nullopt: a peer's label that cannot be.
   [[nodiscard]] std::optional<std::span<const std::byte>> bytes() const noexcept;
@@ -200,12 +203,13 @@ class TakenParcel {
 
  private:
   void give_back() noexcept {
-    if (block_.ref != 0) parcels_->free(take_block());
+    if (block_.ref != 0 && epoch_ == process_epoch()) parcels_->free(take_block());
   }
 
   ParcelHeap* parcels_;
   ParcelWords words_{};
   ParcelHeap::Block block_;
+  std::uint64_t epoch_ = 0;  // as Parcel's
 };
 
 // Memory that left a call: as long as the process that got it lives, it is that process's. A copy of it in a forked

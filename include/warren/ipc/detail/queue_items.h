@@ -80,7 +80,8 @@ class SlotItems {
     return front;
   }
   std::optional<T> open(Incoming& item) noexcept { return from_words<T>(item.words); }
-  std::size_t try_pop_n(Seat& seat, std::span<T> out) noexcept {
+  // Returns how many lie in `out`. `taken`: how many have left the queue, also where this throws.
+  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken) noexcept {
     TakeLedger::Taking taking(takes_, seat);
     Front front = Front::kEmpty;
     const std::size_t count = ring_.try_pop_run(
@@ -91,7 +92,7 @@ class SlotItems {
         },
         front);
     if (count != 0) taking.took(count);
-    return count;
+    return taken = count;
   }
 
   // What a lease took.
@@ -174,7 +175,7 @@ class ParcelItems {
   }
   // nullopt: it makes no T, and was counted.
   std::optional<T> open(Incoming& item) { return Carried::open(*parcels_, item); }
-  std::size_t try_pop_n(Seat& seat, std::span<T> out);
+  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken);  // as SlotItems'; throws where it made none
 
   struct OnLease {
     ParcelWords words;
@@ -211,10 +212,18 @@ using QueueItems = std::conditional_t<kInSlot<T>, SlotItems<T>, ParcelItems<T>>;
 
 // One by one: a thread announces one block at a time.
 template <class T>
-std::size_t ParcelItems<T>::try_pop_n(Seat& seat, std::span<T> out) {
+std::size_t ParcelItems<T>::try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken) {
   std::size_t count = 0;
-  for (Incoming item(*this); count < out.size() && try_pop(seat, item) == Front::kItem;) {
-    if (std::optional<T> value = open(item)) out[count++] = *std::move(value);
+  try {
+    for (Incoming item(*this); count < out.size() && try_pop(seat, item) == Front::kItem;) {
+      ++taken;
+      if (std::optional<T> value = open(item)) {
+        out[count] = *std::move(value);
+        ++count;
+      }
+    }
+  } catch (...) {
+    if (count == 0) throw;
   }
   return count;
 }
