@@ -423,6 +423,29 @@ TYPED_TEST(LockedSlots, AHeaderThatCannotBeIsRefused) {
   expect_refused(header.popped, layout::kMaxPosition);
 }
 
+// A bool of another byte than 0 and 1 would be undefined behaviour.
+TYPED_TEST(LockedSlots, ABoolIsTrueUnlessItsByteIsZero) {
+  EXPECT_TRUE(detail::from_words<bool>({2}));
+  EXPECT_TRUE(detail::from_words<bool>({1}));
+  EXPECT_FALSE(detail::from_words<bool>({0x100}));
+}
+
+// Whoever looks always finds the item that is always there.
+TYPED_TEST(LockedSlots, WhatIsThereAllAlongIsFoundWhileOthersPushAndPop) {
+  auto slots = this->make(4);
+  ASSERT_TRUE(slots.push(1));
+  std::atomic<bool> over{false};
+  std::thread other([&] {
+    while (!over) EXPECT_TRUE(slots.try_push(2) && slots.try_pop());
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_TRUE(slots.try_pop()) << i;
+    ASSERT_TRUE(slots.try_push(1));
+  }
+  over = true;
+  other.join();
+}
+
 // A lock that says that this thread has it already: nothing is changed, and nobody hangs who does not wait.
 TYPED_TEST(LockedSlots, ALockThatIsMineAlreadyIsARefusal) {
   auto slots = this->make(2);
