@@ -8,6 +8,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/blocked.h"
@@ -234,6 +235,25 @@ TYPED_TEST(LockedSlots, ClosedRefusesPushesAndDrainsPops) {
   EXPECT_EQ(slots.try_pop_for(1h), std::nullopt);
 }
 
+// Of no memory for one.
+TYPED_TEST(LockedSlots, AThreadWithoutALaneIsRefusedAndSeesTheEnd) {
+  const auto expect = [](auto slots, const auto& item) {
+    detail::Seat& seat = test::Reach::attachment(slots).seat();
+    ASSERT_TRUE(slots.push(item));
+    layout::Lane* const lane = std::exchange(seat.lane, nullptr);
+    EXPECT_FALSE(slots.push(item));
+    EXPECT_EQ(slots.try_pop_for(1ms), std::nullopt);
+    seat.lane = lane;
+    EXPECT_EQ(slots.pop(), item);
+    slots.close();
+    seat.lane = nullptr;
+    EXPECT_EQ(slots.pop(), std::nullopt);
+    seat.lane = lane;
+  };
+  expect(this->make(2), 1);
+  expect(this->template make<std::string>(2), std::string(1000, 'x'));
+}
+
 TYPED_TEST(LockedSlots, ClosingEndsAllWaits) {
   auto empty = this->make(1);
   auto full = this->make(1);
@@ -438,7 +458,7 @@ TYPED_TEST(LockedSlots, WhatIsThereAllAlongIsFoundWhileOthersPushAndPop) {
   std::thread other([&] {
     while (!over) EXPECT_TRUE(slots.try_push(2) && slots.try_pop());
   });
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 200'000; ++i) {
     ASSERT_TRUE(slots.try_pop()) << i;
     ASSERT_TRUE(slots.try_push(1));
   }
