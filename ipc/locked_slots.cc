@@ -129,10 +129,13 @@ void LockedSlots::close() noexcept {
 }
 
 // `pushed` first, here and below: once it has CLOSED it stands still. An item that comes in between is told of by a
-// wake that comes later still.
+// wake that comes later still. Where pushes came between the two loads, the pops of theirs may have made `popped` equal
+// to what `pushed` was, with an item there all along: the lock knows.
 Front LockedSlots::front() const noexcept {
   const std::uint64_t pushed = header_->pushed.load(std::memory_order_acquire);  // [LK3] popped is read after it
-  if ((pushed & ~layout::kClosedBit) != popped()) return Front::kItem;
+  const std::uint64_t popped = header_->popped.load(std::memory_order_acquire);  // [LK8] pairs with LK6
+  if ((pushed & ~layout::kClosedBit) != popped) return Front::kItem;
+  if (header_->pushed.load(std::memory_order_relaxed) != pushed) return Front::kItem;
   return (pushed & layout::kClosedBit) != 0 ? Front::kDrained : Front::kEmpty;
 }
 
@@ -177,8 +180,8 @@ Push LockedSlots::try_push(std::int64_t priority, ConstPayload payload, Deadline
 }
 
 Front LockedSlots::try_pop(Payload payload, Deadline turn, OfTicket own) noexcept {
-  if (attachment_->seat().lane == nullptr) return Front::kEmpty;  // who cannot be found dead takes nothing
   if (const Front now = front(); now != Front::kItem) return now;
+  if (attachment_->seat().lane == nullptr) return Front::kEmpty;  // who cannot be found dead takes nothing
   const Turn mine(*this, turn);
   if (!mine.held()) return Front::kEmpty;
   const std::uint64_t size = size_in_turn();
@@ -187,7 +190,7 @@ Front LockedSlots::try_pop(Payload payload, Deadline turn, OfTicket own) noexcep
   const std::optional<std::uint64_t> ticket = first(size, number, payload);
   if (!ticket) return Front::kEmpty;
   WARREN_CRASH_POINT(locked_marked);                             // nothing taken
-  header_->popped.store(number + 1, std::memory_order_release);  // [LK6] COMMIT, after the mark; pairs with M3
+  header_->popped.store(number + 1, std::memory_order_release);  // [LK6] COMMIT, after the mark; pairs with M3, LK8
   WARREN_CRASH_POINT(locked_popped);                             // the item was this consumer's
   own(*ticket);
   removed(size);

@@ -131,13 +131,13 @@ std::optional<ParcelHeap::Block> ParcelHeap::allocate(std::size_t bytes) noexcep
   if (!lane.known || bytes > heap_.largest()) return std::nullopt;
   const std::uint64_t owner = owner_of(lane);
   std::optional<Block> block = allocate(bytes, owner, BlockHeap::Growth::kNone);
-  const auto from_the_dead = [&] {
+  const auto from_the_dead = [&](std::size_t (ParcelHeap::*look)()) {
     (void)attachment_->sweep();
-    if (reclaim() != 0) block = allocate(bytes, owner, BlockHeap::Growth::kNone);
+    if ((this->*look)() != 0) block = allocate(bytes, owner, BlockHeap::Growth::kNone);
   };
-  if (!block && time_to_reclaim()) from_the_dead();
+  if (!block && time_to_reclaim()) from_the_dead(&ParcelHeap::reclaim_at_once);
   if (!block) block = allocate(bytes, owner, BlockHeap::Growth::kAsNeeded);
-  if (!block) from_the_dead();
+  if (!block) from_the_dead(&ParcelHeap::reclaim);
   return block;
 }
 
@@ -236,8 +236,11 @@ Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& blo
 
 Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept {
   const LaneRef self = attachment_->process_lane(seat);
-  const SeatUse use(seat);
-  if (!self.known || seat.lane == nullptr) return Front::kEmpty;  // what it cannot announce it does not take
+  std::optional<SeatUse> use(std::in_place, seat);
+  if (!self.known || seat.lane == nullptr) {  // what it cannot announce it does not take, but it sees the end
+    use.reset();
+    return ring_.drained(seat) ? Front::kDrained : Front::kEmpty;
+  }
   TakeLedger::Taking taking(takes_, seat);
   std::atomic<std::uint64_t>& take = seat.lane->take;
   std::uint64_t announced = 0;
@@ -262,7 +265,8 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
 // Its block needs no announcement: the cell, which holds the position before head passes it, is one.
 Front ParcelRing::try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept {
   const LaneRef self = attachment_->process_lane(seat);
-  if (!self.known) return Front::kEmpty;  // what nobody would give back for it it does not take
+  if (!self.known)  // what nobody would give back for it it does not take
+    return ring_.drained(seat) ? Front::kDrained : Front::kEmpty;
   return ring_.try_lease(seat, self, words, ticket);
 }
 

@@ -73,7 +73,8 @@ void RecordRing::give_back(const LentMemory& lent) noexcept {
   SpscSide& side = ring_.side(side_of(lent));
   const bool mine = side.mine();
   std::uint64_t ref = lent.ref;
-  const bool stood = side.lent.compare_exchange_strong(ref, 0, std::memory_order_relaxed);
+  const bool stood = side.lent.compare_exchange_strong(
+      ref, 0, std::memory_order_release, std::memory_order_relaxed);  // [SR2] done with the memory; pairs with SR1
   if (!stood || !mine || side_of(lent) == Side::kProducer) return;
   take({.end = units_of(lent), .memory = lent.memory});
   notify(ring_.not_full(), attachment_->wait_mode(), kWakeAll);

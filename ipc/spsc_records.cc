@@ -119,6 +119,8 @@ bool SpscRecords::await_record(Deadline deadline, RecordRing::Record& record) {
     found = records_->look(record);
     if (found != RecordRing::Look::kNothing) return Progress::kDone;
     if (!closed()) return Progress::kBlocked;
+    if (ring().corrupt()) return Progress::kDone;
+    ring().restore_head();
     return drained() ? Progress::kDone : Progress::kStalled;
   });
   return found == RecordRing::Look::kRecord;

@@ -12,6 +12,10 @@ namespace warren::detail {
 
 using layout::SideOwner;
 
+namespace {
+absl::Status corrupt_indices() { return absl::DataLossError("the ring's indices are corrupt"); }
+}  // namespace
+
 std::size_t SpscRing::bytes_for(std::size_t capacity, std::size_t slot_bytes) noexcept {
   return sizeof(layout::SpscRingHeader) + std::bit_ceil(capacity) * slot_bytes;
 }
@@ -43,7 +47,11 @@ SpscRing::SpscRing(Attachment& attachment, layout::SpscRingHeader& header, std::
 
 absl::Status SpscRing::claimable(Side which) noexcept {
   if (side(which).mine()) return absl::OkStatus();
-  return claimable(which, owner_word(which).load(std::memory_order_acquire));  // [S12] pairs with S11
+  const std::uint64_t found = owner_word(which).load(std::memory_order_acquire);  // [S12] pairs with S11
+  if (absl::Status status = claimable(which, found); !status.ok()) return status;
+  // Where nobody came meanwhile who moves the side's index.
+  const bool corrupt = !indices() && owner_word(which).load(std::memory_order_relaxed) == found;
+  return corrupt ? corrupt_indices() : absl::OkStatus();
 }
 
 absl::Status SpscRing::claimable(Side which, std::uint64_t found) noexcept {
@@ -76,16 +84,22 @@ absl::Status SpscRing::claim(Side which) noexcept {
   return adopt_index(which);
 }
 
-// Goes on where the words in shared memory say, never where a private copy did.
-absl::Status SpscRing::adopt_index(Side which) noexcept {
-  SpscSide& mine = side(which);
+std::optional<SpscRing::Indices> SpscRing::indices() const noexcept {
   const std::uint64_t tail =
       header_->tail.load(std::memory_order_acquire);  // [S13] what the last owner committed; pairs with S2
   const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S14] pairs with S4
-  if (tail - head > capacity_) return absl::DataLossError("the ring's indices are corrupt");
+  return tail - head <= capacity_ ? std::optional(Indices{.tail = tail, .head = head}) : std::nullopt;
+}
+
+// Goes on where the words in shared memory say, never where a private copy did.
+absl::Status SpscRing::adopt_index(Side which) noexcept {
+  SpscSide& mine = side(which);
+  const std::optional<Indices> found = indices();
+  if (!found) return corrupt_indices();
   mine.lent.store(0, std::memory_order_relaxed);
-  mine.own = which == Side::kProducer ? tail : head;
-  mine.other = which == Side::kProducer ? head : tail;
+  mine.own = which == Side::kProducer ? found->tail : found->head;
+  mine.other = which == Side::kProducer ? found->head : found->tail;
+  mine.astray = false;
   if (which == Side::kProducer) {
     header_->committing.store(0, std::memory_order_release);  // [S19] not before the dead owner's tail; pairs with S9
   }
@@ -124,7 +138,8 @@ bool SpscRing::drained() const noexcept {
     if (owner.owned && attachment_->holds_lane(owner.lane, owner.generation)) return false;
   }
   const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [S16] pairs with S2
-  if (tail != header_->head.load(std::memory_order_acquire)) return false;   // [S17] pairs with S4
+  const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S17] pairs with S4
+  if (tail != head && tail - head <= capacity_) return false;  // indices that cannot be: nobody will take anything
   header_->closed.fetch_or(layout::kRingDrained, std::memory_order_relaxed);
   return true;
 }

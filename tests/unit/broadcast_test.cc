@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/blocked.h"
+#include "support/reach.h"
 #include "support/resources.h"
 
 namespace warren {
@@ -204,6 +205,28 @@ TEST(BroadcastTest, ASlowSubscriberIsToldExactlyHowMuchItLost) {
       ASSERT_EQ(subscriber.lost(), lost);
     }
   }
+}
+
+TEST(BroadcastTest, ATryEndsAlsoWhereWritersAreFasterThanEveryCopy) {
+  auto broadcast = Broadcast<int>::create({.capacity = 4}).value();
+  auto& attachment = test::Reach::attachment(broadcast);
+  auto& header = *reinterpret_cast<layout::BroadcastHeader*>(attachment.object());
+  constexpr std::size_t kSlotBytes = detail::BroadcastSlots<int>::kSlotBytes;
+  const auto geometry = detail::BroadcastRing::check(header, attachment.size(), sizeof(int), kSlotBytes).value();
+  const detail::BroadcastRing ring(attachment, header, geometry, kSlotBytes);
+  detail::BroadcastPlace place = ring.last();
+  ASSERT_TRUE(broadcast.push(0));
+  std::uint64_t copies = 0;
+  const auto overtaken = [&](const std::byte*, std::uint64_t) {
+    ++copies;
+    for (int i = 0; i < 6; ++i) ASSERT_TRUE(broadcast.push(i));
+  };
+  EXPECT_EQ(ring.try_read(place, overtaken), detail::Received::kNothing);
+  EXPECT_EQ(copies, detail::BroadcastRing::kMostOverruns);
+  const std::uint64_t before = place.position;
+  EXPECT_EQ(place.lost, before) << "what it passed it has lost";
+  EXPECT_EQ(ring.try_read(place, [](const std::byte*, std::uint64_t) {}), detail::Received::kItem);
+  EXPECT_EQ(place.position, before + 1);
 }
 
 TEST(BroadcastTest, WhoLosesIsWaitedForByNobody) {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/blocked.h"
@@ -234,6 +235,25 @@ TYPED_TEST(LockedSlots, ClosedRefusesPushesAndDrainsPops) {
   EXPECT_EQ(slots.try_pop_for(1h), std::nullopt);
 }
 
+// Of no memory for one.
+TYPED_TEST(LockedSlots, AThreadWithoutALaneIsRefusedAndSeesTheEnd) {
+  const auto expect = [](auto slots, const auto& item) {
+    detail::Seat& seat = test::Reach::attachment(slots).seat();
+    ASSERT_TRUE(slots.push(item));
+    layout::Lane* const lane = std::exchange(seat.lane, nullptr);
+    EXPECT_FALSE(slots.push(item));
+    EXPECT_EQ(slots.try_pop_for(1ms), std::nullopt);
+    seat.lane = lane;
+    EXPECT_EQ(slots.pop(), item);
+    slots.close();
+    seat.lane = nullptr;
+    EXPECT_EQ(slots.pop(), std::nullopt);
+    seat.lane = lane;
+  };
+  expect(this->make(2), 1);
+  expect(this->template make<std::string>(2), std::string(1000, 'x'));
+}
+
 TYPED_TEST(LockedSlots, ClosingEndsAllWaits) {
   auto empty = this->make(1);
   auto full = this->make(1);
@@ -421,6 +441,29 @@ TYPED_TEST(LockedSlots, AHeaderThatCannotBeIsRefused) {
   expect_refused(header.payload_bytes, 5u);
   expect_refused(header.pushed, layout::kMaxPosition);
   expect_refused(header.popped, layout::kMaxPosition);
+}
+
+// A bool of another byte than 0 and 1 would be undefined behaviour.
+TYPED_TEST(LockedSlots, ABoolIsTrueUnlessItsByteIsZero) {
+  EXPECT_TRUE(detail::from_words<bool>({2}));
+  EXPECT_TRUE(detail::from_words<bool>({1}));
+  EXPECT_FALSE(detail::from_words<bool>({0x100}));
+}
+
+// Whoever looks always finds the item that is always there.
+TYPED_TEST(LockedSlots, WhatIsThereAllAlongIsFoundWhileOthersPushAndPop) {
+  auto slots = this->make(4);
+  ASSERT_TRUE(slots.push(1));
+  std::atomic<bool> over{false};
+  std::thread other([&] {
+    while (!over) EXPECT_TRUE(slots.try_push(2) && slots.try_pop());
+  });
+  for (int i = 0; i < 200'000; ++i) {
+    ASSERT_TRUE(slots.try_pop()) << i;
+    ASSERT_TRUE(slots.try_push(1));
+  }
+  over = true;
+  other.join();
 }
 
 // A lock that says that this thread has it already: nothing is changed, and nobody hangs who does not wait.

@@ -434,6 +434,36 @@ TEST(SpscIndices, ThatCannotBeAreDataLossWhenASideIsClaimed) {
   EXPECT_TRUE(queue.peek().empty());
 }
 
+// What cannot be is nothing while it may still change, and does not keep a closed queue from its end.
+TEST(SpscIndices, ThatCannotBeDoNotHoldUpTheEnd) {
+  for (const std::uint64_t ahead : {std::uint64_t{5}, std::uint64_t{1} << 40, UINT64_MAX}) {
+    const std::string name = unique_name();
+    auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
+    ASSERT_TRUE(queue.try_push(1));
+    ASSERT_EQ(queue.try_pop(), 1);
+    SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, tail)), 1 + ahead);
+    EXPECT_EQ(queue.try_pop_for(1ms), std::nullopt);
+    queue.close();
+    EXPECT_EQ(queue.pop(), std::nullopt);
+    EXPECT_TRUE(queue.drained());
+  }
+  const std::string name = unique_name();
+  auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
+  ASSERT_EQ(queue.try_push_n(std::array{1, 2, 3}), 3u);
+  for (int i = 1; i <= 3; ++i) ASSERT_EQ(queue.try_pop(), i);
+  SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, head)), std::uint64_t{0});  // taken long ago
+  queue.close();
+  EXPECT_EQ(queue.pop(), std::nullopt);
+  EXPECT_TRUE(queue.drained());
+}
+
+TEST(SpscIndices, ThatCannotBeAreToldToWhoWouldTakeASideOver) {
+  const std::string name = unique_name();
+  auto queue = SpscQueue<int>::create(name, {.capacity = 4}).value();
+  SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, tail)), std::uint64_t{5});
+  EXPECT_TRUE(absl::IsDataLoss(queue.check(1)));
+}
+
 // Room is asked for once and again: the second answer must not come from what the first one was refused for.
 TEST(SpscIndices, AHeadThatCannotBeStaysRefused) {
   const std::string name = unique_name();

@@ -530,6 +530,46 @@ TEST(SpscRecordsHostile, IndicesThatCannotBeAreDataLossWhenASideIsClaimed) {
   EXPECT_FALSE(ring.borrow());
 }
 
+TEST(SpscRecordsHostile, IndicesThatCannotBeAreToldToWhoWouldTakeASideOver) {
+  auto ring = ring_of();
+  ASSERT_TRUE(ring.check_consumer().ok());
+  header_of(ring).tail = 1000;
+  EXPECT_TRUE(absl::IsDataLoss(ring.check_consumer()));
+  EXPECT_TRUE(absl::IsDataLoss(ring.check(bytes_of("x"))));
+}
+
+// None of these hangs: where a peer's indices cannot be, the end of the ring is the end of its pops.
+TEST(SpscRecordsHostile, ATailThatCannotBeClosesTheRing) {
+  for (const bool cached : {false, true}) {
+    auto ring = ring_of();
+    ASSERT_TRUE(ring.push(bytes_of("first")));
+    ASSERT_TRUE(ring.push(bytes_of("next")));
+    EXPECT_EQ(popped(ring), "first");
+    if (!cached) {
+      EXPECT_EQ(popped(ring), "next");
+    }
+    header_of(ring).tail = header_of(ring).head + header_of(ring).capacity + 1;
+    if (cached) unit_at(ring, 2) = 0;  // the head of what the consumer knows is there
+    EXPECT_EQ(ring.pop(), std::nullopt);
+    EXPECT_TRUE(absl::IsDataLoss(ring.check_consumer()));
+    EXPECT_TRUE(ring.closed());
+    EXPECT_TRUE(ring.drained());
+    EXPECT_EQ(ring.pop(), std::nullopt);
+    EXPECT_FALSE(ring.borrow());
+    EXPECT_FALSE(ring.push(bytes_of("x")));
+  }
+}
+
+TEST(SpscRecordsHostile, AHeadThatAPeerOverwroteDoesNotKeepAClosedRingFromItsEnd) {
+  auto ring = ring_of();
+  ASSERT_TRUE(ring.push(bytes_of("only")));
+  EXPECT_EQ(popped(ring), "only");
+  header_of(ring).head = header_of(ring).tail - 1;
+  ring.close();
+  EXPECT_EQ(ring.pop(), std::nullopt);
+  EXPECT_TRUE(ring.drained());
+}
+
 TEST(SpscRecordsHostile, IndicesMayWrap) {
   auto ring = ring_of();
   header_of(ring).tail = header_of(ring).head = ~std::uint64_t{0} - 100;

@@ -10,12 +10,11 @@
 // What happens to a subscriber that is more than `capacity` items behind is decided when the broadcast is made:
 //   kLoses         the oldest are overwritten; it goes on with the oldest that stands, and lost() says how many it did
 //                  not see. Writers never wait for subscribers, of which there may be any number.
-//   kBlocksWriter  push() waits for the slowest living subscriber, stopped ones (SIGSTOP) too. One that dies, by
-//   SIGKILL
-//                  or in any other way, or detaches, is no longer waited for: for as long as it takes to notice, a
-//                  slice of a blocked writer's sleep (80 ms and more, with the number of attached threads), or half a
-//                  millisecond of tries. Up to 1,024 subscribers.
-//                  Who pushes with a subscriber of its own that it does not read waits for itself.
+//   kBlocksWriter  push() waits for the slowest living subscriber, stopped ones (SIGSTOP) too. One that dies
+//                  in whatever way, or detaches, is no longer waited for once that is noticed: within a slice of a
+//                  blocked writer's sleep (80 ms and more, with the number of attached threads), or half a millisecond
+//                  of tries. Up to 1,024 subscribers. Who pushes with a subscriber of its own that it does not read
+//                  waits for itself.
 // Without subscribers pushes succeed, and nobody sees what was pushed. What was pushed earlier no new subscriber sees.
 //
 // A push that returned true is seen by everybody who is subscribed, whoever is killed and when; one whose process was

@@ -88,7 +88,8 @@ class SpscQueue : public Handle {
   [[nodiscard]] bool closed() const noexcept { return ring_.closed(); }
   [[nodiscard]] bool drained() const noexcept { return ring_.drained(); }  // once true, true for ever
   // Why push refuses the item now: OutOfRange closed, AlreadyExists another living thread owns the producer's side (it
-  // says which), ResourceExhausted full or no memory for this thread's lane. Claims nothing.
+  // says which), DataLoss a peer left indices that cannot be, ResourceExhausted full or no memory for this thread's
+  // lane. Claims nothing.
   [[nodiscard]] absl::Status check(const T& item) const;
   [[nodiscard]] std::size_t approx_size() const noexcept { return ring_.approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
@@ -200,6 +201,7 @@ std::optional<T> SpscQueue<T>::pop_until(Deadline deadline) {
     item = try_pop();
     if (item) return detail::Progress::kDone;
     if (!closed()) return detail::Progress::kBlocked;
+    ring_.restore_head();
     return drained() ? detail::Progress::kDone : detail::Progress::kStalled;
   });
   return item;

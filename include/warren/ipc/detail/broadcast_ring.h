@@ -47,6 +47,7 @@ struct BroadcastPlace {
 
 class BroadcastRing {
  public:
+  static constexpr std::uint32_t kMostOverruns = 64;
   static constexpr std::array<std::uint32_t, 4> kWaitWords = {
       offsetof(layout::BroadcastHeader, not_empty), offsetof(layout::BroadcastHeader, not_full),
       offsetof(layout::BroadcastHeader, writer) + offsetof(layout::Mutex, waiters)};
@@ -72,7 +73,7 @@ class BroadcastRing {
   bool wait_for_room(Deadline deadline, Swept&& swept) noexcept;
   // Copies what stands at the subscriber's place by `read(place in the ring, position)`, perhaps more than once, and
   // moves on behind it; what was copied last is whole where it returns kItem. What was overwritten is passed and
-  // counted. Waits for nobody.
+  // counted. Waits for nobody, and tries kMostOverruns times: kNothing where writers were faster than every copy.
   template <class Read>
   Received try_read(BroadcastPlace& reader, Read&& read) const;
 
@@ -204,6 +205,7 @@ Received BroadcastRing::try_read(BroadcastPlace& reader, Read&& read) const {
         return (tail & layout::kClosedBit) != 0 ? Received::kEnd : Received::kNothing;
     }
     if (overrun(reader.position, reader.seen)) skip(reader, overruns);
+    if (overruns == kMostOverruns) return Received::kNothing;
     read(slot(reader.position), reader.position);
     WARREN_CRASH_POINT(broadcast_copied);  // nothing taken
     reader.seen = header_->tail.load(std::memory_order_acquire) &

@@ -52,7 +52,7 @@ class LockedInSlots {
   [[nodiscard]] Slots& slots() noexcept { return slots_; }
   [[nodiscard]] const Slots& slots() const noexcept { return slots_; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
-  void swept() noexcept {}
+  void swept(Deadline) noexcept {}
 
   // What a push holds while it tries.
   struct Outgoing {
@@ -110,7 +110,7 @@ class LockedParcelHeap : public ParcelHeap {
   }
   Front try_pop(ParcelWords& words, Block& block, Deadline turn) noexcept {
     const LaneRef self = attachment_->process_lane(attachment_->seat());
-    if (!self.known) return Front::kEmpty;  // it could not own the block
+    if (!self.known) return slots_.drained() ? Front::kDrained : Front::kEmpty;  // it could not own the block
     return slots_.try_pop(words, turn, [&](std::uint64_t ticket) {
       if (!layout::ParcelLabel::from(words[0]).in_block) return;
       block = own(words, ticket, self);
@@ -119,12 +119,16 @@ class LockedParcelHeap : public ParcelHeap {
   }
   // With the lock held no item is between two owners, so that an item's block is in use exactly while the item stands.
   // While somebody else has the lock for long, another look must do.
-  std::size_t reclaim() noexcept override {
+  std::size_t reclaim() noexcept override { return reclaim_until(Deadline::never()); }
+  std::size_t reclaim_at_once() noexcept override { return reclaim_until(Deadline::after(kPatience.zero())); }
+  std::size_t reclaim_until(Deadline until) noexcept {
+    const Deadline patience = Deadline::after(kPatience);
     std::size_t freed = 0;
-    (void)slots_.with_tickets(Deadline::after(kPatience), [&](LockedSlots::ConstPayload tickets) {
-      freed = reclaim_unless(
-          [&](std::uint64_t ticket) { return std::binary_search(tickets.begin(), tickets.end(), ticket); });
-    });
+    (void)slots_.with_tickets(
+        until.time() < patience.time() ? until : patience, [&](LockedSlots::ConstPayload tickets) {
+          freed = reclaim_unless(
+              [&](std::uint64_t ticket) { return std::binary_search(tickets.begin(), tickets.end(), ticket); });
+        });
     return freed;
   }
 
@@ -160,7 +164,7 @@ class LockedParcels {
   [[nodiscard]] Slots& slots() noexcept { return heap_->slots(); }
   [[nodiscard]] const Slots& slots() const noexcept { return heap_->slots(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return heap_->undecodable(); }
-  void swept() noexcept { (void)heap_->reclaim(); }
+  void swept(Deadline until) noexcept { (void)heap_->reclaim_until(until); }
 
   struct Outgoing : Carried::Outgoing {
     Outgoing(LockedParcels& items, const T& item) noexcept : Carried::Outgoing(*items.heap_, item) {}
@@ -225,8 +229,8 @@ class LockedItems {
   void popped() noexcept { notify(slots().not_full(), attachment_->wait_mode(), 1); }
   bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
   // A slice is over: looks for the dead, and takes back what they had.
-  void swept() noexcept {
-    if (attachment_->sweep() != 0) items_.swept();
+  void swept(Deadline until) noexcept {
+    if (attachment_->sweep() != 0) items_.swept(until);
   }
 
   Attachment* attachment_;
@@ -250,8 +254,11 @@ bool LockedItems<T, Slots>::push_until(const T& item, std::int64_t priority, Dea
     return result == Push::kFull ? Progress::kBlocked : Progress::kDone;
   };
   (void)attachment_->wait_for_change(slots().not_full(), attachment_->seat().push_spinner, deadline, once,
-                                     [this] { swept(); });
-  if (result != Push::kPushed) return false;
+                                     [this, deadline] { swept(deadline); });
+  if (result != Push::kPushed) {
+    if (!slots().refusal()) popped();  // the wake that it may have had is another's
+    return false;
+  }
   pushed();
   return true;
 }
@@ -274,8 +281,11 @@ bool LockedItems<T, Slots>::wait_to_pop(Deadline deadline, typename Items::Incom
     return front == Front::kEmpty ? Progress::kBlocked : Progress::kDone;
   };
   (void)attachment_->wait_for_change(slots().not_empty(), attachment_->seat().pop_spinner, deadline, once,
-                                     [this] { swept(); });
-  if (front != Front::kItem) return false;
+                                     [this, deadline] { swept(deadline); });
+  if (front != Front::kItem) {
+    if (slots().approx_size() != 0) pushed();  // the wake that it may have had is another's
+    return false;
+  }
   popped();
   return true;
 }

@@ -92,7 +92,7 @@ class LockedSlots {
 
  private:
   class Turn;
-  // Without the lock. kItem: there may be one.
+  // Without the lock. kItem: there may be one, which a look with the lock tells; else there is none.
   [[nodiscard]] Front front() const noexcept;
   [[nodiscard]] std::uint64_t size_in_turn() noexcept;
 

@@ -69,6 +69,8 @@ class ParcelHeap : public Lender {
   void free_item(std::uint64_t ref, std::uint64_t item) noexcept { heap_.free(ref, layout::ParcelOwner::item(item)); }
   // Frees the blocks of the dead, and of items that nobody will take. Returns how many.
   virtual std::size_t reclaim() noexcept = 0;
+  // Likewise; where that takes a lock that somebody has: 0, without waiting for it.
+  virtual std::size_t reclaim_at_once() noexcept { return reclaim(); }
 
  protected:
   ParcelHeap(Attachment::Pointer attachment, const ParcelSpace& space);

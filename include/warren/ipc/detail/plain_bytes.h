@@ -28,9 +28,11 @@ concept PlainBytes =
     (std::is_class_v<T> && std::is_trivially_copyable_v<T> && std::is_destructible_v<T> &&
      std::is_copy_constructible_v<T> && !IsHandle<T> && requires { typename std::bool_constant<probe_bytes<T>()>; });
 
-// The value whose bytes lie at `from`, aligned or not.
+// The value whose bytes lie at `from`, aligned or not. A bool by itself is true unless its byte is 0: one of another
+// byte than 0 and 1, which a peer may write, is undefined behaviour.
 template <class T>
 T value_at(const std::byte* from) noexcept {
+  if constexpr (std::is_same_v<T, bool>) return *from != std::byte{0};
   alignas(T) std::array<std::byte, sizeof(T)> raw;
   std::memcpy(raw.data(), from,
               sizeof(T));  // makes a T of them. (g++ 12 takes some closures for no type to bit_cast to.)

@@ -29,7 +29,7 @@ class RecordRing final : public Lender {
     return ring_.capacity() / 2 * layout::kRecordUnit - layout::kRecordUnit;
   }
   [[nodiscard]] bool lent(Side which) const noexcept {
-    return ring_.side(which).lent.load(std::memory_order_relaxed) != 0;
+    return ring_.side(which).lent.load(std::memory_order_acquire) != 0;  // [SR1] it may end elsewhere; pairs with SR2
   }
 
   // --- the producer's. Places follow one another: `ahead` units are written before this one, and not committed.
@@ -54,8 +54,9 @@ class RecordRing final : public Lender {
   // kCorrupt. That closes the ring, for ever; what had been published is dropped, since nobody can tell where the next
   // record begins.
   [[nodiscard]] Look look(Record& record) noexcept {
-    if (ring_.readable(1) == 0) return Look::kNothing;
-    if (!ring_.corrupt() && find(record)) [[likely]]
+    const bool some = ring_.readable(1) != 0;
+    if (!some && !ring_.side(Side::kConsumer).astray) return Look::kNothing;
+    if (some && !ring_.corrupt() && find(record)) [[likely]]
       return Look::kRecord;
     give_up();
     return Look::kCorrupt;

@@ -11,6 +11,7 @@
 #include <warren/layout/spsc_ring.h>
 
 #include <memory>
+#include <optional>
 
 namespace warren::detail {
 
@@ -24,6 +25,7 @@ struct alignas(layout::kLine) SpscSide {
   Spinner spinner;
   std::atomic<std::uint64_t> lent{0};  // the number of what the owner has lent in place; 0: nothing. RecordRing's,
   std::uint64_t lends = 0;             // and the last number that it gave
+  bool astray = false;                 // the consumer's: the last tail that it read cannot be
 
   [[nodiscard]] bool mine() const noexcept { return owner.load(std::memory_order_relaxed) == thread_word(); }
 };
@@ -45,7 +47,7 @@ class SpscRing {
   // Makes the calling thread the owner of the side, if nobody is or the owner is dead. AlreadyExists names the owner;
   // DataLoss: the indices cannot be.
   absl::Status claim(Side which) noexcept;
-  // What claim() would say now, but for DataLoss.
+  // What claim() would say now.
   [[nodiscard]] absl::Status claimable(Side which) noexcept;
   [[nodiscard]] bool owns(Side which) noexcept { return side(which).mine() || claim_quietly(which); }
 
@@ -63,6 +65,10 @@ class SpscRing {
   // Publishes `count` slots; false: closed, nothing was published.
   bool commit(std::size_t count) noexcept;
   void consume(std::size_t count) noexcept;
+  // The consumer's: head as it knows it, which a peer may have overwritten. Else drained() would never be true of it.
+  void restore_head() noexcept {
+    header_->head.store(sides_->consumer.own, std::memory_order_release);  // [S4] pairs with S1
+  }
 
   void close(std::uint32_t also = 0) noexcept;  // kRingCorrupt
   [[nodiscard]] bool corrupt() const noexcept {
@@ -90,6 +96,11 @@ class SpscRing {
   absl::Status claimable(Side which, std::uint64_t found) noexcept;
   bool claim_quietly(Side which) noexcept { return claim(which).ok(); }
   absl::Status adopt_index(Side which) noexcept;
+  struct Indices {
+    std::uint64_t tail, head;
+  };
+  // What a new owner of the side goes on from. nullopt: they cannot be.
+  [[nodiscard]] std::optional<Indices> indices() const noexcept;
 
   Attachment* attachment_;
   layout::SpscRingHeader* header_;
@@ -119,7 +130,8 @@ inline std::size_t SpscRing::readable(std::size_t most) noexcept {
   if (filled < most) {
     mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
     filled = mine.other - mine.own;
-    if (filled > capacity_) [[unlikely]] {  // a tail that cannot be
+    mine.astray = filled > capacity_;
+    if (mine.astray) [[unlikely]] {  // nothing: the next look reads it again
       mine.other = mine.own;
       return 0;
     }

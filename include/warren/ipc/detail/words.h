@@ -2,12 +2,14 @@
 // Payloads as 8-byte words: copied with relaxed atomics, since a reader may look while a writer overwrites and finds
 // out only afterwards that what it copied is void.
 #pragma once
+#include <warren/ipc/detail/plain_bytes.h>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
+#include <type_traits>
 
 namespace warren::detail {
 
@@ -25,6 +27,7 @@ inline constexpr std::size_t kWordsOf = (sizeof(T) + 7) / 8;
 
 template <class T>
 [[nodiscard]] Words<kWordsOf<T>> to_words(const T& value) noexcept {
+  static_assert(std::is_trivially_copyable_v<T>, "what is not plain bytes travels as a parcel");
   Words<kWordsOf<T>> words{};
   std::memcpy(words.data(), static_cast<const void*>(&value), sizeof(T));
   return words;
@@ -33,9 +36,8 @@ template <class T>
 // T need not be default constructible: it is plain bytes.
 template <class T>
 [[nodiscard]] T from_words(const Words<kWordsOf<T>>& words) noexcept {
-  alignas(T) std::array<std::byte, sizeof(T)> bytes;
-  std::memcpy(bytes.data(), words.data(), sizeof(T));
-  return *std::launder(reinterpret_cast<const T*>(bytes.data()));
+  static_assert(std::is_trivially_copyable_v<T>, "what is not plain bytes travels as a parcel");
+  return value_at<T>(reinterpret_cast<const std::byte*>(words.data()));
 }
 
 template <std::size_t N>
