@@ -190,9 +190,9 @@ void Attachment::release_seats_of(std::uint64_t thread) noexcept {
 
 // What a thread took and leaves undone, another one of its process may still finish.
 void Attachment::pass_on_takes(Seat& seat) noexcept {
-  if (seat.lane == nullptr || !spare_) return;
+  if (seat.lane == nullptr || !has_takes(*seat.lane) || !claim_spare()) return;
   const SeatUse use(*spare_);
-  hand_over_takes(*seat.lane, *spare_->lane);
+  hand_over_takes(*this, *seat.lane, *spare_->lane);
 }
 
 void Attachment::leave() noexcept {

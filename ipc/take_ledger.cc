@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace warren::detail {
 namespace {
@@ -15,6 +16,7 @@ using layout::Loser;
 using layout::Settled;
 
 constexpr int kLooks = 64;  // at words that others change
+constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 
 // A peer's words: what cannot be is nothing.
 std::uint64_t open_of(std::uint64_t taken, std::uint64_t finished) noexcept {
@@ -33,16 +35,33 @@ bool finish_one_of(Lane& lane) noexcept {
   return false;
 }
 
-// The lane has nothing more. Returns how much that was.
-std::uint64_t finish_all_of(Lane& lane) noexcept {
+// Takes as many as the lane has, but no more than `most`. Returns how many.
+std::uint64_t finish_some_of(Lane& lane, std::uint64_t most = kAll) noexcept {
   std::uint64_t finished = lane.finished.load(std::memory_order_acquire);  // [J16] as J6; pairs with J7
   for (;;) {
     const std::uint64_t taken = lane.taken.load(std::memory_order_acquire);  // [J17] as J4; pairs with J3
-    const std::uint64_t open = open_of(taken, finished);
-    if (open == 0) return 0;
-    if (lane.finished.compare_exchange_weak(finished, taken, std::memory_order_acq_rel))  // [J8] as J7; pairs with J10
-      return open;
+    const std::uint64_t count = std::min(open_of(taken, finished), most);
+    if (count == 0) return 0;
+    if (lane.finished.compare_exchange_weak(finished, finished + count,
+                                            std::memory_order_acq_rel))  // [J8] as J7; pairs with J10
+      return count;
   }
+}
+
+// First of this process's own: threads share what they took. Then of anybody's who lives: what the dead have is lost.
+bool finish_one_of_any(const Attachment& attachment) noexcept {
+  const ProcessIdentity& self = this_process();
+  for (const bool own : {true, false}) {
+    for (std::uint32_t index = 0, end = attachment.lanes_high(); index < end; ++index) {
+      Lane& lane = attachment.lane(index);
+      const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_relaxed));
+      if (found.phase != LaneIdentity::Phase::kLive) continue;  // who sweeps a lane puts his name to it
+      const bool is_own = found.pid == static_cast<std::uint32_t>(self.pid) && found.start_low == self.start_low();
+      if (is_own != own || !has_takes(lane)) continue;
+      if ((own || attachment.holds_lane(index, found.generation)) && finish_one_of(lane)) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -57,19 +76,26 @@ TakeLedger::TakeLedger(Attachment& attachment, layout::MpmcRingHeader& header)
 // While an item has left a lane's account and is not settled, it stands announced in this one's.
 bool TakeLedger::finish_one(Seat& seat) noexcept {
   Taking standing_for_it(*this, seat);
+  if (seat.lane == nullptr) return finish_one_without_lane();
   standing_for_it.about_to_take(1);
   WARREN_CRASH_POINT(done_announced);  // nothing happened
-  if (seat.lane == nullptr || !(finish_one_of(*seat.lane) || find_one_to_finish(*seat.lane)))
-    return finish_one_blindly();
+  if (!finish_one_of(*seat.lane) && !find_one_to_finish()) return blind() && settle_one_of_taken();
   WARREN_CRASH_POINT(done_debited);  // this thread's that died with an item that is not done
   takes_->settled.fetch_add(Settled::kOne, std::memory_order_acq_rel);  // [J9] COMMIT, after J7; pairs with J11, J14
   settled_one();
   return true;
 }
 
-// Somebody had no lane to count in: no more than were taken.
-bool TakeLedger::finish_one_blindly() noexcept {
-  if (takes_->blind.load(std::memory_order_relaxed) == 0) return false;
+// Nothing can stand announced: so the item is settled before it leaves an account, and never seems lost.
+bool TakeLedger::finish_one_without_lane() noexcept {
+  if (!blind() && !find([this] { return account().open != 0; })) return false;
+  if (!settle_one_of_taken()) return false;
+  (void)find_one_to_finish();
+  return true;
+}
+
+// No account says how many may be settled: no more than were taken.
+bool TakeLedger::settle_one_of_taken() noexcept {
   std::uint64_t word = takes_->settled.load(std::memory_order_relaxed);
   for (;;) {
     const std::optional<std::uint64_t> taken = this->taken();
@@ -84,16 +110,18 @@ bool TakeLedger::finish_one_blindly() noexcept {
   return true;
 }
 
-// First of this process's own: threads share what they took. Then of anybody's.
-bool TakeLedger::find_one_to_finish(const Lane& mine) noexcept {
-  const LaneIdentity self = LaneIdentity::from(mine.identity.load(std::memory_order_relaxed));
-  for (const bool own : {true, false}) {
-    for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
-      Lane& lane = attachment_->lane(index);
-      const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_relaxed));
-      const bool is_own = found.pid == self.pid && found.start_low == self.start_low;
-      if (is_own == own && finish_one_of(lane)) return true;
-    }
+bool TakeLedger::find_one_to_finish() noexcept {
+  return find([this] { return finish_one_of_any(*attachment_); });
+}
+
+// An item may go from an account that `look` has yet to see to one that it has seen. Where no account changed meanwhile
+// there was nothing.
+template <class Look>
+bool TakeLedger::find(Look&& look) const noexcept {
+  std::uint64_t moves = account().moves;
+  for (int looks = 0; looks < kLooks; ++looks) {
+    if (look()) return true;
+    if (std::exchange(moves, account().moves) == moves) return false;
   }
   return false;
 }
@@ -160,16 +188,20 @@ std::uint32_t TakeLedger::lost() const noexcept {
 // difference smaller. What it finds is nobody's and stays so: nobody but another one who writes off can settle it, and
 // then the CAS fails.
 void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcept {
-  if (takes_->blind.load(std::memory_order_relaxed) != 0) return;
-  const Account before = account();
-  const std::uint64_t taking = this->taking();
-  if (account().moves != before.moves) return;
+  if (blind()) return;
+  Account lanes = account();
+  std::uint64_t taking = 0;
+  for (int look = 0;; ++look) {
+    if (look == kLooks) return;
+    taking = this->taking();
+    if (const std::uint64_t before = std::exchange(lanes, account()).moves; lanes.moves == before) break;
+  }
   std::uint64_t word = takes_->settled.load(std::memory_order_acquire);  // [J14] last; pairs with J9
   Settled settled = Settled::from(word);
   const std::uint64_t open = settled.open_of(taken);
-  if (open > Settled::kItemsMask / 2 || held > open || before.open > open - held || taking >= open - held - before.open)
+  if (open > Settled::kItemsMask / 2 || held > open || lanes.open > open - held || taking >= open - held - lanes.open)
     return;
-  const std::uint64_t lost = std::min<std::uint64_t>(open - held - before.open - taking, Settled::kLostMask / 2);
+  const std::uint64_t lost = std::min<std::uint64_t>(open - held - lanes.open - taking, Settled::kLostMask / 2);
   settled.items += lost;
   settled.lost += static_cast<std::uint32_t>(lost);
   if (!takes_->settled.compare_exchange_strong(word, settled.word(), std::memory_order_acq_rel))
@@ -178,10 +210,14 @@ void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcep
   notify(takes_->joiners, attachment_->wait_mode(), kWakeAll);
 }
 
-absl::Status TakeLedger::lost_since(std::uint32_t told) const {
-  const std::uint32_t count = Settled::from(takes_->settled.load(std::memory_order_relaxed)).lost_since(told);
+absl::Status TakeLedger::tell(std::uint32_t lost, std::uint32_t known, std::atomic<std::uint32_t>& told) const {
+  // Not back: another join may have told of more.
+  for (std::uint32_t old = known; Settled{.lost = lost}.lost_since(old) - 1 < Settled::kLostMask / 2;) {
+    if (told.compare_exchange_weak(old, lost, std::memory_order_relaxed)) break;
+  }
+  const std::uint32_t count = Settled{.lost = lost}.lost_since(known);
   const Loser loser = Loser::from(takes_->loser.load(std::memory_order_relaxed));
-  const std::string who = loser.pid == 0 || Settled{.lost = loser.lost}.lost_since(told) >= count
+  const std::string who = loser.pid == 0 || Settled{.lost = loser.lost}.lost_since(known) >= count
                               ? std::string("who took it")
                           : count == 1 ? absl::StrCat("process ", loser.pid)
                                        : absl::StrCat("who took them, process ", loser.pid, " the last,");
@@ -189,11 +225,14 @@ absl::Status TakeLedger::lost_since(std::uint32_t told) const {
                                          who, " ended before task_done(); join() again to wait for the others"));
 }
 
+bool has_takes(const Lane& lane) noexcept {
+  return open_of(lane.taken.load(std::memory_order_relaxed), lane.finished.load(std::memory_order_relaxed)) != 0;
+}
+
 // Noted before it is gone, so that who finds it gone finds the name. Of one that was about to take it is not known
 // whether it did: where it did not, it must not hide the name of one that had some.
 void give_up_takes(Lane& lane, layout::TakeLedger* ledger, std::uint32_t pid) noexcept {
-  const bool surely =
-      open_of(lane.taken.load(std::memory_order_relaxed), lane.finished.load(std::memory_order_relaxed)) != 0;
+  const bool surely = has_takes(lane);
   if (ledger != nullptr && (surely || lane.taking.load(std::memory_order_relaxed) != 0)) {
     const std::uint32_t lost = Settled::from(ledger->settled.load(std::memory_order_relaxed)).lost;
     const Loser last = Loser::from(ledger->loser.load(std::memory_order_relaxed));
@@ -201,21 +240,25 @@ void give_up_takes(Lane& lane, layout::TakeLedger* ledger, std::uint32_t pid) no
       ledger->loser.store(Loser{.lost = lost, .surely = surely, .pid = pid}.word(), std::memory_order_relaxed);
     WARREN_CRASH_POINT(loser_noted);  // the next sweep notes it again
   }
-  (void)finish_all_of(lane);
+  (void)finish_some_of(lane);
   lane.taking.store(0, std::memory_order_release);  // [J15] as J5; pairs with J12
 }
 
-void hand_over_takes(Lane& from, Lane& to) noexcept {
+// Credited before it is debited: nobody who looks for it finds it nowhere. What was finished meanwhile from there
+// stands on an account too many then.
+void hand_over_takes(const Attachment& attachment, Lane& from, Lane& to) noexcept {
   const std::uint64_t open =
       open_of(from.taken.load(std::memory_order_relaxed), from.finished.load(std::memory_order_relaxed));
   if (open == 0) return;
   from.taking.store(
       static_cast<std::uint32_t>(std::min<std::uint64_t>(open, std::numeric_limits<std::uint32_t>::max())),
       std::memory_order_release);  // [J22] as J1; pairs with J12
-  const std::uint64_t moved = finish_all_of(from);
-  WARREN_CRASH_POINT(takes_on_their_way);  // the process is dead: so is who would get them
-  to.taken.store(to.taken.load(std::memory_order_relaxed) + moved, std::memory_order_release);  // [J23] as J3; with J13
-  from.taking.store(0, std::memory_order_release);  // [J24] as J5, after J23; pairs with J12
+  to.taken.store(to.taken.load(std::memory_order_relaxed) + open, std::memory_order_release);  // [J23] as J3; with J13
+  WARREN_CRASH_POINT(takes_on_their_way);  // the process is dead: both lanes are
+  std::uint64_t twice = open - finish_some_of(from, open);
+  twice -= finish_some_of(to, twice);
+  for (int look = 0; look < kLooks && twice != 0 && finish_one_of_any(attachment); ++look) --twice;
+  from.taking.store(0, std::memory_order_release);  // [J24] as J5, after J8; pairs with J12
 }
 
 }  // namespace warren::detail

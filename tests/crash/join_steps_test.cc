@@ -31,7 +31,7 @@ std::vector<JoinCase> cases() {
           {kJoinPopN, kQueued, kPopped},
           {kTaskDone, kQueued, kDone},
           {kTaskDoneOfAnother, kSurvivorHasOne, kDone},
-          {kHandOver, kQueued, {"before", "announced", "debited", "handed over", "after"}},
+          {kHandOver, kQueued, {"before", "announced", "credited", "handed over", "after"}},
           {kJoinWithoutSweep, kSurvivorHasOne, {"before"}},
           {kJoinWithoutSweep, kLostAndSwept, {"before", "written off"}}};
 }

@@ -66,7 +66,7 @@ class JoinTrial : public Trial {
   }
   // What ending its thread does.
   void hand_over() {
-    detail::hand_over_takes(*attachment().seat().lane,
+    detail::hand_over_takes(attachment(), *attachment().seat().lane,
                             attachment().lane(attachment().process_lane(attachment().seat()).index));
   }
 
@@ -88,7 +88,7 @@ class JoinTrial : public Trial {
       finished += lane.finished.load();
     }
     if (operation_.hands_over && taking == 0) return taken == operation_.holds ? "before" : "after";
-    if (operation_.hands_over && finished != 0) return taken == operation_.holds ? "debited" : "handed over";
+    if (operation_.hands_over && taken != operation_.holds) return finished == 0 ? "credited" : "handed over";
     const std::uint64_t gone = taken_now() - mine_ - already_lost_;
     const std::uint64_t settled = settled_now().items;
     if (settled_now().lost != 0) return "written off";

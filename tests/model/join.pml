@@ -43,8 +43,12 @@ proctype consumer(byte i) {
   :: i == 0 ->                                       /* the thread ends; another one of its process goes on */
     n = taken[0] - finished[0];
     if :: taking[0] = n DIE fi;
-    if :: atomic { n = taken[0] - finished[0]; finished[0] = taken[0] } DIE fi;
     if :: taken[2] = taken[2] + n DIE fi;
+    if :: atomic { n = n - (taken[0] - finished[0]); finished[0] = taken[0] } DIE fi;
+    do                                               /* finished meanwhile: on an account too many */
+    :: atomic { n > 0 && taken[2] > finished[2] -> finished[2]++; n-- } DIE
+    :: else -> break
+    od;
     if :: taking[0] = 0 DIE fi
   :: skip
   fi;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,7 +22,20 @@ namespace {
 struct Odd {
   int number;
 };
+struct Thrown {
+  int number;
+};
 }  // namespace
+template <>
+struct Codec<Thrown> {
+  static void encode(Writer& w, const Thrown& thrown) { w.put(thrown.number); }
+  static absl::StatusOr<Thrown> decode(Reader& r) {
+    const auto number = r.get<int>();
+    if (!number.ok()) return number.status();
+    if (*number % 2 == 0) throw std::runtime_error("even");
+    return Thrown{*number};
+  }
+};
 template <>
 struct Codec<Odd> {
   static void encode(Writer& w, const Odd& odd) { w.put(odd.number); }
@@ -201,6 +215,17 @@ TEST_F(QueueJoin, AnItemThatMakesNoneIsDoneWhenItIsSkipped) {
   EXPECT_TRUE(queue.join().ok());
 }
 
+TEST_F(QueueJoin, AnItemWhoseDecodingThrowsIsDoneThen) {
+  auto queue = Queue<Thrown>::create({.capacity = 4}).value();
+  ASSERT_TRUE(queue.push(Thrown{2}) && queue.push(Thrown{1}));
+  EXPECT_THROW((void)queue.pop(), std::runtime_error);
+  EXPECT_EQ(queue.stats().undecodable, 1u);
+  EXPECT_EQ(queue.pop()->number, 1);
+  EXPECT_TRUE(queue.task_done());
+  EXPECT_FALSE(queue.task_done());
+  EXPECT_TRUE(queue.join().ok());
+}
+
 // --- leases ----------------------------------------------------------------------------------------------------------
 
 TEST_F(QueueJoin, AnAcknowledgedLeaseIsDone) {
@@ -257,6 +282,16 @@ TEST_F(QueueJoin, AnUndecodableLeaseIsDoneWhenItIsSkipped) {
   EXPECT_FALSE(queue.task_done());
 }
 
+TEST_F(QueueJoin, ALeaseWhoseDecodingThrowsComesBack) {
+  auto queue = Queue<Thrown>::create({.capacity = 4}).value();
+  ASSERT_TRUE(queue.push(Thrown{2}));
+  EXPECT_THROW((void)queue.lease(), std::runtime_error);
+  EXPECT_EQ(queue.stats().returned, 1u);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(queue.join_for(5ms)));
+  EXPECT_THROW((void)queue.pop(), std::runtime_error);
+  EXPECT_TRUE(queue.join().ok());
+}
+
 // --- threads ---------------------------------------------------------------------------------------------------------
 
 TEST_F(QueueJoin, AnotherThreadMayCallTaskDone) {
@@ -278,6 +313,64 @@ TEST_F(QueueJoin, WhatAThreadTookIsItsProcesssWhenItEnds) {
   EXPECT_TRUE(queue.task_done() && queue.task_done());
   EXPECT_FALSE(queue.task_done());
   EXPECT_TRUE(queue.join().ok());
+}
+
+// Though what it took goes from its account to its process's in the middle of that.
+TEST_F(QueueJoin, AnotherThreadMayCallTaskDoneWhileTheFirstOneEnds) {
+  auto queue = make_queue();
+  for (int round = 0; round < 3000; ++round) {
+    ASSERT_TRUE(queue.push(1) && queue.push(2));
+    std::atomic<bool> popped{false};
+    std::thread first([&] {
+      EXPECT_TRUE(queue.pop() && queue.pop());
+      popped = true;
+    });
+    while (!popped) std::this_thread::yield();
+    for (int i = round % 512; i != 0; --i) detail::cpu_relax();
+    EXPECT_TRUE(queue.task_done() && queue.task_done()) << round;
+    first.join();
+    ASSERT_FALSE(queue.task_done()) << "on two accounts: " << round;
+    ASSERT_TRUE(queue.join().ok());
+  }
+}
+
+// Whose item it is then is not what matters: whoever looks for one finds one.
+TEST_F(QueueJoin, AnotherThreadMayCallTaskDoneWhileOthersPop) {
+  auto queue = make_queue();
+  constexpr int kItems = 3000;
+  std::array<std::atomic<int>, 3> popped{};  // passed on to the next
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < popped.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 1; n <= kItems; ++n) {
+        EXPECT_TRUE(queue.push(n) && queue.pop());
+        popped[i] = n;
+        while (popped[(i + 1) % popped.size()] < n) std::this_thread::yield();
+        EXPECT_TRUE(queue.task_done()) << n;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(queue.task_done());
+  EXPECT_TRUE(queue.join().ok());
+}
+
+TEST_F(QueueJoin, AThreadWithoutALaneMayCallTaskDone) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  ASSERT_TRUE(queue.pop());
+  std::thread([&] {
+    detail::Seat& seat = test::Reach::attachment(queue).seat();
+    layout::Lane* const lane = std::exchange(seat.lane, nullptr);
+    EXPECT_TRUE(queue.task_done());
+    EXPECT_FALSE(queue.task_done());
+    seat.lane = lane;
+  }).join();
+  EXPECT_TRUE(queue.join().ok());
+  EXPECT_FALSE(queue.task_done());
+  ASSERT_TRUE(queue.push(2));
+  consumer_with(queue, 1).kill();
+  EXPECT_TRUE(absl::IsAborted(queue.join())) << "losses are told as before";
 }
 
 TEST_F(QueueJoin, JoinsOfSeveralThreadsAllEnd) {
@@ -379,6 +472,74 @@ TEST_F(QueueJoin, SeveralDeathsAreCountedTogether) {
     lost += static_cast<std::uint32_t>(std::atoi(std::string(status.message()).c_str()));
   }
   EXPECT_EQ(lost, 6u);
+}
+
+TEST_F(QueueJoin, WhatADeadConsumerHasIsNobodysToFinish) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  consumer_with(queue, 1).kill();
+  EXPECT_FALSE(queue.task_done()) << "not swept yet, but dead";
+  EXPECT_TRUE(absl::IsAborted(queue.join()));
+}
+
+TEST_F(QueueJoin, WhatADeadConsumerHasIsNotWhoSweepsIts) {
+  using layout::LaneIdentity;
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  auto& attachment = test::Reach::attachment(queue);
+  const LaneIdentity self = LaneIdentity::from(attachment.seat().lane->identity.load());
+  Child consumer = consumer_with(queue, 1);
+  const auto pid = static_cast<std::uint32_t>(consumer.pid());
+  consumer.kill();
+  for (std::uint32_t index = 0; index < attachment.lanes_high(); ++index) {
+    layout::Lane& lane = attachment.lane(index);
+    const LaneIdentity found = LaneIdentity::from(lane.identity.load());
+    if (found.pid != pid) continue;
+    LaneIdentity sweeping = self;
+    sweeping.generation = found.generation;
+    sweeping.phase = LaneIdentity::Phase::kSweeping;
+    lane.identity = sweeping.word();
+    EXPECT_FALSE(queue.task_done());
+    lane.identity = found.word();
+  }
+  expect_lost(queue.join(), process(static_cast<pid_t>(pid)));
+}
+
+// A producer that is stopped within a push is not dead; a consumer is.
+TEST_F(QueueJoin, TellsOfALossBehindAStoppedProducer) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  Child consumer = consumer_with(queue, 1);
+  Gate claimed;
+  Child producer([&] {
+    layout::MpmcRingHeader& header = header_of(queue);
+    const std::uint64_t t = header.tail.load();
+    test::Reach::attachment(queue).seat().lane->announcement.store(t + 1);
+    header.tail.store(t + 1);
+    claimed.open();
+    for (;;) ::pause();
+  });
+  claimed.wait();
+  const pid_t pid = consumer.pid();
+  consumer.kill();
+  expect_lost(queue.join(), process(pid));
+  EXPECT_TRUE(waits(queue));
+}
+
+TEST_F(QueueJoin, AJoinThatTellsOfLessThanAnotherDoesNotTakeThatBack) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1));
+  layout::MpmcRingHeader& header = header_of(queue);
+  detail::TakeLedger ledger(test::Reach::attachment(queue), header);
+  std::atomic<std::uint32_t> told{0};
+  const auto look = [&] {
+    header.takes.settled = layout::Settled{.lost = 1}.word();
+    told = 2;
+    return detail::Progress::kBlocked;
+  };
+  const auto none = [] { return std::uint64_t{0}; };
+  expect_lost(ledger.join(Deadline::never(), told, look, none, [] {}), "an item is lost");
+  EXPECT_EQ(told, 2u);
 }
 
 TEST_F(QueueJoin, ADeadConsumerThatHadDoneItsItemsLosesNothing) {
@@ -663,6 +824,17 @@ TEST(QueueHighWater, ParcelsHaveOneToo) {
   while (queue.try_pop()) {
   }
   EXPECT_EQ(queue.stats().high_water, 16u);
+}
+
+// Whoever filled it died before it raised the mark.
+TEST(QueueHighWater, IsExactOnceAPushOfAParcelWasToldSo) {
+  auto queue = make_queue<std::string>(16);
+  while (queue.try_push("text")) {
+  }
+  auto& mark = reinterpret_cast<layout::MpmcRingHeader*>(test::Reach::attachment(queue).object())->high_water;
+  mark = 0;
+  EXPECT_FALSE(queue.try_push("text"));
+  EXPECT_EQ(mark, 16u);
 }
 
 }  // namespace

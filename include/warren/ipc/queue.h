@@ -72,9 +72,10 @@ struct QueueStats {
   std::uint64_t buried = 0;    // claims of producers that died before their commit
   std::uint64_t returned = 0;  // leases that ended without ack(); a kill may leave it one too low
   std::uint64_t undecodable = 0;  // items that made no T, and were skipped
-  // The most items that were in the queue at once, as its producers saw it. Never too high. Too low by 8 at most, or an
-  // eighth if that is more, and in a bounded queue by an eighth of its capacity at most; further where consumers took
-  // some while a producer was about to look, or it died before. Exact once a push was told that the queue was full.
+  // The most items that were in the queue at once, as its producers saw it; claims count, also those that were buried.
+  // Never too high then. Too low by 8 at most, or an eighth if that is more, and in a bounded queue by an eighth of its
+  // capacity at most; further where consumers took some while a producer was about to look, or it died before. Exact
+  // once a push was told that the queue was full.
   std::uint64_t high_water = 0;
 };
 
@@ -84,7 +85,9 @@ template <class T>
 class Queue : public Handle {
   static_assert(detail::check_carriable<T>());
   using Items = detail::QueueItems<T>;
-  static constexpr bool kNoThrow = Items::kNoThrow;  // else what encoding or making a T throws; an item popped is gone
+  // Else what encoding or making a T throws: an item popped is gone then, and done as one that makes none; one on lease
+  // comes back.
+  static constexpr bool kNoThrow = Items::kNoThrow;
 
  public:
   using value_type = T;

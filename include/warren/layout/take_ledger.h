@@ -49,7 +49,7 @@ struct Loser {
 struct alignas(kLine) TakeLedger {
   std::atomic<std::uint64_t> settled;  // Settled
   std::atomic<std::uint32_t> joiners;  // wait word: who waits until all is done
-  std::atomic<std::uint32_t> blind;    // 1 once somebody took or finished an item and had no lane to say so
+  std::atomic<std::uint32_t> blind;    // 1 once somebody took or acknowledged an item and had no lane to say so
   std::atomic<std::uint64_t> loser;    // Loser
   std::byte reserved[40];
 };

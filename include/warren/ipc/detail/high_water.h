@@ -18,9 +18,11 @@ class HighWater {
     std::uint64_t position = 0;
     const Push result = push([&](std::uint64_t claimed) { position = claimed; });
     if (result == Push::kPushed) pushed(seat, position);
-    if (result == Push::kFull) raise(capacity_);
+    if (result == Push::kFull) full();
     return result;
   }
+  // A push was told so.
+  void full() const noexcept { raise(capacity_); }
 
   // How far the mark may be behind.
   [[nodiscard]] std::uint64_t margin(std::uint64_t mark) const noexcept {

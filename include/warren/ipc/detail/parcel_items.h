@@ -45,7 +45,7 @@ struct ParcelOf {
   // however full the container. No block is held while there is no room for its item.
   template <class Refusal, class Try>
   static Push try_push(Outgoing& item, Refusal&& refusal, Try&& push);
-  // What a pop took. nullopt: it makes no T, and was counted.
+  // What a pop took. nullopt: it makes no T, and was counted; so was one whose decoding throws.
   static std::optional<T> open(ParcelHeap& parcels, const TakenParcel& item);
   static std::optional<T> decode(std::optional<std::span<const std::byte>> bytes);  // nullopt: they make no T
 };
@@ -87,9 +87,14 @@ std::optional<T> ParcelOf<T>::decode(std::optional<std::span<const std::byte>> b
 
 template <class T>
 std::optional<T> ParcelOf<T>::open(ParcelHeap& parcels, const TakenParcel& item) {
-  std::optional<T> value = decode(item.bytes());
-  if (!value) parcels.count_undecodable();
-  return value;
+  try {
+    std::optional<T> value = decode(item.bytes());
+    if (!value) parcels.count_undecodable();
+    return value;
+  } catch (...) {
+    parcels.count_undecodable();  // it is gone all the same
+    throw;
+  }
 }
 
 }  // namespace warren::detail

@@ -156,7 +156,12 @@ class ParcelItems {
   };
   Push try_push(Seat& seat, Outgoing& item) {
     return Carried::try_push(
-        item, [this] { return ring().refusal(); },
+        item,
+        [this] {
+          const std::optional<Push> refused = ring().refusal();
+          if (refused == Push::kFull) high_water().full();
+          return refused;
+        },
         [&](const ParcelWords& words, const ParcelHeap::Block& block) {
           return parcels_->try_push(seat, words, block);
         });

@@ -86,8 +86,14 @@ class TakeLedger {
   };
   [[nodiscard]] Account account() const noexcept;
   [[nodiscard]] std::uint64_t taking() const noexcept;
-  bool find_one_to_finish(const layout::Lane& mine) noexcept;
-  bool finish_one_blindly() noexcept;
+  // Looks at the accounts until `look` finds something, or nothing is there.
+  template <class Look>
+  bool find(Look&& look) const noexcept;
+  bool find_one_to_finish() noexcept;
+  bool finish_one_without_lane() noexcept;
+  bool settle_one_of_taken() noexcept;
+  // Somebody without a lane took items: the lanes do not say who has how many.
+  [[nodiscard]] bool blind() const noexcept { return takes_->blind.load(std::memory_order_relaxed) != 0; }
   void settled_one() noexcept;
   // Writes off what nobody has. `held` is asked after `taken`.
   template <class Held>
@@ -96,18 +102,20 @@ class TakeLedger {
     if (taken) write_off_lost(*taken, held());
   }
   void write_off_lost(std::uint64_t taken, std::uint64_t held) noexcept;
-  [[nodiscard]] absl::Status lost_since(std::uint32_t told) const;
+  // Of those that are `lost`, to one who knew of `known`. `told` is set.
+  absl::Status tell(std::uint32_t lost, std::uint32_t known, std::atomic<std::uint32_t>& told) const;
 
   Attachment* attachment_ = nullptr;
   layout::MpmcRingHeader* header_ = nullptr;
   layout::TakeLedger* takes_ = nullptr;
 };
 
+[[nodiscard]] bool has_takes(const layout::Lane& lane) noexcept;  // that are not done
 // What a lane has when its thread ends or was found dead is nobody's from now on; its owner's pid is noted first.
 void give_up_takes(layout::Lane& lane, layout::TakeLedger* ledger, std::uint32_t pid) noexcept;
 // What the lane of an ended thread has is the other one's from now on. Both belong to this process, and no other thread
-// uses either meanwhile.
-void hand_over_takes(layout::Lane& from, layout::Lane& to) noexcept;
+// takes for either meanwhile; others may finish what they have.
+void hand_over_takes(const Attachment& attachment, layout::Lane& from, layout::Lane& to) noexcept;
 
 template <class LetGo>
 bool TakeLedger::finish_one(LetGo&& let_go) noexcept {
@@ -138,11 +146,7 @@ absl::Status TakeLedger::join(Deadline deadline, std::atomic<std::uint32_t>& tol
     sweep();
     ended = test() == Progress::kDone;
   }
-  if (lost() != known) {
-    const absl::Status status = lost_since(known);
-    told.store(lost(), std::memory_order_relaxed);
-    return status;
-  }
+  if (const std::uint32_t lost = this->lost(); lost != known) return tell(lost, known, told);
   if (ended) return absl::OkStatus();
   return absl::DeadlineExceededError("the queue has items that are not done: each wants a task_done()");
 }

@@ -116,13 +116,14 @@ bool spin_until_done(Spinner& spinner, Test&& test) {
   return false;
 }
 
-// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice expired: it looks
-// for the dead. `slice` is a callable, since attached lanes come and go.
+// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice expired, or as
+// much time in stalls: it looks for the dead. `slice` is a callable, since attached lanes come and go.
 template <class Test, class Slice, class OnSlice>
 bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, Deadline deadline, Test&& test,
                       Slice&& slice, OnSlice&& on_slice) {
   constexpr std::chrono::nanoseconds kFirstStall = std::chrono::microseconds(100);
   constexpr std::chrono::nanoseconds kLastStall = std::chrono::milliseconds(20);
+  std::chrono::nanoseconds stood{};
   for (std::chrono::nanoseconds stall = kFirstStall;;) {
     const std::uint32_t armed = arm(word, mode);
     const Progress progress = test();
@@ -130,8 +131,11 @@ bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, D
     if (deadline.expired()) return false;
     if (progress == Progress::kStalledAnew) stall = kFirstStall;
     if (progress == Progress::kStalled || progress == Progress::kStalledAnew) {
-      (void)sleep_on(word, armed, deadline, stall);
+      if (sleep_on(word, armed, deadline, stall) == Slept::kSliceExpired) stood += stall;
       stall = std::min(stall * 2, kLastStall);
+      if (stood < slice()) continue;
+      stood = {};
+      on_slice();
     } else {
       stall = kFirstStall;
       if (sleep_on(word, armed, deadline, slice()) == Slept::kSliceExpired) on_slice();
