@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/child.h"
@@ -479,6 +480,10 @@ TEST_F(QueueJoin, WhatADeadConsumerHasIsNobodysToFinish) {
   ASSERT_TRUE(queue.push(1));
   consumer_with(queue, 1).kill();
   EXPECT_FALSE(queue.task_done()) << "not swept yet, but dead";
+  detail::Seat& seat = test::Reach::attachment(queue).seat();
+  layout::Lane* const lane = std::exchange(seat.lane, nullptr);
+  EXPECT_FALSE(queue.task_done()) << "nor without a lane";
+  seat.lane = lane;
   EXPECT_TRUE(absl::IsAborted(queue.join()));
 }
 
