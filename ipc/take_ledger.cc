@@ -48,8 +48,10 @@ std::uint64_t finish_some_of(Lane& lane, std::uint64_t most = kAll) noexcept {
   }
 }
 
-// First of this process's own: threads share what they took. Then of anybody's who lives: what the dead have is lost.
-bool finish_one_of_any(const Attachment& attachment) noexcept {
+// Goes through the lanes that have some until `visit` says true: first this process's own, since threads share what
+// they took, then those of anybody who lives. What the dead have is lost.
+template <class Visit>
+bool find_lane(const Attachment& attachment, Visit&& visit) noexcept {
   const ProcessIdentity& self = this_process();
   for (const bool own : {true, false}) {
     for (std::uint32_t index = 0, end = attachment.lanes_high(); index < end; ++index) {
@@ -58,11 +60,12 @@ bool finish_one_of_any(const Attachment& attachment) noexcept {
       if (found.phase != LaneIdentity::Phase::kLive) continue;  // who sweeps a lane puts his name to it
       const bool is_own = found.pid == static_cast<std::uint32_t>(self.pid) && found.start_low == self.start_low();
       if (is_own != own || !has_takes(lane)) continue;
-      if ((own || attachment.holds_lane(index, found.generation)) && finish_one_of(lane)) return true;
+      if ((own || attachment.holds_lane(index, found.generation)) && visit(lane)) return true;
     }
   }
   return false;
 }
+bool finish_one_of_any(const Attachment& attachment) noexcept { return find_lane(attachment, finish_one_of); }
 
 }  // namespace
 
@@ -88,7 +91,8 @@ bool TakeLedger::finish_one(Seat& seat) noexcept {
 
 // Nothing can stand announced: so the item is settled before it leaves an account, and never seems lost.
 bool TakeLedger::finish_one_without_lane() noexcept {
-  if (!blind() && !find([this] { return account().open != 0; })) return false;
+  const auto has_any = [](const Lane&) { return true; };
+  if (!blind() && !find([&] { return find_lane(*attachment_, has_any); })) return false;
   if (!settle_one_of_taken()) return false;
   (void)find_one_to_finish();
   return true;

@@ -41,6 +41,7 @@ SweepOptions options_for(const JoinCase& c) {
   if (whole_product()) return {};
   const std::string name = c.operation.name;
   if (name == "join") return {.stride = 397, .all_of_last = 50};
+  if (name == "task_done_of_another") return {.stride = 397, .all_of_last = 100};
   if (name == "join_without_sweep") return {.stride = 11, .all_of_last = 50};
   return {};
 }

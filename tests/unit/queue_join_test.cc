@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/child.h"
@@ -334,19 +335,25 @@ TEST_F(QueueJoin, AnotherThreadMayCallTaskDoneWhileTheFirstOneEnds) {
   }
 }
 
-// Whose item it is then is not what matters: whoever looks for one finds one.
-TEST_F(QueueJoin, AnotherThreadMayCallTaskDoneWhileOthersPop) {
+// Whose item is finished is all the same: who has one to finish finds one.
+TEST_F(QueueJoin, ThreadsThatPoppedNothingMayCallTaskDoneWhileOthersPop) {
   auto queue = make_queue();
-  constexpr int kItems = 3000;
-  std::array<std::atomic<int>, 3> popped{};  // passed on to the next
+  constexpr int kItems = 5000;
+  std::atomic<int> passed_on{0}, left{2 * kItems};
   std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < popped.size(); ++i) {
-    threads.emplace_back([&, i] {
-      for (int n = 1; n <= kItems; ++n) {
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < kItems; ++n) {
         EXPECT_TRUE(queue.push(n) && queue.pop());
-        popped[i] = n;
-        while (popped[(i + 1) % popped.size()] < n) std::this_thread::yield();
-        EXPECT_TRUE(queue.task_done()) << n;
+        ++passed_on;
+      }
+    });
+    threads.emplace_back([&] {
+      while (left > 0) {
+        int now = passed_on;
+        if (now == 0 || !passed_on.compare_exchange_strong(now, now - 1)) continue;
+        EXPECT_TRUE(queue.task_done());
+        --left;
       }
     });
   }
@@ -479,6 +486,10 @@ TEST_F(QueueJoin, WhatADeadConsumerHasIsNobodysToFinish) {
   ASSERT_TRUE(queue.push(1));
   consumer_with(queue, 1).kill();
   EXPECT_FALSE(queue.task_done()) << "not swept yet, but dead";
+  detail::Seat& seat = test::Reach::attachment(queue).seat();
+  layout::Lane* const lane = std::exchange(seat.lane, nullptr);
+  EXPECT_FALSE(queue.task_done()) << "nor without a lane";
+  seat.lane = lane;
   EXPECT_TRUE(absl::IsAborted(queue.join()));
 }
 
