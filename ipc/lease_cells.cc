@@ -86,7 +86,7 @@ std::optional<LeaseTicket> LeaseCells::claim(Seat& seat, LaneRef me) noexcept {
 
 void LeaseCells::fill(LeaseTicket& claimed, std::uint64_t position, std::span<const std::uint64_t> payload) noexcept {
   layout::LeaseCell& cell = this->cell(claimed.index);
-  cell.position.store(position, std::memory_order_relaxed);
+  cell.position.store(position, std::memory_order_release);  // [LE22] after LE3; pairs with LE18
   cell.first.store(Word::from(claimed.word).version, std::memory_order_relaxed);
   auto* const words = reinterpret_cast<std::uint64_t*>(this->payload(claimed.index));
   for (std::size_t i = 0; i < payload.size(); ++i) {
@@ -110,11 +110,16 @@ void LeaseCells::taken(LeaseTicket& claimed) noexcept {
 }
 
 void LeaseCells::drop(const LeaseTicket& claimed) noexcept {
-  std::uint64_t word = claimed.word;
-  const Word empty{.version = Word::from(word).version};
-  (void)cell(claimed.index)
-      .word.compare_exchange_strong(word, empty.word(),
-                                    std::memory_order_acq_rel);  // [LE4] pairs with LE3
+  Word mine = Word::from(claimed.word);
+  const Word empty{.version = mine.version};
+  // Or held, by who stood in confirm() since this word was another's, 2^30 versions ago.
+  for (const State state : {State::kTaking, State::kHeld}) {
+    mine.state = state;
+    std::uint64_t word = mine.word();
+    if (cell(claimed.index)
+            .word.compare_exchange_strong(word, empty.word(), std::memory_order_acq_rel))  // [LE4] pairs with LE3
+      return;
+  }
 }
 
 // Only while head names it, and thus its state is what the naming CAS found: a word seen before that, or after, is that
@@ -298,9 +303,10 @@ void LeaseCells::look_now_and_then(Seat& seat) noexcept {
 
 bool LeaseCells::holds(std::uint64_t position) const noexcept {
   for (std::uint32_t i = 0, end = count(); i < end; ++i) {
-    const std::uint64_t word = cell(i).word.load(std::memory_order_acquire);  // [LE18] pairs with LE3
-    if (Word::from(word).state != State::kEmpty && cell(i).position.load(std::memory_order_relaxed) == position)
-      return true;
+    const std::uint64_t word = cell(i).word.load(std::memory_order_acquire);  // [LE23] pairs with LE3
+    if (Word::from(word).state == State::kEmpty) continue;
+    if (cell(i).position.load(std::memory_order_acquire) == position)
+      return true;  // [LE18] takes after; pairs with LE22
   }
   return false;
 }

@@ -265,9 +265,7 @@ Front ParcelRing::try_pop(Seat& seat, ParcelWords& words, Block& block) noexcept
 // Its block needs no announcement: the cell, which holds the position before head passes it, is one.
 Front ParcelRing::try_lease(Seat& seat, ParcelWords& words, LeaseTicket& ticket) noexcept {
   const LaneRef self = attachment_->process_lane(seat);
-  if (!self.known)  // what nobody would give back for it it does not take
-    return ring_.drained(seat) ? Front::kDrained : Front::kEmpty;
-  return ring_.try_lease(seat, self, words, ticket);
+  return self.known ? ring_.try_lease(seat, self, words, ticket) : ring_.lease_without_lane(seat);
 }
 
 std::optional<std::span<const std::byte>> ParcelRing::leased_bytes(const ParcelWords& words,

@@ -115,9 +115,9 @@ void add_segments(const Folder& folder, std::mt19937& random) {
   auto ranked = PriorityQueue<int>::create({.capacity = 4}).value();
   (void)(ranked.try_push(1, 5) && ranked.try_push(2, 7) && ranked.try_push(3, 5) && ranked.try_pop());
   add("priority_queue", ranked, 384);
-  auto texts = PriorityQueue<std::string>::create({.capacity = 2}).value();
-  (void)(texts.try_push("text", 0) && texts.try_push(std::string(200, 'x'), 1));
-  add("priority_parcels", texts, 4096 + 1024);
+  auto ranked_texts = PriorityQueue<std::string>::create({.capacity = 2}).value();
+  (void)(ranked_texts.try_push("text", 0) && ranked_texts.try_push(std::string(200, 'x'), 1));
+  add("priority_parcels", ranked_texts, 4096 + 1024);
   auto stack = Stack<Large>::create({.capacity = 2}).value();
   (void)stack.try_push({});
   add("stack", stack, 384);

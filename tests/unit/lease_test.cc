@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 
 #include <array>
@@ -204,6 +205,20 @@ TEST(Lease, TakesNoneOfTheCapacity) {
   EXPECT_FALSE(queue.try_push(4));
   lease.give_back();
   for (const int i : {1, 2, 3}) EXPECT_EQ(queue.try_pop(), i);
+}
+
+TEST(Lease, WhatCameBackIsReady) {
+  auto queue = Queue<int>::create({.capacity = 4}).value();
+  EXPECT_TRUE(queue.try_push(1));
+  auto lease = queue.lease();
+  EXPECT_THAT(wait({queue}, 0s), ::testing::IsEmpty());
+  lease.give_back();
+  EXPECT_THAT(wait({queue}), ::testing::ElementsAre(0u));
+  EXPECT_TRUE(queue.try_push(2));
+  EXPECT_THAT(wait({queue}), ::testing::ElementsAre(0u)) << "with another behind it";
+  EXPECT_EQ(queue.try_pop(), 1);
+  EXPECT_EQ(queue.try_pop(), 2);
+  EXPECT_THAT(wait({queue}, 0s), ::testing::IsEmpty());
 }
 
 TEST(Lease, WaitsForAnItem) {

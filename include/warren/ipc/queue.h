@@ -238,12 +238,13 @@ class Queue : public Handle {
   }
   [[nodiscard]] bool readable() const noexcept {
     const detail::Front front = told(detail::MpmcRingBase(items_.ring()).look(attachment_->seat()));
-    return front == detail::Front::kItem || front == detail::Front::kDrained;
+    return front == detail::Front::kItem || front == detail::Front::kReturned || front == detail::Front::kDrained;
   }
 
   // A slice is over: looks for the dead, and takes back what they had.
   void swept() noexcept {
     if (attachment_->sweep() != 0) items_.swept();
+    items_.ring().give_back_leases_of_dead();
   }
 
   Items items_;
@@ -289,12 +290,16 @@ bool Queue<T>::wait_to_take(Deadline deadline, Try&& take) {
   detail::Front front = detail::Front::kEmpty;
   std::uint64_t held_up_by = 0;
   const auto once = [&] {
-    front = take(attachment_->seat());
+    const detail::Front before = std::exchange(front, take(attachment_->seat()));
+    if (front == detail::Front::kNoCell && before != front) pushed(1);  // the wake was for who needs no cell
     return items_.ring().progress(front, held_up_by);
   };
   (void)attachment_->wait_for_change(items_.ring().not_empty(), attachment_->seat().pop_spinner, deadline, once,
                                      [this] { swept(); });
-  if (told(front) != detail::Front::kItem) return false;
+  if (told(front) != detail::Front::kItem) {
+    if (front == detail::Front::kNoCell) pushed(1);
+    return false;
+  }
   popped(1);
   // Wakes for the items behind may have gone to this thread, which looked again and again.
   if (held_up_by != 0) pushed(1);

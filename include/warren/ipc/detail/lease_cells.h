@@ -65,6 +65,10 @@ class LeaseCells {
     bool held = false;      // an item is on lease
   };
   Look look(Seat& seat) noexcept;
+  // For who waits, but not for an item.
+  void give_back_of_dead() noexcept {
+    if (count() != 0) (void)scan();
+  }
   // Now and then, by who is seldom idle.
   void look_now_and_then(Seat& seat) noexcept;
 

@@ -78,6 +78,12 @@ class MpmcRingBase {
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
   [[nodiscard]] LeaseCells& cells() noexcept { return cells_; }
   [[nodiscard]] const LeaseCells& cells() const noexcept { return cells_; }
+  void give_back_leases_of_dead() noexcept { cells_.give_back_of_dead(); }
+  // What a process is told that has no lane: nobody would give back for it what it took, so it takes nothing.
+  [[nodiscard]] Front lease_without_lane(Seat& seat) noexcept {
+    const Front front = look(seat);
+    return front == Front::kItem || front == Front::kReturned ? Front::kNoCell : front;
+  }
   // What `front` means to a waiter, which keeps in `held_up_by`, 0 at first, the position + 1 whose claim it waits for.
   [[nodiscard]] Progress progress(Front front, std::uint64_t& held_up_by) const noexcept {
     switch (front) {

@@ -102,7 +102,7 @@ class SlotItems {
   };
   Front try_lease(Attachment& attachment, Seat& seat, OnLease& item) noexcept {
     const LaneRef self = attachment.process_lane(seat);
-    return self.known ? ring_.try_lease(seat, self, item.words, item.ticket) : Front::kEmpty;
+    return self.known ? ring_.try_lease(seat, self, item.words, item.ticket) : ring_.lease_without_lane(seat);
   }
   LeaseHold hold(const Attachment::Pointer& attachment, const OnLease& item) const noexcept {
     return {attachment, ring_.cells(), takes_, item.ticket};
