@@ -381,7 +381,7 @@ TEST(Layout, ParcelHeader) {
   image FIELD(scale) FIELD(max_item_bytes) FIELD(undecodable);
   expect_golden("parcel_header", image.text("ParcelHeader"));
   EXPECT_EQ(offsetof(S, classes), 128u);
-  EXPECT_EQ(kParcelFront, 1216u);
+  EXPECT_EQ(kParcelFront, 1280u);
 }
 
 TEST(Layout, ParcelWords) {

@@ -16,6 +16,8 @@
 //                  of tries. Up to 1,024 subscribers. Who pushes with a subscriber of its own that it does not read
 //                  waits for itself.
 // Without subscribers pushes succeed, and nobody sees what was pushed. What was pushed earlier no new subscriber sees.
+// A writer that must not begin before its subscribers are there waits for a Latch that each counts down after
+// subscribe().
 //
 // A push that returned true is seen by everybody who is subscribed, whoever is killed and when; one whose process was
 // killed meanwhile is seen by all or by nobody. Writers take turns: one that is stopped in the midst of a push holds up

@@ -69,7 +69,7 @@ class LeaseHold {
 
 }  // namespace detail
 
-// Pointer-like; empty when there was none.
+// Pointer-like; empty when there was none. task_done() does not end it: ack() does.
 template <class T>
 class [[nodiscard]] Lease {
  public:

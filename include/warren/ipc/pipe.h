@@ -2,7 +2,7 @@
 //
 //     auto [mine, theirs] = warren::Pipe::create().value();
 //     auto child = warren::Process::start(echo, std::move(theirs)).value();   // moved: not held here any more
-//     mine.send(Request{1, "hi"});
+//     absl::Status sent = mine.send(Request{1, "hi"});
 //     auto answer = mine.recv<std::string>();
 //
 // An end lasts while any process holds it, and the kernel keeps count: as soon as nobody holds the other end any more,
@@ -135,7 +135,8 @@ class Descriptor : public Handle {
   std::shared_ptr<const File> file_;
 };
 
-// Anything that becomes ready: connections, queues, events, process sentinels, futures. Refers to the object.
+// Anything that becomes ready and has a descriptor: connections, queues, events, process sentinels. Refers to the
+// object.
 class Waitable {
  public:
   template <class Object>

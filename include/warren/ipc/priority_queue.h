@@ -94,7 +94,7 @@ class PriorityQueue : public Handle {
   [[nodiscard]] absl::Status check(const T& item) const { return items_.check(item, "priority queue"); }
   [[nodiscard]] std::size_t approx_size() const noexcept { return items_.slots().approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.slots().capacity(); }
-  // Of QueueStats none is buried: an item is pushed by its commit.
+  // Of QueueStats `buried`, `returned` and `high_water` are not counted here: always 0.
   [[nodiscard]] QueueStats stats() const noexcept {
     const detail::LockedSlots& slots = items_.slots();
     return {.pushed = slots.pushed(), .popped = slots.popped(), .undecodable = items_.undecodable()};

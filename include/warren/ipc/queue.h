@@ -156,17 +156,20 @@ class Queue : public Handle {
   [[nodiscard]] bool drained() const noexcept {
     return detail::MpmcRingBase(items_.ring()).drained(attachment_->seat());
   }
-  // For poll, select and epoll, and for wait() (pipe.h): readable while an item or the end may be taken. It may also be
-  // readable for nothing, where somebody else was quicker: a try_pop, or a pop with a time limit, that finds nothing
-  // quietens it. -1: no descriptor or no thread is left. The first call in a process starts a thread, which ends with
-  // the last handle, and handles no signal; a forked child has to call it again, and gets another descriptor. From then
-  // on a push that finds the queue empty costs a call of the kernel's. docs/algorithms/readiness.md.
+  // For poll, select and epoll, and for wait() (pipe.h): readable while an item or the end may be taken, and from then
+  // on until a try, a pop with a time limit or drained() finds nothing. So take until there is nothing:
+  //     while (auto item = queue.try_pop()) use(*item);
+  //     if (queue.drained()) return;
+  // It may be readable for nothing, where another process was quicker. -1: no descriptor or no thread is left. The
+  // first call in a process starts a thread, which ends with the last handle, and handles no signal; a forked child has
+  // to call it again, and gets another descriptor. From then on a push that finds the queue empty costs a call of the
+  // kernel's. docs/algorithms/readiness.md.
   [[nodiscard]] int fileno() const {
     return attachment_->readable_when(items_.ring().not_empty(), [this] { return items_.ring().looker(); });
   }
 
-  // One of the items that were popped is done. False: more often than that; nothing changed. An item that made no T is
-  // done when it is skipped. Blocks for nobody.
+  // One of the items that were popped is done. False: more often than that; nothing changed. An item on lease is done
+  // by ack(), not by this; one that made no T when it is skipped. Blocks for nobody.
   bool task_done() noexcept { return items_.takes().finish_one(attachment_->seat()); }
   // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. From join_for
   // also DeadlineExceeded.
@@ -186,7 +189,7 @@ class Queue : public Handle {
             .buried = ring.buried(),
             .returned = ring.cells().returned(),
             .undecodable = items_.undecodable(),
-            .high_water = std::max<std::uint64_t>(items_.high_water().mark(), approx_size())};
+            .high_water = items_.high_water().mark_of_at_least(approx_size())};
   }
 
  private:

@@ -75,12 +75,15 @@ class SpscRecords : public Handle {
 
   // In place (loan.h): the ring's own memory, aligned to 8 bytes. One loan and one borrow at a time: while one stands
   // that side does nothing else. They end in the thread that owns the side, before it ends.
-  // A place for a record of so many bytes; loan() blocks while there is none. Empty where a push would be refused.
+  // A place for a record of exactly so many bytes; loan() blocks while there is none. Empty where a push would be
+  // refused.
   [[nodiscard]] Loan<Record> loan(std::size_t bytes);
   [[nodiscard]] Loan<Record> try_loan(std::size_t bytes);
   // Publishes it; never blocks. False: closed, or not a loan of this ring's to this thread: it keeps what it holds.
   bool push(Loan<Record>&& loan);
-  // The next record; taken when the Borrow ends, and not before. Where another thread ends it, it is read again.
+  // The next record; taken when the Borrow ends, and not before: so `while (auto record = ring.borrow())`, since
+  // `record = ring.borrow()` asks for the second while the first still stands, and gets none. Where another thread ends
+  // it, it is read again.
   [[nodiscard]] Borrow<Record> borrow();
   [[nodiscard]] Borrow<Record> try_borrow();
 

@@ -16,7 +16,8 @@ class Broadcast;
 // Made by Broadcast<T>::subscribe(). For one thread at a time; may be moved to another one, and outlive the thread and
 // the handle that made it. Its end is the end of its subscription. The copy that a forked child has goes on by itself
 // from where its parent was, and nobody waits for it: also with kBlocksWriter it loses what it is too slow for. A child
-// that must not lose subscribes anew. One that was moved from may be assigned to or destroyed, no more.
+// that must not lose subscribes anew. It is no argument of a task or process: pass the Broadcast, and subscribe there.
+// One that was moved from may be assigned to or destroyed, no more.
 template <class T>
 class [[nodiscard]] Subscriber {
   using Items = detail::BroadcastItems<T>;

@@ -6,7 +6,8 @@
 // start() forks: the child has a copy of the program's memory, runs the target and ends with _exit(), after it has
 // flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers nor
 // the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the caller
-// is copied, with whatever locks the others held: start processes before threads (a warning says so once).
+// is copied, with whatever locks the others held: start processes before threads (a warning says so once; the
+// threads behind fileno() of a queue or an event do not count).
 //
 // The child's signal handlers are the default ones, and nothing is blocked: terminate() ends it, and so does Ctrl-C at
 // the terminal, unless the target arranges for something else. A child that is killed, or exits, costs nobody else
@@ -35,7 +36,9 @@ class Child;
 
 struct ProcessOptions {
   std::string name = {};  // told by current_process(), active_children(), ps -T; default: "Process-1" and so on
-  bool daemon = false;    // ended with its parent, however that ends, and not waited for: SIGTERM, 5 s later SIGKILL
+  // Ended with its parent, however that ends, and not waited for: SIGTERM, 5 s later SIGKILL. Else a child outlives a
+  // parent that is killed; one that waits for a queue that nobody closes any more then waits for ever.
+  bool daemon = false;
 };
 
 // Becomes readable when the process has ended: for poll, epoll and warren::wait. Holds the descriptor, not the process.

@@ -28,7 +28,11 @@ class HighWater {
   [[nodiscard]] std::uint64_t margin(std::uint64_t mark) const noexcept {
     return std::min(capacity_ / 8, std::max<std::uint64_t>(8, mark / 8));
   }
-  [[nodiscard]] std::uint64_t mark() const noexcept { return header_->high_water.load(std::memory_order_relaxed); }
+  // What was seen so far; `size` is seen now.
+  [[nodiscard]] std::uint64_t mark_of_at_least(std::uint64_t size) const noexcept {
+    raise(size);
+    return header_->high_water.load(std::memory_order_relaxed);
+  }
 
  private:
   // After the push to `position`.
