@@ -15,6 +15,7 @@
 
 #include "attachment_list.h"
 #include "backing_file.h"
+#include "to_page.h"
 
 namespace warren::detail {
 namespace {
@@ -26,10 +27,6 @@ struct Mappable {
   int fd;
   [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
 };
-
-constexpr std::size_t round_to_page(std::size_t bytes) {
-  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
-}
 
 void copy_text(const std::string& from, char* to, std::size_t size) {
   std::memset(to, 0, size);
@@ -173,7 +170,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
   if (max_size > kMaxSize) {
     return absl::InvalidArgumentError(absl::StrCat(max_size, " bytes do not fit into the address space"));
   }
-  const std::size_t file_size = layout::kObjectOffset + round_to_page(max_size);
+  const std::size_t file_size = layout::kObjectOffset + to_page(max_size);
   absl::StatusOr<UniqueFd> fd = name.empty()
                                     ? make_memfd(absl::StrCat("warren:", layout::kind_name(plan.kind)), file_size)
                                     : make_unnamed(file_size);
@@ -188,7 +185,7 @@ absl::StatusOr<Attachment::Pointer> Attachment::make(const std::string& name, co
 
   const Pointer attachment(new Attachment);
   if (absl::Status status = attachment->map(fd->release(), file_size, false); !status.ok()) return status;
-  if (options.huge_pages) ::madvise(attachment->object_, round_to_page(max_size), MADV_HUGEPAGE);
+  if (options.huge_pages) ::madvise(attachment->object_, to_page(max_size), MADV_HUGEPAGE);
   layout::SegmentHeader& header = attachment->header();
   header.lanes_committed.store(layout::kLanesPerPage, std::memory_order_relaxed);
   if (plan.initialise) plan.initialise({attachment->object_, plan.size});

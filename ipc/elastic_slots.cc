@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "available_memory.h"
+#include "to_page.h"
 
 namespace warren::detail {
 namespace {
@@ -47,7 +48,7 @@ bool ElasticGeometry::plausible() const noexcept {
 
 std::uint64_t ElasticGeometry::chunks_offset(std::size_t front) const noexcept {
   const std::uint64_t words = front + 2 * chunk_count * sizeof(std::uint64_t);
-  return (words + layout::kPage - 1) / layout::kPage * layout::kPage;
+  return to_page(words);
 }
 
 ElasticSlots::ElasticSlots(Attachment& attachment, layout::MpmcRingHeader& header, const ElasticGeometry& geometry,

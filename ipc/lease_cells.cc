@@ -4,15 +4,14 @@
 
 #include <algorithm>
 
+#include "to_page.h"
+
 namespace warren::detail {
 
 using layout::HeadWord;
 
 namespace {
 
-constexpr std::uint64_t to_page(std::uint64_t bytes) {
-  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
-}
 constexpr std::size_t stride_for(std::size_t words) {
   return sizeof(layout::LeaseCell) + words * sizeof(std::uint64_t);
 }

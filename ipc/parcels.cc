@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstring>
 
+#include "to_page.h"
+
 namespace warren::detail {
 namespace {
 
@@ -21,10 +23,6 @@ constexpr std::uint64_t kSpan = std::uint64_t{4} << 30;  // address space of eac
 constexpr std::uint64_t kLarge = std::uint64_t{64} << 10;
 constexpr std::uint64_t kKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMostScale = 4096;
-
-constexpr std::uint64_t to_page(std::uint64_t bytes) {
-  return (bytes + layout::kPage - 1) / layout::kPage * layout::kPage;
-}
 
 BlockHeapPlan heap_plan(std::uint64_t scale, std::uint64_t max_item_bytes, bool keeps_memory = false) {
   return {.large_from = kLarge,

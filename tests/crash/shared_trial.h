@@ -102,6 +102,21 @@ class SharedTrial : public Trial {
     outcome_->done = true;
   }
 
+  // Not just "at most once": what had been committed when the victim died, and only that, came out. Of an operation
+  // that pushes or pops, which did so many before its end.
+  void expect_exactly(const Account& account, bool pushes, bool pops, std::size_t committed, std::size_t taken) {
+    const bool done = outcome_->done;
+    if (pushes && !done && account.maybe_popped != committed) {
+      fault(account.maybe_popped < committed ? Fault::Kind::kLost : Fault::Kind::kOther,
+            std::to_string(committed) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
+    }
+    const std::size_t taken_along = pops && !done ? taken : 0;
+    if (account.lost != taken_along) {
+      fault(Fault::Kind::kLost,
+            std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
+    }
+  }
+
   template <class Queue>
   bool push_one(Queue& queue, std::chrono::nanoseconds patience) {
     const ItemId id = log(self_).push_begins();

@@ -124,7 +124,8 @@ class SpscTrial : public SharedTrial<N> {
     close_and_look();
     this->expect_lanes_freed(attachment());
     const Account account = this->settle_account();
-    if (exact_ && !finished) expect_exactly(account);
+    if (exact_ && !finished)
+      this->expect_exactly(account, operation_.pushes != 0, operation_.pops != 0, committed_, taken_);
     return this->verdict_;
   }
 
@@ -200,21 +201,6 @@ class SpscTrial : public SharedTrial<N> {
       this->fault(Fault::Kind::kHung, "it never says that it is drained");
     }
     if (Base::pop_one(queue_, 0ms)) this->fault(Fault::Kind::kOther, "a drained queue gave an item");
-  }
-
-  // Not just "at most once": what had been committed when the victim died, and only that, came out.
-  void expect_exactly(const Account& account) {
-    const bool done = this->outcome_->done;
-    if (operation_.pushes != 0 && !done && account.maybe_popped != committed_) {
-      this->fault(
-          account.maybe_popped < committed_ ? Fault::Kind::kLost : Fault::Kind::kOther,
-          std::to_string(committed_) + " were committed, " + std::to_string(account.maybe_popped) + " came out");
-    }
-    const std::size_t taken_along = operation_.pops != 0 && !done ? taken_ : 0;
-    if (account.lost != taken_along) {
-      this->fault(Fault::Kind::kLost,
-                  std::to_string(account.lost) + " gone, " + std::to_string(taken_along) + " taken along");
-    }
   }
 
   SpscState state_;

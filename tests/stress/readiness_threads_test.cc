@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/no_slices.h"
 #include "support/resources.h"
 
 namespace warren {
@@ -32,15 +33,6 @@ bool readable(const Object& object) {
 
 class ReadinessThreads : public ::testing::Test {
  protected:
-  void SetUp() override {
-    constexpr std::int64_t kHour = 3'600'000'000'000;
-    tuning_.slice_min_ns = kHour;
-    tuning_.slice_max_ns = kHour;
-  }
-  void TearDown() override {
-    tuning_.slice_min_ns = 80'000'000;
-    tuning_.slice_max_ns = 2'000'000'000;
-  }
   void run(const std::vector<std::function<void()>>& work) {
     std::vector<std::thread> threads;
     threads.reserve(work.size());
@@ -48,7 +40,7 @@ class ReadinessThreads : public ::testing::Test {
     for (std::thread& thread : threads) thread.join();
   }
 
-  detail::WaitTuning& tuning_ = detail::wait_tuning();
+  const test::NoSlices no_slices_;
 };
 
 // One item at a time and nobody sleeps in pop(): each item has to be told.

@@ -13,21 +13,14 @@
 #include <thread>
 #include <vector>
 
+#include "support/no_slices.h"
+
 namespace warren {
 namespace {
 
 class SyncThreads : public ::testing::Test {
  protected:
-  void SetUp() override {
-    constexpr std::int64_t kHour = 3'600'000'000'000;
-    tuning_.slice_min_ns = kHour;
-    tuning_.slice_max_ns = kHour;
-  }
-  void TearDown() override {
-    tuning_.slice_min_ns = 80'000'000;
-    tuning_.slice_max_ns = 2'000'000'000;
-    tuning_.spins = true;
-  }
+  void TearDown() override { tuning_.spins = true; }
   void run(std::size_t count, const std::function<void(std::size_t)>& work) {
     std::vector<std::thread> threads;
     threads.reserve(count);
@@ -35,6 +28,7 @@ class SyncThreads : public ::testing::Test {
     for (std::thread& thread : threads) thread.join();
   }
 
+  const test::NoSlices no_slices_;
   detail::WaitTuning& tuning_ = detail::wait_tuning();
 };
 

@@ -23,6 +23,7 @@
 #include "support/blocked.h"
 #include "support/child.h"
 #include "support/limits.h"
+#include "support/no_slices.h"
 #include "support/reach.h"
 #include "support/resources.h"
 
@@ -47,17 +48,7 @@ bool readable(const Object& object, int timeout_ms = 0) {
 // Slices that never come: what is told late was not told. Children inherit it.
 class Readiness : public ::testing::Test {
  protected:
-  void SetUp() override {
-    constexpr std::int64_t kHour = 3'600'000'000'000;
-    tuning_.slice_min_ns = kHour;
-    tuning_.slice_max_ns = kHour;
-  }
-  void TearDown() override {
-    tuning_.slice_min_ns = 80'000'000;
-    tuning_.slice_max_ns = 2'000'000'000;
-  }
-
-  detail::WaitTuning& tuning_ = detail::wait_tuning();
+  const test::NoSlices no_slices_;
 };
 using QueueReadiness = Readiness;
 using EventReadiness = Readiness;

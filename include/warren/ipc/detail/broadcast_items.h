@@ -120,9 +120,7 @@ class BroadcastEncoded {
     explicit Incoming(BroadcastEncoded& items) noexcept : parcels_(*items.parcels_), copy_(parcels_) {}
     void read(const std::byte* place, std::uint64_t) { copy_.read(place); }
     std::optional<T> open() {
-      const std::optional<std::span<const std::byte>> bytes = copy_.bytes();
-      std::optional<T> value;
-      if (bytes) value = Carried::decode(*bytes);
+      std::optional<T> value = Carried::decode(copy_.bytes());
       if (!value) parcels_.count_undecodable();
       return value;
     }
