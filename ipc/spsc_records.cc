@@ -123,6 +123,14 @@ bool SpscRecords::await_record(Deadline deadline, RecordRing::Record& record) {
     ring().restore_head();
     return drained() ? Progress::kDone : Progress::kStalled;
   });
+  if (found == RecordRing::Look::kNothing) ring().found_nothing();
+  return found == RecordRing::Look::kRecord;
+}
+
+bool SpscRecords::look(RecordRing::Record& record) noexcept {
+  if (!may(Side::kConsumer)) return false;
+  const RecordRing::Look found = records_->look(record);
+  if (found == RecordRing::Look::kNothing) ring().found_nothing();
   return found == RecordRing::Look::kRecord;
 }
 
@@ -135,7 +143,7 @@ SpscRecords::Record SpscRecords::taken(const RecordRing::Record& record) {
 
 std::optional<SpscRecords::Record> SpscRecords::try_pop() {
   RecordRing::Record record;
-  if (!may(Side::kConsumer) || records_->look(record) != RecordRing::Look::kRecord) return std::nullopt;
+  if (!look(record)) return std::nullopt;
   return taken(record);
 }
 
@@ -152,10 +160,7 @@ Borrow<SpscRecords::Record> SpscRecords::borrowed(const RecordRing::Record& reco
 
 Borrow<SpscRecords::Record> SpscRecords::try_borrow() {
   RecordRing::Record record;
-  if (!may(Side::kConsumer) || records_->look(record) != RecordRing::Look::kRecord) {
-    return Borrow<Record>(Lent(nullptr));
-  }
-  return borrowed(record);
+  return look(record) ? borrowed(record) : Borrow<Record>(Lent(nullptr));
 }
 
 Borrow<SpscRecords::Record> SpscRecords::borrow() {

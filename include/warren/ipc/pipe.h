@@ -40,7 +40,14 @@
 
 namespace warren {
 
+template <class T>
+class Subscriber;
+
 namespace detail {
+template <class T>
+inline constexpr bool kOurs = IsHandle<T>;
+template <class T>
+inline constexpr bool kOurs<Subscriber<T>> = true;
 class PipeEnd;
 struct Wanted;
 struct ConnectionAccess;
@@ -135,8 +142,8 @@ class Descriptor : public Handle {
   std::shared_ptr<const File> file_;
 };
 
-// Anything that becomes ready and has a descriptor: connections, queues, events, process sentinels. Refers to the
-// object.
+// Anything that becomes ready and has a descriptor: connections, queues of all kinds, stacks, subscribers, events,
+// process sentinels. Refers to the object.
 class Waitable {
  public:
   template <class Object>
@@ -149,7 +156,7 @@ class Waitable {
         fileno_([](const void* it) { return static_cast<const Object*>(it)->fileno(); }) {
     if constexpr (std::same_as<Object, Connection>) {
       ready_ = &Waitable::connection_ready;
-    } else if constexpr (IsHandle<Object> && requires { object.readable(); }) {  // ours: others may mean another thing
+    } else if constexpr (detail::kOurs<Object> && requires { object.readable(); }) {  // others may mean another thing
       ready_ = [](const void* it) { return static_cast<const Object*>(it)->readable(); };
     }
   }

@@ -33,6 +33,8 @@
 
 namespace warren {
 
+class Waitable;
+
 // Thread-safe and process-safe as far as SpscQueue is. Handles pass to other processes by fork, by name and as values
 // (handle.h).
 class SpscRecords : public Handle {
@@ -90,6 +92,11 @@ class SpscRecords : public Handle {
   void close() noexcept { ring().close(); }  // by anybody; pushes are refused from now on, pops drain
   [[nodiscard]] bool closed() const noexcept { return ring().closed(); }
   [[nodiscard]] bool drained() const noexcept { return ring().drained(); }  // once true, true for ever
+  // The consumer's, for poll, select and epoll, and for wait() (pipe.h): readable while a record or the end may be
+  // taken, also the one that is borrowed, and from then on until a try, a pop with a time limit or wait() finds
+  // nothing. As Queue's (queue.h) otherwise. Claims nothing: where another thread owns the consumer's side, it tells of
+  // records that only that takes.
+  [[nodiscard]] int fileno() const { return ring().readable_when_filled(kAstray); }
 
   // Why push refuses the record now: DataLoss the ring is corrupt, OutOfRange closed, InvalidArgument too long,
   // AlreadyExists another living thread owns the producer's side (it says which), FailedPrecondition a loan stands,
@@ -104,6 +111,8 @@ class SpscRecords : public Handle {
 
  private:
   friend class detail::Factory;
+  friend class Waitable;
+  static constexpr detail::Progress kAstray = detail::Progress::kDone;  // the consumer finds it, and closes the ring
   struct Size {
     std::size_t ring_bytes;
     Lifetime lifetime;
@@ -118,6 +127,13 @@ class SpscRecords : public Handle {
 
   [[nodiscard]] detail::SpscRing& ring() const noexcept { return records_->ring(); }
   [[nodiscard]] bool may(detail::Side which) const noexcept;
+  [[nodiscard]] bool readable() const noexcept {
+    const bool done = ring().look(kAstray) == detail::Progress::kDone;
+    if (!done) ring().found_nothing();
+    return done;
+  }
+  // A record, or the consumer's look was in vain.
+  bool look(detail::RecordRing::Record& record) noexcept;
   [[nodiscard]] absl::Status check_side(detail::Side which) const;
   bool publish(std::size_t units) noexcept;
   template <class Try>

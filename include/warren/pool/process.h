@@ -7,7 +7,7 @@
 // flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers nor
 // the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the caller
 // is copied, with whatever locks the others held: start processes before threads (a warning says so once; the
-// threads behind fileno() of a queue or an event do not count).
+// threads behind fileno() of queues, events and the like do not count).
 //
 // The child's signal handlers are the default ones, and nothing is blocked: terminate() ends it, and so does Ctrl-C at
 // the terminal, unless the target arranges for something else. A child that is killed, or exits, costs nobody else

@@ -37,6 +37,8 @@ class LockedSlots {
   [[nodiscard]] bool closed() const noexcept;
   // Closed, and nothing will ever be taken again. Waits for nobody.
   [[nodiscard]] bool drained() const noexcept { return front() == Front::kDrained; }
+  // Without the lock. kItem: there may be one, which a look with the lock tells; else there is none.
+  [[nodiscard]] Front front() const noexcept;
   // Waits for nobody: CLOSED lies in the word that pushes commit by.
   void close() noexcept;
   // kFull or kClosed: what a push would be told now.
@@ -92,8 +94,6 @@ class LockedSlots {
 
  private:
   class Turn;
-  // Without the lock. kItem: there may be one, which a look with the lock tells; else there is none.
-  [[nodiscard]] Front front() const noexcept;
   [[nodiscard]] std::uint64_t size_in_turn() noexcept;
 
   Attachment* attachment_;
