@@ -79,11 +79,9 @@ class Stack : public Handle {
   [[nodiscard]] absl::Status check(const T& item) const { return items_.check(item, "stack"); }
   [[nodiscard]] std::size_t approx_size() const noexcept { return items_.slots().approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.slots().capacity(); }
-  // Of QueueStats `buried`, `returned` and `high_water` are not counted here: always 0.
-  [[nodiscard]] QueueStats stats() const noexcept {
-    const detail::LockedSlots& slots = items_.slots();
-    return {.pushed = slots.pushed(), .popped = slots.popped(), .undecodable = items_.undecodable()};
-  }
+  // Of QueueStats `buried` and `returned` are always 0 here, and `high_water` is exact, but for a push that is under
+  // way.
+  [[nodiscard]] QueueStats stats() const noexcept { return items_.template stats<QueueStats>(); }
 
  private:
   friend class detail::Factory;

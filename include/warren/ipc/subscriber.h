@@ -84,4 +84,7 @@ std::optional<T> Subscriber<T>::pop_until(Deadline deadline) {
   return std::nullopt;
 }
 
+template <class T>
+inline constexpr bool detail::kOfItsProcess<Subscriber<T>> = true;
+
 }  // namespace warren

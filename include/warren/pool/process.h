@@ -77,6 +77,7 @@ class Process {
   // has waited for the child, or ignores SIGCHLD.
   int join();                                          // blocks
   std::optional<int> join_for(Timeout d);              // nullopt: still alive
+  std::optional<int> join_until(Deadline t);           // likewise
   [[nodiscard]] std::optional<int> exit_code() const;  // nullopt: still alive
   [[nodiscard]] bool is_alive() const;                 // a stopped process is
   void terminate() noexcept { send_signal(SIGTERM); }  // nothing, where it has ended

@@ -227,6 +227,13 @@ class LockedItems {
     });
   }
   [[nodiscard]] bool readable() const noexcept { return told(slots().front()) != Front::kEmpty; }
+  template <class Stats>
+  [[nodiscard]] Stats stats() const noexcept {
+    return {.pushed = slots().pushed(),
+            .popped = slots().popped(),
+            .undecodable = items_.undecodable(),
+            .high_water = slots().high_water()};
+  }
   // `what`: how a message names the container.
   [[nodiscard]] absl::Status check(const T& item, const char* what) const;
 

@@ -45,6 +45,7 @@ class LockedSlots {
   [[nodiscard]] std::optional<Push> refusal() const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;
   [[nodiscard]] std::uint64_t popped() const noexcept { return header_->popped.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t high_water() const noexcept;
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
 
@@ -95,6 +96,7 @@ class LockedSlots {
  private:
   class Turn;
   [[nodiscard]] std::uint64_t size_in_turn() noexcept;
+  void note(std::uint64_t size) noexcept;
 
   Attachment* attachment_;
   layout::LockedSlotsHeader* header_;
