@@ -93,12 +93,7 @@ std::string ElementType::readable() const {
 Attachment::Attachment() : serial_(next_serial()) { AttachmentList::instance().add(*this); }
 
 Attachment::~Attachment() {
-  Readiness* mirrored = nullptr;
-  {  // mirrors() looks at it under that lock; the mirror's end is waited for without
-    const std::scoped_lock lock(AttachmentList::instance().mutex());
-    mirrored = readiness_.exchange(nullptr, std::memory_order_relaxed);
-  }
-  delete mirrored;
+  readiness_.end();
   leave();
   AttachmentList::instance().remove(*this);
   leave_name();
@@ -350,21 +345,6 @@ absl::Status Attachment::grow(std::size_t size) {
 
 absl::Status Attachment::commit(std::size_t offset, std::size_t length) {
   return commit_range(fd_, layout::kObjectOffset + offset, length);
-}
-
-// Under the list's mutex: a fork by another thread finds it made or not.
-int Attachment::readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask) {
-  Readiness* readiness = readiness_.load(std::memory_order_acquire);  // [RY10] as RY8; pairs with RY9
-  if (readiness == nullptr || !readiness->started()) {
-    const std::scoped_lock lock(AttachmentList::instance().mutex());
-    readiness = readiness_.load(std::memory_order_relaxed);
-    if (readiness == nullptr) {
-      readiness = new Readiness(*this, word);
-      readiness_.store(readiness, std::memory_order_release);  // [RY9] it is whole; pairs with RY8, RY10
-    }
-    if (!readiness->start(make_ask())) return -1;
-  }
-  return readiness->descriptor();
 }
 
 void Attachment::discard(std::size_t offset, std::size_t length) noexcept {

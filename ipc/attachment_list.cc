@@ -84,10 +84,7 @@ void AttachmentList::leave_names() noexcept {
 
 std::uint64_t AttachmentList::mirrors() noexcept {
   const std::scoped_lock lock(mutex_);
-  return static_cast<std::uint64_t>(std::ranges::count_if(attachments_, [](const Attachment* attachment) {
-    const Readiness* const readiness = attachment->readiness_.load(std::memory_order_relaxed);
-    return readiness != nullptr && readiness->started();
-  }));
+  return static_cast<std::uint64_t>(std::ranges::count_if(mirrored_, &Readiness::started));
 }
 
 // The lock that a name is held by belongs to an open file description, which a fork shares: the parent's leaving would

@@ -24,6 +24,8 @@ class AttachmentList {
   void leave_lanes() noexcept;
   void leave_names() noexcept;
   std::uint64_t mirrors() noexcept;
+  // What mirrors() counts. Under mutex(), as every change of it.
+  std::vector<Readiness*>& mirrored() noexcept { return mirrored_; }
 
  private:
   AttachmentList();
@@ -33,6 +35,7 @@ class AttachmentList {
 
   std::mutex mutex_;
   std::vector<Attachment*> attachments_;
+  std::vector<Readiness*> mirrored_;
 };
 
 }  // namespace warren::detail

@@ -128,6 +128,12 @@ bool BroadcastRing::at_end(const BroadcastPlace& reader) const noexcept {
   return (tail & layout::kClosedBit) != 0 && lag(reader.position, tail & ~layout::kClosedBit) <= 0;
 }
 
+// Nothing is read by what it says, so nothing need come before it.
+bool BroadcastRing::something_at(std::uint64_t position) const noexcept {
+  const std::uint64_t tail = header_->tail.load(std::memory_order_relaxed);
+  return (tail & layout::kClosedBit) != 0 || lag(position, tail) > 0;
+}
+
 BroadcastPlace BroadcastRing::last() const noexcept {
   const std::uint64_t tail = header_->tail.load(std::memory_order_acquire) & ~layout::kClosedBit;  // [BC13] as BC2
   return {.position = tail, .seen = tail};

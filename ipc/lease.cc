@@ -30,10 +30,10 @@ bool LeaseHold::acknowledge() noexcept {
   return true;
 }
 
-void LeaseHold::give_back() noexcept {
-  if (!held()) return;
+bool LeaseHold::give_back() noexcept {
+  if (!held()) return false;
   epoch_ = 0;
-  (void)cells_.give_back(ticket_);
+  return cells_.give_back(ticket_);
 }
 
 }  // namespace warren::detail

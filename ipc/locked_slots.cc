@@ -49,7 +49,8 @@ class LockedSlots::Turn {
     held_ = slots.lock_.take_until(until) == MutexCore::Take::kTaken;
     if (!held_ || !slots.lock_.inconsistent()) return;
     slots.repair();
-    WARREN_CRASH_POINT(locked_repaired);  // the next one repairs again
+    slots.note(slots.pushed() - slots.popped());  // the dead holder may have come to the commit, and not to this
+    WARREN_CRASH_POINT(locked_repaired);          // the next one repairs again
     (void)slots.lock_.make_consistent();
   }
   ~Turn() {
@@ -116,6 +117,15 @@ std::size_t LockedSlots::approx_size() const noexcept {
   return static_cast<std::size_t>(std::clamp<std::int64_t>(size, 0, static_cast<std::int64_t>(capacity())));
 }
 
+std::uint64_t LockedSlots::high_water() const noexcept {
+  return std::min<std::uint64_t>(header_->high_water.load(std::memory_order_relaxed), capacity());
+}
+
+void LockedSlots::note(std::uint64_t size) noexcept {
+  if (size > header_->high_water.load(std::memory_order_relaxed) && size <= capacity())
+    header_->high_water.store(size, std::memory_order_relaxed);
+}
+
 bool LockedSlots::closed() const noexcept {
   return (header_->pushed.load(std::memory_order_acquire) & layout::kClosedBit) != 0;  // [LK2] pairs with LK1
 }
@@ -175,6 +185,7 @@ Push LockedSlots::try_push(std::int64_t priority, ConstPayload payload, Deadline
     return (before & layout::kClosedBit) != 0 ? Push::kClosed : Push::kRefused;
   }
   WARREN_CRASH_POINT(locked_pushed);  // pushed: whoever takes the lock over finds it
+  note(size + 1);
   added(size);
   return Push::kPushed;
 }

@@ -6,6 +6,11 @@
 #include <warren/ipc/detail/attachment.h>
 
 #include <cerrno>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "attachment_list.h"
 
 namespace warren::detail {
 
@@ -92,6 +97,37 @@ void Readiness::empty() noexcept {
   std::uint64_t rings = 0;
   (void)!::read(bell_.load(std::memory_order_relaxed), &rings, sizeof rings);
   errno = saved_errno;
+}
+
+// Under the list's mutex: a fork by another thread finds it made or not.
+int ReadinessSlot::readable_when(Attachment& attachment, std::atomic<std::uint32_t>& word,
+                                 const std::function<Ask()>& make_ask) {
+  Readiness* readiness = readiness_.load(std::memory_order_acquire);  // [RY10] as RY8; pairs with RY9
+  if (readiness == nullptr || !readiness->started()) {
+    AttachmentList& list = AttachmentList::instance();
+    const std::scoped_lock lock(list.mutex());
+    readiness = readiness_.load(std::memory_order_relaxed);
+    if (readiness == nullptr) {
+      auto made = std::make_unique<Readiness>(attachment, word);
+      list.mirrored().push_back(made.get());
+      readiness = made.release();
+      readiness_.store(readiness, std::memory_order_release);  // [RY9] it is whole; pairs with RY8, RY10
+    }
+    if (!readiness->start(make_ask())) return -1;
+  }
+  return readiness->descriptor();
+}
+
+// mirrors() looks at it under that lock; the mirror's end is waited for without.
+void ReadinessSlot::end() noexcept {
+  if (!used()) return;
+  std::unique_ptr<Readiness> ended;
+  {
+    AttachmentList& list = AttachmentList::instance();
+    const std::scoped_lock lock(list.mutex());
+    ended.reset(readiness_.exchange(nullptr, std::memory_order_relaxed));
+    std::erase(list.mirrored(), ended.get());
+  }
 }
 
 }  // namespace warren::detail

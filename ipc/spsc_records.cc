@@ -47,7 +47,7 @@ void SpscRecords::wait(Side which, Deadline deadline, Try&& done) {
 
 // --- the producer's side ---------------------------------------------------------------------------------------------
 
-bool SpscRecords::try_push(Bytes record) noexcept { return try_push_n(std::span(&record, 1)) == 1; }
+bool SpscRecords::try_push_bytes(Bytes record) noexcept { return try_push_n(std::span(&record, 1)) == 1; }
 
 std::size_t SpscRecords::try_push_n(std::span<const Bytes> records) noexcept {
   if (!may(Side::kProducer)) return 0;
@@ -68,7 +68,7 @@ bool SpscRecords::push_until(Bytes record, Deadline deadline) {
   if (record.size() > max_record_bytes() || !may(Side::kProducer)) return false;
   bool pushed = false;
   wait(Side::kProducer, deadline, [&] {
-    pushed = try_push(record);
+    pushed = try_push_bytes(record);
     return pushed || closed() ? Progress::kDone : Progress::kBlocked;
   });
   return pushed;
@@ -123,26 +123,20 @@ bool SpscRecords::await_record(Deadline deadline, RecordRing::Record& record) {
     ring().restore_head();
     return drained() ? Progress::kDone : Progress::kStalled;
   });
+  if (found == RecordRing::Look::kNothing) ring().found_nothing();
   return found == RecordRing::Look::kRecord;
 }
 
-SpscRecords::Record SpscRecords::taken(const RecordRing::Record& record) {
-  Record copy(record.memory.begin(), record.memory.end());
+bool SpscRecords::look(RecordRing::Record& record) noexcept {
+  if (!may(Side::kConsumer)) return false;
+  const RecordRing::Look found = records_->look(record);
+  if (found == RecordRing::Look::kNothing) ring().found_nothing();
+  return found == RecordRing::Look::kRecord;
+}
+
+void SpscRecords::take(const RecordRing::Record& record) noexcept {
   records_->take(record);
   detail::notify(ring().not_full(), attachment_->wait_mode(), detail::kWakeAll);
-  return copy;
-}
-
-std::optional<SpscRecords::Record> SpscRecords::try_pop() {
-  RecordRing::Record record;
-  if (!may(Side::kConsumer) || records_->look(record) != RecordRing::Look::kRecord) return std::nullopt;
-  return taken(record);
-}
-
-std::optional<SpscRecords::Record> SpscRecords::pop_until(Deadline deadline) {
-  RecordRing::Record record;
-  if (!await_record(deadline, record)) return std::nullopt;
-  return taken(record);
 }
 
 Borrow<SpscRecords::Record> SpscRecords::borrowed(const RecordRing::Record& record) {
@@ -152,10 +146,7 @@ Borrow<SpscRecords::Record> SpscRecords::borrowed(const RecordRing::Record& reco
 
 Borrow<SpscRecords::Record> SpscRecords::try_borrow() {
   RecordRing::Record record;
-  if (!may(Side::kConsumer) || records_->look(record) != RecordRing::Look::kRecord) {
-    return Borrow<Record>(Lent(nullptr));
-  }
-  return borrowed(record);
+  return look(record) ? borrowed(record) : Borrow<Record>(Lent(nullptr));
 }
 
 Borrow<SpscRecords::Record> SpscRecords::borrow() {
@@ -173,7 +164,8 @@ absl::Status SpscRecords::check_side(Side which) const {
   return ring().claimable(which);
 }
 
-absl::Status SpscRecords::check(Bytes record) const {
+absl::Status SpscRecords::check(RecordView view) const {
+  const Bytes record = view.bytes();
   if (record.size() > max_record_bytes()) {
     return absl::InvalidArgumentError(absl::StrCat("a record of ", record.size(),
                                                    " bytes never fits: this ring's have at most ", max_record_bytes(),

@@ -144,4 +144,25 @@ bool SpscRing::drained() const noexcept {
   return true;
 }
 
+// By the words in shared memory alone: the owner's own index is another thread's. Nothing is read by what it says, so
+// nothing need come before it.
+Progress SpscRing::look(Progress astray) const noexcept {
+  const std::uint64_t head = header_->head.load(std::memory_order_relaxed);
+  const std::uint64_t filled = header_->tail.load(std::memory_order_relaxed) - head;
+  if (filled != 0 && (filled <= capacity_ || astray == Progress::kDone)) return Progress::kDone;
+  if (!closed()) return Progress::kBlocked;
+  return drained() ? Progress::kDone : Progress::kStalled;
+}
+
+int SpscRing::readable_when_filled(Progress astray) const {
+  return attachment_->readable_when(not_empty(),
+                                    [this, astray] { return [ring = *this, astray] { return ring.look(astray); }; });
+}
+
+// A head that a peer has overwritten would have the mirror find something for ever.
+void SpscRing::quieten() noexcept {
+  if (sides_->consumer.mine()) restore_head();
+  attachment_->found_nothing();
+}
+
 }  // namespace warren::detail

@@ -128,7 +128,8 @@ void Process::end() noexcept {
 }
 
 int Process::join() { return *child().join_until(Deadline::never()); }
-std::optional<int> Process::join_for(Timeout d) { return child().join_until(Deadline::after(d)); }
+std::optional<int> Process::join_for(Timeout d) { return join_until(Deadline::after(d)); }
+std::optional<int> Process::join_until(Deadline t) { return child().join_until(t); }
 std::optional<int> Process::exit_code() const { return child().exit_code(); }
 bool Process::is_alive() const { return !exit_code().has_value(); }
 void Process::send_signal(int signal) noexcept { child().signal(signal); }

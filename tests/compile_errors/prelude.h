@@ -2,6 +2,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <warren/ipc/array.h>
+#include <warren/ipc/broadcast.h>
+#include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
 #include <warren/ipc/value.h>

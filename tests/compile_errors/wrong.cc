@@ -73,6 +73,9 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   [[maybe_unused]] const std::string_view view = text;
   [[maybe_unused]] const std::array<int*, 2> pointers{pointer, pointer};
   (void)pool, (void)queue, (void)xs;
+  [[maybe_unused]] auto ends = warren::Pipe::create().value();
+  [[maybe_unused]] auto wave = warren::Broadcast<int>::create().value();
+  [[maybe_unused]] auto subscriber = wave.subscribe().value();
   [[maybe_unused]] auto big = Value<Big>::create().value();
   [[maybe_unused]] auto small = Value<Small>::create().value();
   [[maybe_unused]] auto fraction = Value<double>::create().value();
@@ -266,6 +269,30 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto p = warren::Process::start([queue] { (void)queue.approx_size(); });
 #elif CASE == 73   // std::ref cannot travel
   auto p = warren::Process::start([](int& x) { ++x; }, std::ref(k));
+#elif CASE == 75   // a move-only argument: std::move it
+  auto p = warren::Process::start([](warren::Connection& c) { c.close(); }, ends.first);
+#elif CASE == 76   // a move-only argument: std::move it
+  std::vector<warren::Connection> many;
+  auto p = warren::Process::start([](std::vector<warren::Connection>& c) { c.clear(); }, many);
+#elif CASE == 77   // of a Broadcast a subscribe()
+  auto p = warren::Process::start([](warren::Subscriber<int> s) { (void)s.pop(); }, std::move(subscriber));
+#elif CASE == 78   // of a Broadcast a subscribe()
+  pool.submit([](warren::Subscriber<int> s) { return s.lost(); }, subscriber);
+#elif CASE == 79   // of a Queue a lease()
+  pool.submit([](warren::Lease<int> l) { return *l; }, queue.lease());
+#elif CASE == 80   // a Connection goes with Process::start
+  pool.submit([](warren::Connection& c) { c.close(); }, std::move(ends.first));
+#elif CASE == 81   // in place of a Subscriber its Broadcast
+  auto q = Queue<warren::Subscriber<int>>::create({.capacity = 1});
+
+  // --- waiting
+#elif CASE == 90   // for a Process its sentinel()
+  auto p = warren::Process::start(square, 3).value();
+  (void)warren::wait({queue, p});
+#elif CASE == 91   // for a Broadcast a Subscriber
+  (void)warren::wait({wave}, 1s);
+#elif CASE == 92   // for any open descriptor Descriptor::dup(fd)
+  (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
 #endif

@@ -229,7 +229,7 @@ TEST(Layout, LockedSlotsHeader) {
   using S = LockedSlotsHeader;
   Image<S> image;
   image FIELD(lock) FIELD(capacity) FIELD(slot_bytes) FIELD(payload_bytes) FIELD(pushed) FIELD(popped) FIELD(not_empty)
-      FIELD(not_full);
+      FIELD(not_full) FIELD(high_water);
   expect_golden("locked_slots_header", image.text("LockedSlotsHeader"));
 }
 

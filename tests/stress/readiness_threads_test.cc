@@ -3,14 +3,19 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
+#include <warren/ipc/broadcast.h>
 #include <warren/ipc/event.h>
 #include <warren/ipc/queue.h>
+#include <warren/ipc/spsc_queue.h>
+#include <warren/ipc/stack.h>
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/no_slices.h"
@@ -109,6 +114,64 @@ TEST_F(ReadinessThreads, AnEventGoesBackAndForth) {
          }
        }});
   EXPECT_EQ(plain, 2 * turns);
+}
+
+TEST_F(ReadinessThreads, TheOneConsumerIsToldOfEveryItem) {
+  const int items = 20'000 * kScale;
+  auto queue = SpscQueue<int>::create({.capacity = 4}).value();
+  int next = 0;
+  run({[&] {
+         while (!queue.drained()) {
+           ASSERT_TRUE(readable(queue)) << next;
+           while (const std::optional<int> item = queue.try_pop()) ASSERT_EQ(*item, next++);
+         }
+       },
+       [&] {
+         for (int i = 0; i < items; ++i) ASSERT_TRUE(queue.push(i));
+         queue.close();
+       }});
+  EXPECT_EQ(next, items);
+}
+
+TEST_F(ReadinessThreads, EverySubscriberIsToldOfEveryItem) {
+  const int items = 3'000 * kScale;
+  auto wave = Broadcast<int>::create({.capacity = 4, .slow_reader = SlowReader::kBlocksWriter}).value();
+  const auto watch = [&, items](Subscriber<int> mine) {
+    int next = 0;
+    while (!mine.drained()) {
+      ASSERT_TRUE(readable(mine)) << next;
+      while (const std::optional<int> item = mine.try_pop()) ASSERT_EQ(*item, next++);
+      if (next % 100 == 50) mine = Subscriber<int>(std::move(mine));
+    }
+    EXPECT_EQ(next, items);
+  };
+  auto first = wave.subscribe().value(), second = wave.subscribe().value();
+  run({[&] { watch(std::move(first)); }, [&] { watch(std::move(second)); },
+       [&] {
+         for (int i = 0; i < items; ++i) ASSERT_TRUE(wave.push(i));
+         wave.close();
+       }});
+}
+
+TEST_F(ReadinessThreads, WatchersAndSleepersShareAStack) {
+  const int items = 5'000 * kScale;
+  auto stack = Stack<int>::create({.capacity = 4}).value();
+  std::atomic<int> taken{0};
+  const auto watch = [&] {
+    while (!stack.drained()) {
+      ASSERT_TRUE(readable(stack)) << taken;
+      if (stack.try_pop()) ++taken;
+    }
+  };
+  run({watch, watch,
+       [&] {
+         while (stack.pop()) ++taken;
+       },
+       [&] {
+         for (int i = 0; i < items; ++i) ASSERT_TRUE(stack.push(i));
+         stack.close();
+       }});
+  EXPECT_EQ(taken, items);
 }
 
 TEST_F(ReadinessThreads, FirstCallsAtOnceMakeOne) {

@@ -160,6 +160,7 @@ TEST(SignalStorm, AProcessIsJoinedWhenItHasEnded) {
   auto process = Process::start(&end_with_three_after, gate).value();
   const SignalStorm storm;
   expect_to_last(50ms, [&] { EXPECT_EQ(process.join_for(50ms), std::nullopt); });
+  expect_to_last(50ms, [&] { EXPECT_EQ(process.join_until(std::chrono::steady_clock::now() + 50ms), std::nullopt); });
   ASSERT_TRUE(gate.push(1));
   EXPECT_EQ(process.join(), 3);
 }

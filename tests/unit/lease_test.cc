@@ -21,6 +21,7 @@
 
 #include "support/blocked.h"
 #include "support/child.h"
+#include "support/lease_view.h"
 #include "support/queue_blocks.h"
 #include "support/reach.h"
 #include "support/resources.h"
@@ -81,11 +82,11 @@ TYPED_TEST(LeaseOf, AcknowledgedIsNeverDeliveredAgain) {
     ASSERT_TRUE(lease);
     EXPECT_EQ(*lease, value<TypeParam>(i));
     EXPECT_EQ(lease.attempt(), 1u);
-    lease.ack();
+    EXPECT_TRUE(lease.ack());
     EXPECT_FALSE(lease);
     EXPECT_EQ(*lease, value<TypeParam>(i)) << "the copy is the holder's";
-    lease.ack();
-    lease.give_back();
+    EXPECT_FALSE(lease.ack());
+    EXPECT_FALSE(lease.give_back());
   }
   EXPECT_FALSE(queue.try_lease());
   EXPECT_EQ(queue.try_pop(), std::nullopt);
@@ -193,6 +194,9 @@ TEST(Lease, IsEmptyWhereThereIsNothing) {
   EXPECT_FALSE(queue.try_lease());
   EXPECT_FALSE(queue.try_lease_for(1ms));
   EXPECT_FALSE(queue.try_lease_for(-1ms));
+  const auto end = std::chrono::steady_clock::now() + 5ms;
+  EXPECT_FALSE(queue.try_lease_until(end));
+  EXPECT_GE(std::chrono::steady_clock::now(), end);
   queue.close();
   EXPECT_FALSE(queue.lease());
 }
@@ -352,16 +356,41 @@ TEST(Lease, ItsCopyInAForkedChildIsEmpty) {
   auto lease = queue.lease();
   Child child([&] {
     EXPECT_FALSE(lease);
-    lease.ack();
-    lease.give_back();
+    EXPECT_FALSE(lease.ack());
+    EXPECT_FALSE(lease.give_back());
     lease = Lease<int>();
     EXPECT_EQ(queue.try_pop(), std::nullopt);
   });
   EXPECT_TRUE(child.join().well());
   EXPECT_TRUE(lease);
   EXPECT_EQ(queue.stats().returned, 0u);
-  lease.give_back();
+  EXPECT_TRUE(lease.give_back());
+  EXPECT_FALSE(lease.ack()) << "it is the queue's again";
   EXPECT_EQ(queue.pop(), 7);
+  EXPECT_FALSE(Lease<int>().ack());
+}
+
+void take_back_by_force(Queue<int>& queue) {
+  const test::LeaseView view(Reach::attachment(queue), 1);
+  EXPECT_TRUE(view.cells().give_back({.index = 0, .word = view.cell(0).word.load()}));
+}
+
+// A holder that was taken for dead, say from another PID namespace: its item is somebody else's by then.
+TEST(Lease, OneThatWasLostIsNeitherAcknowledgedNorGivenBack) {
+  for (const bool acknowledge : {true, false}) {
+    auto queue = queue_of<int>();
+    ASSERT_TRUE(queue.push(7));
+    auto lost = queue.lease();
+    take_back_by_force(queue);
+    auto now = queue.try_lease();
+    ASSERT_TRUE(now);
+    EXPECT_EQ(now.attempt(), 2u);
+    EXPECT_FALSE(acknowledge ? lost.ack() : lost.give_back());
+    EXPECT_FALSE(lost);
+    EXPECT_EQ(queue.try_pop(), std::nullopt) << "nothing changed";
+    EXPECT_TRUE(now.ack());
+    EXPECT_TRUE(queue.join_for(0ms).ok());
+  }
 }
 
 TEST(Lease, AsManyAsThereAreCells) {

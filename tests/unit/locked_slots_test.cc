@@ -406,6 +406,24 @@ TYPED_TEST(LockedSlots, CountsNearTheirEndGoOnAndStopThere) {
   EXPECT_TRUE(slots.drained());
 }
 
+TYPED_TEST(LockedSlots, TheMostThatWereThereIsCounted) {
+  auto slots = this->make(4);
+  EXPECT_EQ(slots.stats().high_water, 0u);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(slots.push(i));
+    EXPECT_TRUE(slots.try_pop());
+    EXPECT_EQ(slots.stats().high_water, 3u);
+    while (slots.try_pop()) {
+    }
+  }
+  while (slots.try_push(1)) {
+  }
+  EXPECT_FALSE(slots.try_pop_for(0ms) == std::nullopt);
+  EXPECT_EQ(slots.stats().high_water, 4u) << "it does not fall";
+  LockedView(slots).header().high_water = ~std::uint64_t{0};
+  EXPECT_EQ(slots.stats().high_water, 4u) << "a peer's word";
+}
+
 TYPED_TEST(LockedSlots, FalseCountsAreRepaired) {
   for (const std::uint64_t popped : {std::uint64_t{5}, ~std::uint64_t{0}, std::uint64_t{1} << 62}) {
     auto slots = this->make(2);

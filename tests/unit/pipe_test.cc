@@ -203,8 +203,9 @@ TEST(PipeTest, ATimedRecvEnds) {
     EXPECT_TRUE(absl::IsDeadlineExceeded(b.recv_for<int>(d).status()));
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_TRUE(absl::IsDeadlineExceeded(b.recv_for<int>(20ms).status()));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(b.recv_until<int>(begin + 30ms).status()));
   EXPECT_FALSE(b.poll(20ms));
-  EXPECT_GE(std::chrono::steady_clock::now(), begin + 40ms);
+  EXPECT_GE(std::chrono::steady_clock::now(), begin + 50ms);
   ASSERT_TRUE(a.send(1).ok());
   EXPECT_EQ(b.recv_for<int>(0s).value(), 1);
 }

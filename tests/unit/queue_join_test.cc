@@ -235,9 +235,10 @@ TEST_F(QueueJoin, AnAcknowledgedLeaseIsDone) {
   auto lease = queue.lease();
   EXPECT_TRUE(waits(queue));
   EXPECT_FALSE(queue.task_done()) << "a lease is finished by ack()";
-  lease.ack();
-  lease.ack();
+  EXPECT_TRUE(lease.ack());
+  EXPECT_FALSE(lease.ack());
   EXPECT_TRUE(queue.join().ok());
+  EXPECT_TRUE(queue.join_until(std::chrono::steady_clock::now()).ok());
   EXPECT_FALSE(queue.task_done());
 }
 
@@ -251,6 +252,9 @@ TEST_F(QueueJoin, ALeaseThatComesBackIsNeitherDoneNorLost) {
     ::raise(SIGKILL);
   }).join();
   EXPECT_TRUE(absl::IsDeadlineExceeded(queue.join_for(30ms))) << "the queue has it again";
+  const auto end = std::chrono::steady_clock::now() + 5ms;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(queue.join_until(end)));
+  EXPECT_GE(std::chrono::steady_clock::now(), end);
   std::array<int, 3> out{};
   for (std::size_t got = 0; got < 3;) {
     const std::size_t count = queue.pop_n(out);

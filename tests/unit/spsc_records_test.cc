@@ -105,6 +105,32 @@ TEST(SpscRecords, CarriesRecordsOfEveryLengthInOrder) {
   EXPECT_EQ(ring.try_pop(), std::nullopt);
 }
 
+TEST(SpscRecords, WhatPeopleHaveAtHandIsARecord) {
+  auto ring = ring_of();
+  const std::string text = "a text";
+  const std::vector<unsigned char> raw{1, 2, 3};
+  const std::array<char, 2> pair{'a', 'b'};
+  std::vector<std::byte> bytes(3, std::byte{7});
+  EXPECT_TRUE(ring.push(text));
+  EXPECT_TRUE(ring.push("a literal"));
+  EXPECT_TRUE(ring.push(std::string_view("a view")));
+  EXPECT_TRUE(ring.push(std::string("one that goes")));
+  EXPECT_TRUE(ring.try_push(raw));
+  EXPECT_TRUE(ring.try_push_for(pair, 0s));
+  EXPECT_TRUE(ring.try_push_until(bytes, steady_clock::now()));
+  EXPECT_TRUE(ring.push(std::span(bytes).first(1)));
+  EXPECT_TRUE(ring.check("a literal").ok());
+  EXPECT_EQ(ring.pop<std::string>(), text);
+  EXPECT_EQ(ring.try_pop<std::string>(), "a literal");
+  EXPECT_EQ(ring.try_pop_for<std::string>(0s), "a view");
+  EXPECT_EQ(SpscRecords::text(*ring.borrow()), "one that goes");
+  EXPECT_EQ(ring.try_pop_until<std::vector<unsigned char>>(steady_clock::now()), raw);
+  EXPECT_EQ(ring.pop<std::string>(), "ab");
+  EXPECT_EQ(ring.pop(), bytes);
+  EXPECT_EQ(ring.pop(), SpscRecords::Record(1, std::byte{7}));
+  EXPECT_EQ(ring.try_pop<std::string>(), std::nullopt);
+}
+
 TEST(SpscRecords, AnyMixOfLengthsComesOutWhole) {
   for (const std::uint32_t seed : {1u, 2u, 3u}) {
     std::mt19937 random(seed);

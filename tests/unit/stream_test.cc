@@ -176,6 +176,7 @@ TEST_F(StreamTest, FewerPlacesThanItWouldKeepUnderWay) {
 TEST_F(StreamTest, NextForSaysNothingWhenTheTimeIsUp) {
   auto stream = pool.imap([](int i) { return marks->pass(0), i; }, std::views::iota(0, 2));
   EXPECT_FALSE(stream.next_for(20ms).has_value());
+  EXPECT_FALSE(stream.next_until(std::chrono::steady_clock::now() + 5ms).has_value());
   EXPECT_FALSE(stream.done());
   EXPECT_FALSE(stream.next_for(0ms).has_value());
   marks->open(0);

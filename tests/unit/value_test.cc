@@ -338,6 +338,30 @@ TEST(ValueTest, FIsCalledAnewWhereASmallOneChanged) {
   EXPECT_EQ(calls, 2);
 }
 
+// A peer's false word: it names this thread, which does not have the lock.
+TEST(ValueTest, ALockThatSaysFalselyThatThisThreadHasItStopsNobody) {
+  auto value = Value<Account>::create({.balance = 1}).value();
+  auto& header = *reinterpret_cast<layout::ValueHeader*>(Reach::attachment(value).object());
+  const detail::Seat& seat = Reach::attachment(value).seat();
+  const layout::MutexState mine{.lane = seat.lane_index,
+                                .generation = seat.generation,
+                                .thread = static_cast<std::uint32_t>(detail::thread_token()),
+                                .held = true};
+  for (const bool inconsistent : {false, true}) {
+    auto word = mine;
+    word.inconsistent = inconsistent;
+    header.writer.state = word.word();
+    EXPECT_TRUE(Child([&] { EXPECT_EQ(value.load().balance, 1); }).join().well());
+    value.store({.balance = 2});
+    EXPECT_EQ(value.load().balance, 2);
+    EXPECT_FALSE(layout::MutexState::from(header.writer.state).held) << "it is given back";
+    header.writer.state = word.word();
+    value.update([](Account& x) { x.balance = 1; });
+    EXPECT_TRUE(Child([&] { value.update([](Account& x) { ++x.balance; }); }).join().well());
+    EXPECT_EQ(value.exchange({.balance = 1}).balance, 2);
+  }
+}
+
 using ValueDeathTest = ::testing::Test;
 
 TEST(ValueDeathTest, FThatChangesTheSameValueStopsTheProgram) {

@@ -37,4 +37,10 @@ class Handle {
 template <class T>
 concept IsHandle = std::derived_from<T, Handle>;
 
+namespace detail {
+// What belongs to the process that made it, though it is no handle: true where it is defined.
+template <class T>
+inline constexpr bool kOfItsProcess = false;
+}  // namespace detail
+
 }  // namespace warren

@@ -43,17 +43,17 @@ class LeaseHold {
   LeaseHold(LeaseHold&& from) noexcept { take(from); }
   LeaseHold& operator=(LeaseHold&& from) noexcept {
     if (this == &from) return *this;
-    give_back();
+    (void)give_back();
     take(from);
     return *this;
   }
-  ~LeaseHold() { give_back(); }
+  ~LeaseHold() { (void)give_back(); }
 
   [[nodiscard]] bool held() const noexcept { return epoch_ != 0 && epoch_ == process_epoch(); }
   [[nodiscard]] std::uint32_t attempt() const noexcept { return ticket_.attempt; }
-  // False: it was not held.
+  // False: it was not held, or no longer.
   bool acknowledge() noexcept;
-  void give_back() noexcept;
+  bool give_back() noexcept;
 
  private:
   void take(LeaseHold& from) noexcept;
@@ -92,10 +92,11 @@ class [[nodiscard]] Lease {
   T* operator->() noexcept { return &*item_; }
   // 1 the first time that the item is delivered, one more each further time; 0 when there was none.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return hold_.attempt(); }
-  // Done: never delivered again; counts as task_done(). Nothing happens unless it is on lease.
-  void ack() noexcept { (void)hold_.acknowledge(); }
-  // To the front of the queue. Likewise.
-  void give_back() noexcept { hold_.give_back(); }
+  // Done: never delivered again; counts as task_done(). False, and nothing changed: it is not on lease, or not any more
+  // (its holder was taken for dead): it may be delivered again.
+  bool ack() noexcept { return hold_.acknowledge(); }
+  // To the front of the queue. False: likewise.
+  bool give_back() noexcept { return hold_.give_back(); }
 
  private:
   friend class Queue<T>;
@@ -104,5 +105,8 @@ class [[nodiscard]] Lease {
   detail::LeaseHold hold_;
   std::optional<T> item_;
 };
+
+template <class T>
+inline constexpr bool detail::kOfItsProcess<Lease<T>> = true;
 
 }  // namespace warren

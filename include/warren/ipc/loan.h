@@ -207,4 +207,9 @@ class [[nodiscard]] Borrow {
   detail::LentPlace<T> place_;
 };
 
+template <class T>
+inline constexpr bool detail::kOfItsProcess<Loan<T>> = true;
+template <class T>
+inline constexpr bool detail::kOfItsProcess<Borrow<T>> = true;
+
 }  // namespace warren

@@ -32,6 +32,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,7 +41,18 @@
 
 namespace warren {
 
+template <class T>
+class Subscriber;
+
 namespace detail {
+template <class T>
+concept HasFileno = requires(const T& object) {
+  { object.fileno() } -> std::same_as<int>;
+};
+template <class T>
+inline constexpr bool kOurs = IsHandle<T>;
+template <class T>
+inline constexpr bool kOurs<Subscriber<T>> = true;
 class PipeEnd;
 struct Wanted;
 struct ConnectionAccess;
@@ -84,6 +96,8 @@ class Connection : public Handle {
   absl::StatusOr<T> recv_for(Timeout d) {
     return recv_until<T>(Deadline::after(d));
   }
+  template <class T>
+  absl::StatusOr<T> recv_until(Deadline t);
   absl::Status send_bytes(std::span<const std::byte> message);
   // Of a message that was sent as a T: its encoded bytes.
   absl::StatusOr<std::vector<std::byte>> recv_bytes(std::size_t max = SIZE_MAX);
@@ -104,8 +118,6 @@ class Connection : public Handle {
   friend struct detail::ConnectionAccess;
   explicit Connection(std::shared_ptr<detail::PipeEnd> end) noexcept;
 
-  template <class T>
-  absl::StatusOr<T> recv_until(Deadline t);
   absl::Status send_message(std::uint32_t type, std::span<const std::byte> message);
   absl::Status recv_message(const detail::Wanted& wanted, detail::MessageBuffer& out, Deadline t);
   absl::Status recv_typed(std::uint32_t type, detail::MessageBuffer& out, Deadline t);
@@ -135,23 +147,30 @@ class Descriptor : public Handle {
   std::shared_ptr<const File> file_;
 };
 
-// Anything that becomes ready and has a descriptor: connections, queues, events, process sentinels. Refers to the
-// object.
+// Anything that becomes ready and has a descriptor: connections, queues of all kinds, stacks, subscribers, events,
+// process sentinels. Refers to the object.
 class Waitable {
  public:
-  template <class Object>
-    requires requires(const Object& o) {
-      { o.fileno() } -> std::same_as<int>;
-    }
+  template <detail::HasFileno Object>
   Waitable(const Object& object)  // NOLINT
       : descriptor_(object.fileno()),
         object_(&object),
         fileno_([](const void* it) { return static_cast<const Object*>(it)->fileno(); }) {
     if constexpr (std::same_as<Object, Connection>) {
       ready_ = &Waitable::connection_ready;
-    } else if constexpr (IsHandle<Object> && requires { object.readable(); }) {  // ours: others may mean another thing
+    } else if constexpr (detail::kOurs<Object> && requires { object.readable(); }) {  // others may mean another thing
       ready_ = [](const void* it) { return static_cast<const Object*>(it)->readable(); };
     }
+  }
+
+  // What has none, and is not to be taken for a list of them: told, rather than not found.
+  template <class Object>
+    requires(!detail::HasFileno<Object> && !std::ranges::range<Object>)
+  Waitable(const Object&) {  // NOLINT
+    static_assert(detail::HasFileno<Object>,
+                  "warren::wait() waits for what has a fileno(), and this type has none. Remedy: for a Process its "
+                  "sentinel(), for a Broadcast a Subscriber, for any open descriptor Descriptor::dup(fd); a Future, a "
+                  "Mutex and the like have waits of their own");
   }
 
   // In a child forked since, the object is asked again: it may have another one there.
@@ -163,10 +182,10 @@ class Waitable {
  private:
   static bool connection_ready(const void* connection);
 
-  int descriptor_;
+  int descriptor_ = -1;
   std::uint64_t epoch_ = detail::process_epoch();
-  const void* object_;
-  int (*fileno_)(const void* object);
+  const void* object_ = nullptr;
+  int (*fileno_)(const void* object) = nullptr;
   bool (*ready_)(const void* object) = nullptr;
 };
 

@@ -136,6 +136,7 @@ class Queue : public Handle {
   [[nodiscard]] Lease<T> lease() { return lease_until(Deadline::never()); }
   [[nodiscard]] Lease<T> try_lease() { return lease_until(Deadline::after(std::chrono::nanoseconds(0))); }
   [[nodiscard]] Lease<T> try_lease_for(Timeout d) { return lease_until(Deadline::after(d)); }
+  [[nodiscard]] Lease<T> try_lease_until(Deadline t) { return lease_until(t); }
 
   // Memory of the queue to write an item into (loan.h); of a vector or string, so many elements. It is no claim to a
   // place: its push waits for room like any other. Empty: closed, never fits, memory ended. loan() waits while the
@@ -171,10 +172,11 @@ class Queue : public Handle {
   // One of the items that were popped is done. False: more often than that; nothing changed. An item on lease is done
   // by ack(), not by this; one that made no T when it is skipped. Blocks for nobody.
   bool task_done() noexcept { return items_.takes().finish_one(attachment_->seat()); }
-  // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. From join_for
-  // also DeadlineExceeded.
+  // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. With a time
+  // limit also DeadlineExceeded.
   absl::Status join() { return join_until(Deadline::never()); }
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }
+  absl::Status join_until(Deadline t);
 
   // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
   // ResourceExhausted full or no memory for the item or this thread's lane.
@@ -221,7 +223,6 @@ class Queue : public Handle {
   }
   bool push_until(const T& item, Deadline deadline);
   std::optional<T> pop_until(Deadline deadline);
-  absl::Status join_until(Deadline deadline);
   Lease<T> lease_until(Deadline deadline);
   void pushed(std::size_t count) noexcept {
     detail::notify(items_.ring().not_empty(), attachment_->wait_mode(), static_cast<int>(count));
@@ -325,7 +326,7 @@ std::optional<T> Queue<T>::pop_until(Deadline deadline) {
 }
 
 template <class T>
-absl::Status Queue<T>::join_until(Deadline deadline) {
+absl::Status Queue<T>::join_until(Deadline t) {
   std::uint64_t held_up_by = 0;
   const auto look = [&] {
     const detail::Front front = items_.ring().look(attachment_->seat());
@@ -333,7 +334,7 @@ absl::Status Queue<T>::join_until(Deadline deadline) {
     return progress == detail::Progress::kDone ? detail::Progress::kBlocked : progress;  // what is there wants a pop
   };
   const auto held = [this] { return items_.ring().cells().in_use(); };
-  return items_.takes().join(deadline, *told_, look, held, [this] { swept(); });
+  return items_.takes().join(t, *told_, look, held, [this] { swept(); });
 }
 
 template <class T>

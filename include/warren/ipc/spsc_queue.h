@@ -19,6 +19,8 @@
 
 namespace warren {
 
+class Waitable;
+
 struct SpscOptions {
   std::size_t capacity = 1024;                   // items; always bounded, rounded up to a power of two
   Lifetime lifetime = Lifetime::kWhileAttached;  // of the name, and of what is in the queue
@@ -87,6 +89,10 @@ class SpscQueue : public Handle {
   void close() noexcept { ring_.close(); }  // by anybody; pushes are refused from now on, pops drain
   [[nodiscard]] bool closed() const noexcept { return ring_.closed(); }
   [[nodiscard]] bool drained() const noexcept { return ring_.drained(); }  // once true, true for ever
+  // The consumer's, for poll, select and epoll, and for wait() (pipe.h): readable while an item or the end may be
+  // taken, and from then on until a try, a pop with a time limit, peek() or wait() finds nothing. As Queue's (queue.h)
+  // otherwise. Claims nothing: where another thread owns the consumer's side, it tells of items that only that takes.
+  [[nodiscard]] int fileno() const { return ring_.readable_when_filled(kAstray); }
   // Why push refuses the item now: OutOfRange closed, AlreadyExists another living thread owns the producer's side (it
   // says which), DataLoss a peer left indices that cannot be, ResourceExhausted full or no memory for this thread's
   // lane. Claims nothing.
@@ -96,6 +102,8 @@ class SpscQueue : public Handle {
 
  private:
   friend class detail::Factory;
+  friend class Waitable;
+  static constexpr detail::Progress kAstray = detail::Progress::kBlocked;  // of indices that cannot be nothing comes
   SpscQueue(detail::Attachment::Pointer attachment, layout::SpscRingHeader& header, std::uint64_t capacity)
       : Handle(std::move(attachment)), ring_(*attachment_, header, capacity, sizeof(T)) {}
   static absl::StatusOr<detail::SegmentPlan> plan(const SpscOptions& options);
@@ -105,6 +113,14 @@ class SpscQueue : public Handle {
   static absl::StatusOr<SpscQueue> attach(detail::Attachment::Pointer attachment);
 
   bool push_until(const T& item, Deadline deadline);
+  // The consumer's: is there an item; and takes the one that there is.
+  [[nodiscard]] bool filled() noexcept { return ring_.owns(detail::Side::kConsumer) && ring_.readable(1) != 0; }
+  T take() noexcept;
+  [[nodiscard]] bool readable() const noexcept {
+    const bool done = ring_.look(kAstray) == detail::Progress::kDone;
+    if (!done) ring_.found_nothing();
+    return done;
+  }
   std::optional<T> pop_until(Deadline deadline);
   bool publish(std::size_t count) noexcept;
   void release(std::size_t count) noexcept;
@@ -176,7 +192,13 @@ bool SpscQueue<T>::try_push(const T& item) noexcept {
 
 template <class T>
 std::optional<T> SpscQueue<T>::try_pop() noexcept {
-  if (!ring_.owns(detail::Side::kConsumer) || ring_.readable(1) == 0) return std::nullopt;
+  if (filled()) return take();
+  ring_.found_nothing();
+  return std::nullopt;
+}
+
+template <class T>
+T SpscQueue<T>::take() noexcept {
   const T item = *std::launder(reinterpret_cast<const T*>(ring_.read_place()));
   release(1);
   return item;
@@ -198,12 +220,15 @@ std::optional<T> SpscQueue<T>::pop_until(Deadline deadline) {
   std::optional<T> item;
   if (!ring_.owns(detail::Side::kConsumer)) return item;
   (void)attachment_->wait_for_change(ring_.not_empty(), ring_.side(detail::Side::kConsumer).spinner, deadline, [&] {
-    item = try_pop();
-    if (item) return detail::Progress::kDone;
+    if (filled()) {
+      item = take();
+      return detail::Progress::kDone;
+    }
     if (!closed()) return detail::Progress::kBlocked;
     ring_.restore_head();
     return drained() ? detail::Progress::kDone : detail::Progress::kStalled;
   });
+  if (!item) ring_.found_nothing();
   return item;
 }
 
@@ -228,6 +253,7 @@ template <class T>
 std::size_t SpscQueue<T>::try_pop_n(std::span<T> out) noexcept {
   if (!ring_.owns(detail::Side::kConsumer)) return 0;
   const std::size_t first = read_run(out);
+  if (first == 0) ring_.found_nothing();
   return first == 0 ? 0 : first + read_run(out.subspan(first));
 }
 
@@ -258,6 +284,7 @@ template <class T>
 std::span<const T> SpscQueue<T>::peek() const noexcept {
   if (!ring_.owns(detail::Side::kConsumer)) return {};
   const std::size_t run = std::min(ring_.readable(ring_.capacity()), ring_.until_wrap(detail::Side::kConsumer));
+  if (run == 0) ring_.found_nothing();
   return {std::launder(reinterpret_cast<const T*>(ring_.read_place())), run};
 }
 

@@ -2,8 +2,9 @@
 // differ, without a slot as large as the largest.
 //
 //     auto log = warren::SpscRecords::open_or_create("log", 1 << 20).value();
-//     log.push(std::as_bytes(std::span(line)));                       // the one
-//     while (auto record = log.borrow()) write(2, (*record).data(), (*record).size());   // the other, in place
+//     log.push(line);                                                 // the one: a text, or bytes
+//     while (auto line = log.pop<std::string>()) std::cout << *line;      // the other,
+//     while (auto record = log.borrow()) std::cout << log.text(*record);  // or in place
 //
 // A record lies in the ring in one piece. It takes its bytes, rounded up to 8, and 8 more; where it would lie across
 // the ring's end, what is left there is skipped. So the longest record has max_record_bytes(): half the ring less 8
@@ -27,17 +28,56 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace warren {
+
+class Waitable;
+
+namespace detail {
+
+template <class T>
+inline constexpr bool kByteSized = false;
+template <>
+inline constexpr bool kByteSized<std::byte> = true;
+template <>
+inline constexpr bool kByteSized<char> = true;
+template <>
+inline constexpr bool kByteSized<unsigned char> = true;
+template <>
+inline constexpr bool kByteSized<signed char> = true;
+template <>
+inline constexpr bool kByteSized<char8_t> = true;
+
+}  // namespace detail
+
+// What is pushed as a record: any bytes that lie in a row, std::span, std::vector, std::array, std::string and the like
+// of std::byte or a char; of a literal the text, without its 0.
+class RecordView {
+ public:
+  using Bytes = std::span<const std::byte>;
+  template <std::ranges::contiguous_range Range>
+    requires std::ranges::sized_range<const Range&> && detail::kByteSized<std::ranges::range_value_t<Range>> &&
+             (!std::is_array_v<Range>)
+  constexpr RecordView(const Range& bytes) noexcept  // NOLINT: implicit on purpose
+      : bytes_(std::as_bytes(std::span(std::ranges::data(bytes), std::ranges::size(bytes)))) {}
+  RecordView(const char* text) noexcept : RecordView(std::string_view(text)) {}  // NOLINT: likewise
+
+  [[nodiscard]] constexpr Bytes bytes() const noexcept { return bytes_; }
+
+ private:
+  Bytes bytes_;
+};
 
 // Thread-safe and process-safe as far as SpscQueue is. Handles pass to other processes by fork, by name and as values
 // (handle.h).
 class SpscRecords : public Handle {
  public:
-  using Bytes = std::span<const std::byte>;
+  using Bytes = RecordView::Bytes;
   using Record = std::vector<std::byte>;
 
   // `ring_bytes` is rounded up to a power of two, 4096 at least; all of it is promised when the ring is made. Errors
@@ -57,21 +97,37 @@ class SpscRecords : public Handle {
 
   // Blocks while there is no room for it. False: refused, nothing was taken: closed, too long, another living thread
   // owns the side, or a loan stands; check(record) says which.
-  bool push(Bytes record) { return push_until(record, Deadline::never()); }
-  [[nodiscard]] bool try_push(Bytes record) noexcept;
-  [[nodiscard]] bool try_push_for(Bytes record, Timeout d) { return push_until(record, Deadline::after(d)); }
-  [[nodiscard]] bool try_push_until(Bytes record, Deadline t) { return push_until(record, t); }
+  bool push(RecordView record) { return push_until(record.bytes(), Deadline::never()); }
+  [[nodiscard]] bool try_push(RecordView record) noexcept { return try_push_bytes(record.bytes()); }
+  [[nodiscard]] bool try_push_for(RecordView record, Timeout d) {
+    return push_until(record.bytes(), Deadline::after(d));
+  }
+  [[nodiscard]] bool try_push_until(RecordView record, Deadline t) { return push_until(record.bytes(), t); }
   // Batches: how many, from the front, as many as there is room for published by one store. push_n blocks for all;
   // fewer: the next one was refused.
   [[nodiscard]] std::size_t push_n(std::span<const Bytes> records);
   [[nodiscard]] std::size_t try_push_n(std::span<const Bytes> records) noexcept;
 
   // nullopt of pop(): closed and drained, or refused: check_consumer() says why. nullopt of try_*: nothing now;
-  // drained() says whether ever.
-  [[nodiscard]] std::optional<Record> pop() { return pop_until(Deadline::never()); }
-  [[nodiscard]] std::optional<Record> try_pop();
-  [[nodiscard]] std::optional<Record> try_pop_for(Timeout d) { return pop_until(Deadline::after(d)); }
-  [[nodiscard]] std::optional<Record> try_pop_until(Deadline t) { return pop_until(t); }
+  // drained() says whether ever. R may also be std::string, or another vector of chars: pop<std::string>(). Where
+  // memory for it ends the record stays.
+  template <class R = Record>
+  [[nodiscard]] std::optional<R> pop() {
+    return pop_until<R>(Deadline::never());
+  }
+  template <class R = Record>
+  [[nodiscard]] std::optional<R> try_pop();
+  template <class R = Record>
+  [[nodiscard]] std::optional<R> try_pop_for(Timeout d) {
+    return pop_until<R>(Deadline::after(d));
+  }
+  template <class R = Record>
+  [[nodiscard]] std::optional<R> try_pop_until(Deadline t) {
+    return pop_until<R>(t);
+  }
+  [[nodiscard]] static std::string_view text(Bytes record) noexcept {
+    return {reinterpret_cast<const char*>(record.data()), record.size()};
+  }
 
   // In place (loan.h): the ring's own memory, aligned to 8 bytes. One loan and one borrow at a time: while one stands
   // that side does nothing else. They end in the thread that owns the side, before it ends.
@@ -90,11 +146,16 @@ class SpscRecords : public Handle {
   void close() noexcept { ring().close(); }  // by anybody; pushes are refused from now on, pops drain
   [[nodiscard]] bool closed() const noexcept { return ring().closed(); }
   [[nodiscard]] bool drained() const noexcept { return ring().drained(); }  // once true, true for ever
+  // The consumer's, for poll, select and epoll, and for wait() (pipe.h): readable while a record or the end may be
+  // taken, also the one that is borrowed, and from then on until a try, a pop with a time limit or wait() finds
+  // nothing. As Queue's (queue.h) otherwise. Claims nothing: where another thread owns the consumer's side, it tells of
+  // records that only that takes.
+  [[nodiscard]] int fileno() const { return ring().readable_when_filled(kAstray); }
 
   // Why push refuses the record now: DataLoss the ring is corrupt, OutOfRange closed, InvalidArgument too long,
   // AlreadyExists another living thread owns the producer's side (it says which), FailedPrecondition a loan stands,
   // ResourceExhausted no room or no memory for this thread's lane. Claims nothing.
-  [[nodiscard]] absl::Status check(Bytes record) const;
+  [[nodiscard]] absl::Status check(RecordView record) const;
   // Why pop is refused: DataLoss, AlreadyExists, FailedPrecondition (a borrow stands), ResourceExhausted (no lane).
   [[nodiscard]] absl::Status check_consumer() const;
   // With heads, and what is skipped.
@@ -104,6 +165,8 @@ class SpscRecords : public Handle {
 
  private:
   friend class detail::Factory;
+  friend class Waitable;
+  static constexpr detail::Progress kAstray = detail::Progress::kDone;  // the consumer finds it, and closes the ring
   struct Size {
     std::size_t ring_bytes;
     Lifetime lifetime;
@@ -118,17 +181,51 @@ class SpscRecords : public Handle {
 
   [[nodiscard]] detail::SpscRing& ring() const noexcept { return records_->ring(); }
   [[nodiscard]] bool may(detail::Side which) const noexcept;
+  [[nodiscard]] bool readable() const noexcept {
+    const bool done = ring().look(kAstray) == detail::Progress::kDone;
+    if (!done) ring().found_nothing();
+    return done;
+  }
+  // A record, or the consumer's look was in vain.
+  bool look(detail::RecordRing::Record& record) noexcept;
   [[nodiscard]] absl::Status check_side(detail::Side which) const;
   bool publish(std::size_t units) noexcept;
   template <class Try>
   void wait(detail::Side which, Deadline deadline, Try&& done);
+  bool try_push_bytes(Bytes record) noexcept;
   bool push_until(Bytes record, Deadline deadline);
-  std::optional<Record> pop_until(Deadline deadline);
-  Record taken(const detail::RecordRing::Record& record);
+  template <class R>
+  std::optional<R> pop_until(Deadline deadline);
+  // The record is taken when it was copied.
+  template <class R>
+  R taken(const detail::RecordRing::Record& record);
+  void take(const detail::RecordRing::Record& record) noexcept;
   bool await_record(Deadline deadline, detail::RecordRing::Record& record);
   Borrow<Record> borrowed(const detail::RecordRing::Record& record);
 
   std::shared_ptr<detail::RecordRing> records_;
 };
+
+template <class R>
+R SpscRecords::taken(const detail::RecordRing::Record& record) {
+  static_assert(detail::kByteSized<typename R::value_type>,
+                "a record is popped as a std::string, or as a std::vector of std::byte or of a char");
+  const auto* const first = reinterpret_cast<const typename R::value_type*>(record.memory.data());
+  R copy(first, first + record.memory.size());
+  take(record);
+  return copy;
+}
+
+template <class R>
+std::optional<R> SpscRecords::try_pop() {
+  detail::RecordRing::Record record;
+  return look(record) ? std::optional<R>(taken<R>(record)) : std::nullopt;
+}
+
+template <class R>
+std::optional<R> SpscRecords::pop_until(Deadline deadline) {
+  detail::RecordRing::Record record;
+  return await_record(deadline, record) ? std::optional<R>(taken<R>(record)) : std::nullopt;
+}
 
 }  // namespace warren

@@ -70,21 +70,25 @@ class Stack : public Handle {
   // races with a last push.
   [[nodiscard]] bool drained() const noexcept { return items_.slots().drained(); }
 
+  // For poll, select and epoll, and for wait() (pipe.h), as Queue's: readable while an item or the end may be taken,
+  // and from then on until a try, a pop with a time limit or wait() finds nothing.
+  [[nodiscard]] int fileno() const { return items_.fileno(); }
+
   // Why push refuses the item now: OutOfRange closed, InvalidArgument never fits, what its codec says,
   // ResourceExhausted full or no memory for the item or this thread's lane.
   [[nodiscard]] absl::Status check(const T& item) const { return items_.check(item, "stack"); }
   [[nodiscard]] std::size_t approx_size() const noexcept { return items_.slots().approx_size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return items_.slots().capacity(); }
-  // Of QueueStats `buried`, `returned` and `high_water` are not counted here: always 0.
-  [[nodiscard]] QueueStats stats() const noexcept {
-    const detail::LockedSlots& slots = items_.slots();
-    return {.pushed = slots.pushed(), .popped = slots.popped(), .undecodable = items_.undecodable()};
-  }
+  // Of QueueStats `buried` and `returned` are always 0 here, and `high_water` is exact, but for a push that is under
+  // way.
+  [[nodiscard]] QueueStats stats() const noexcept { return items_.template stats<QueueStats>(); }
 
  private:
   friend class detail::Factory;
+  friend class Waitable;
   Stack(detail::Attachment::Pointer attachment, Items items) noexcept
       : Handle(std::move(attachment)), items_(std::move(items)) {}
+  [[nodiscard]] bool readable() const noexcept { return items_.readable(); }
   static absl::StatusOr<detail::SegmentPlan> plan(const StackOptions& options) {
     return Items::plan(options.capacity, options.max_item_bytes);
   }

@@ -12,6 +12,7 @@ namespace warren {
 
 template <class T>
 class Broadcast;
+class Waitable;
 
 // Made by Broadcast<T>::subscribe(). For one thread at a time; may be moved to another one, and outlive the thread and
 // the handle that made it. Its end is the end of its subscription. The copy that a forked child has goes on by itself
@@ -39,9 +40,15 @@ class [[nodiscard]] Subscriber {
   [[nodiscard]] std::uint64_t lost() const noexcept { return reader_.lost(); }
   // Closed, and nothing is left; once true, true for ever.
   [[nodiscard]] bool drained() const noexcept { return reader_.at_end(); }
+  // For poll, select and epoll, and for wait() (pipe.h): readable while there is something that this subscriber has not
+  // seen, or the end, and from then on until a try, a pop with a time limit or wait() finds nothing. Each subscriber
+  // has a thread and a descriptor of its own, from the first call on, which move with it. -1: none are left. A forked
+  // child's copy has to call it again, and gets another descriptor. docs/algorithms/readiness.md.
+  [[nodiscard]] int fileno() const { return reader_.fileno(); }
 
  private:
   friend class Broadcast<T>;
+  friend class Waitable;
   Subscriber(Items items, detail::BroadcastReader reader) noexcept
       : items_(std::move(items)), reader_(std::move(reader)) {}
   static absl::StatusOr<Subscriber> join(const detail::Attachment::Pointer& attachment, const Items& items) {
@@ -50,6 +57,7 @@ class [[nodiscard]] Subscriber {
     return Subscriber(items, *std::move(reader));
   }
   std::optional<T> pop_until(Deadline deadline);
+  [[nodiscard]] bool readable() const noexcept { return reader_.readable(); }
 
   Items items_;
   detail::BroadcastReader reader_;
@@ -75,5 +83,8 @@ std::optional<T> Subscriber<T>::pop_until(Deadline deadline) {
   }
   return std::nullopt;
 }
+
+template <class T>
+inline constexpr bool detail::kOfItsProcess<Subscriber<T>> = true;
 
 }  // namespace warren

@@ -198,7 +198,7 @@ void Value<T>::store(const T& desired) noexcept {
   if constexpr (kAtomic) {
     changeable_cell().store(desired);
   } else {
-    const std::scoped_lock writing(copies_);
+    const detail::TwoCopiesBase::Writing writing(copies_);
     copies_.publish(&desired);
   }
 }
@@ -233,7 +233,7 @@ T Value<T>::update(F&& f) {
       const detail::UpdateScope scope(header_);
       return cell().modify([&f](T& copy) { std::invoke(f, copy); }).second;
     } else {
-      const std::scoped_lock writing(copies_);
+      const detail::TwoCopiesBase::Writing writing(copies_);
       T copy = read();
       std::invoke(f, copy);
       copies_.publish(&copy);
@@ -247,7 +247,7 @@ T Value<T>::update(F&& f) {
 template <class T>
 template <class F>
 T Value<T>::replace(F&& made_of) noexcept {
-  const std::scoped_lock writing(copies_);
+  const detail::TwoCopiesBase::Writing writing(copies_);
   const T before = read();
   const T after = made_of(before);
   copies_.publish(&after);

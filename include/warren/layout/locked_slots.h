@@ -20,10 +20,12 @@ struct LockedSlotsHeader {
   std::atomic<std::uint64_t> popped;                 // items ever taken
   std::atomic<std::uint32_t> not_empty;              // wait words: consumers sleep here,
   std::atomic<std::uint32_t> not_full;               // producers here
-  std::byte reserved1[40];
+  std::atomic<std::uint64_t> high_water;             // the most items that were there at once
+  std::byte reserved1[32];
 };
 static_assert(offsetof(LockedSlotsHeader, capacity) == 64 && offsetof(LockedSlotsHeader, pushed) == 128);
-static_assert(offsetof(LockedSlotsHeader, not_empty) == 144 && sizeof(LockedSlotsHeader) == 192);
+static_assert(offsetof(LockedSlotsHeader, not_empty) == 144 && offsetof(LockedSlotsHeader, high_water) == 152 &&
+              sizeof(LockedSlotsHeader) == 192);
 
 // An item's ticket is `pushed` before its push: its place among equals, and its name as the owner of a block.
 struct StackSlot {

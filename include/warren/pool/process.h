@@ -7,7 +7,7 @@
 // flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers nor
 // the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the caller
 // is copied, with whatever locks the others held: start processes before threads (a warning says so once; the
-// threads behind fileno() of a queue or an event do not count).
+// threads behind fileno() of queues, events and the like do not count).
 //
 // The child's signal handlers are the default ones, and nothing is blocked: terminate() ends it, and so does Ctrl-C at
 // the terminal, unless the target arranges for something else. A child that is killed, or exits, costs nobody else
@@ -77,6 +77,7 @@ class Process {
   // has waited for the child, or ignores SIGCHLD.
   int join();                                          // blocks
   std::optional<int> join_for(Timeout d);              // nullopt: still alive
+  std::optional<int> join_until(Deadline t);           // likewise
   [[nodiscard]] std::optional<int> exit_code() const;  // nullopt: still alive
   [[nodiscard]] bool is_alive() const;                 // a stopped process is
   void terminate() noexcept { send_signal(SIGTERM); }  // nothing, where it has ended

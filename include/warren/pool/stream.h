@@ -56,7 +56,8 @@ class Stream {
   Iterator begin() { return Iterator(*this); }
   std::default_sentinel_t end() { return {}; }
   // nullopt: the end, or the time is up; done() says which.
-  std::optional<Result<R>> next_for(Timeout d) { return source_->next(Deadline::after(d)); }
+  std::optional<Result<R>> next_for(Timeout d) { return next_until(Deadline::after(d)); }
+  std::optional<Result<R>> next_until(Deadline t) { return source_->next(t); }
   [[nodiscard]] bool done() const noexcept { return source_->done(); }
 
  private:

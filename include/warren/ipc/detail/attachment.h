@@ -189,12 +189,12 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   // A descriptor that is readable while the object, whose waiters wait on `word`, has something. The first call in a
   // process starts a thread, which ends with this. -1: no descriptor or thread is left.
-  int readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask);
-  // After a look in vain: that descriptor, where there is one, is not readable until there is something again.
-  void found_nothing() noexcept {
-    if (Readiness* const readiness = readiness_.load(std::memory_order_acquire)) [[unlikely]]  // [RY8] pairs with RY9
-      readiness->quieten();
+  int readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask) {
+    return readiness_.readable_when(*this, word, make_ask);
   }
+  // After a look in vain: that descriptor, where there is one, is not readable until there is something again.
+  void found_nothing() noexcept { readiness_.found_nothing(); }
+  [[nodiscard]] bool mirrored() const noexcept { return readiness_.used(); }
 
  private:
   friend class AttachmentList;
@@ -249,7 +249,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_pid_namespace_ = 0;
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
-  std::atomic<Readiness*> readiness_{nullptr};  // ours; set once, and taken away under the list's mutex
+  ReadinessSlot readiness_;
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to

@@ -80,6 +80,8 @@ class BroadcastRing {
   void close() noexcept;
   [[nodiscard]] bool closed() const noexcept;
   [[nodiscard]] bool at_end(const BroadcastPlace& reader) const noexcept;
+  // Is there something for a reader at `position`: an item, whether it stands or was overwritten, or the end?
+  [[nodiscard]] bool something_at(std::uint64_t position) const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return geometry_.capacity; }
   [[nodiscard]] std::uint64_t slots() const noexcept { return geometry_.slots(); }

@@ -153,7 +153,7 @@ template <class T>
 consteval Obstacle obstacle_of_culprit() {
   if constexpr (std::is_reference_v<T> || std::is_pointer_v<T> || std::is_member_pointer_v<T>) {
     return Obstacle::kPointer;
-  } else if constexpr (IsHandle<T>) {
+  } else if constexpr (IsHandle<T> || kOfItsProcess<T>) {
     return Obstacle::kHandle;
   } else if constexpr (holds_strange_union<T>()) {
     return Obstacle::kUnion;
@@ -220,7 +220,8 @@ consteval bool check_carriable() {
   static_assert(
       kWhat != Obstacle::kHandle,
       "this handle cannot travel to another process in a value: it belongs to this process alone. Remedy: what "
-      "the other one can open or make by itself");
+      "the other one can open or make by itself; in place of a Subscriber its Broadcast, of a Lease, Loan or Borrow "
+      "the Queue or the item");
   static_assert(kWhat != Obstacle::kPointer && kWhat != Obstacle::kOther,
                 "this type cannot travel to another process: it holds a pointer, a reference, a view or private state. "
                 "Remedy: own the data (std::string, std::vector), or specialise warren::Codec");

@@ -220,6 +220,20 @@ class LockedItems {
   bool push_until(const T& item, std::int64_t priority, Deadline deadline);
   std::optional<T> try_pop() noexcept(kNoThrow);
   std::optional<T> pop_until(Deadline deadline);
+  // For a descriptor that says whether there is an item, or the end (readiness.h); and a look that says so.
+  [[nodiscard]] int fileno() const {
+    return attachment_->readable_when(slots().not_empty(), [this] {
+      return [slots = slots()] { return slots.front() == Front::kEmpty ? Progress::kBlocked : Progress::kDone; };
+    });
+  }
+  [[nodiscard]] bool readable() const noexcept { return told(slots().front()) != Front::kEmpty; }
+  template <class Stats>
+  [[nodiscard]] Stats stats() const noexcept {
+    return {.pushed = slots().pushed(),
+            .popped = slots().popped(),
+            .undecodable = items_.undecodable(),
+            .high_water = slots().high_water()};
+  }
   // `what`: how a message names the container.
   [[nodiscard]] absl::Status check(const T& item, const char* what) const;
 
@@ -227,6 +241,11 @@ class LockedItems {
   LockedItems(Attachment& attachment, Items items) noexcept : attachment_(&attachment), items_(std::move(items)) {}
   void pushed() noexcept { notify(slots().not_empty(), attachment_->wait_mode(), 1); }
   void popped() noexcept { notify(slots().not_full(), attachment_->wait_mode(), 1); }
+  // `front` is what a call ends with.
+  Front told(Front front) const noexcept {
+    if (front == Front::kEmpty) attachment_->found_nothing();
+    return front;
+  }
   bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
   // A slice is over: looks for the dead, and takes back what they had.
   void swept(Deadline until) noexcept {
@@ -266,7 +285,7 @@ bool LockedItems<T, Slots>::push_until(const T& item, std::int64_t priority, Dea
 template <class T, class Slots>
 std::optional<T> LockedItems<T, Slots>::try_pop() noexcept(kNoThrow) {
   typename Items::Incoming incoming(items_);
-  while (items_.try_pop(incoming, Deadline::never()) == Front::kItem) {
+  while (told(items_.try_pop(incoming, Deadline::never())) == Front::kItem) {
     popped();
     if (std::optional<T> item = items_.open(incoming)) return item;
   }
@@ -282,7 +301,7 @@ bool LockedItems<T, Slots>::wait_to_pop(Deadline deadline, typename Items::Incom
   };
   (void)attachment_->wait_for_change(slots().not_empty(), attachment_->seat().pop_spinner, deadline, once,
                                      [this, deadline] { swept(deadline); });
-  if (front != Front::kItem) {
+  if (told(front) != Front::kItem) {
     if (slots().approx_size() != 0) pushed();  // the wake that it may have had is another's
     return false;
   }

@@ -37,12 +37,15 @@ class LockedSlots {
   [[nodiscard]] bool closed() const noexcept;
   // Closed, and nothing will ever be taken again. Waits for nobody.
   [[nodiscard]] bool drained() const noexcept { return front() == Front::kDrained; }
+  // Without the lock. kItem: there may be one, which a look with the lock tells; else there is none.
+  [[nodiscard]] Front front() const noexcept;
   // Waits for nobody: CLOSED lies in the word that pushes commit by.
   void close() noexcept;
   // kFull or kClosed: what a push would be told now.
   [[nodiscard]] std::optional<Push> refusal() const noexcept;
   [[nodiscard]] std::uint64_t pushed() const noexcept;
   [[nodiscard]] std::uint64_t popped() const noexcept { return header_->popped.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t high_water() const noexcept;
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
 
@@ -92,9 +95,8 @@ class LockedSlots {
 
  private:
   class Turn;
-  // Without the lock. kItem: there may be one, which a look with the lock tells; else there is none.
-  [[nodiscard]] Front front() const noexcept;
   [[nodiscard]] std::uint64_t size_in_turn() noexcept;
+  void note(std::uint64_t size) noexcept;
 
   Attachment* attachment_;
   layout::LockedSlotsHeader* header_;

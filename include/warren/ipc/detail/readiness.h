@@ -16,8 +16,8 @@ class Attachment;
 // Asks the object: kDone while it has something. The mirror alone calls it.
 using Ask = std::function<Progress()>;
 
-// One for each attachment whose object was asked for its descriptor. A forked child has neither the thread nor, for its
-// own use, the descriptor: its first start() makes others.
+// One for each object that was asked for its descriptor. A forked child has neither the thread nor, for its own use,
+// the descriptor: its first start() makes others.
 class Readiness {
  public:
   // `attachment`, and `word` that lies in it, outlive this.
@@ -53,6 +53,29 @@ class Readiness {
   std::atomic<int> bell_{-1};
   std::atomic<std::uint64_t> epoch_{0};  // of the process that the thread belongs to; 0: there is none
   std::atomic<std::uint32_t> turn_{kLooking};
+};
+
+// Where an object keeps its Readiness: empty until it is asked for its descriptor.
+class ReadinessSlot {
+ public:
+  ReadinessSlot() noexcept = default;
+  ~ReadinessSlot() { end(); }
+  ReadinessSlot(const ReadinessSlot&) = delete;
+  ReadinessSlot& operator=(const ReadinessSlot&) = delete;
+
+  // A descriptor that is readable while the object, whose waiters wait on `word`, has something. The first call in a
+  // process starts a thread, which ends with this. -1: no descriptor or thread is left.
+  int readable_when(Attachment& attachment, std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask);
+  // After a look in vain: that descriptor, where there is one, is not readable until there is something again.
+  void found_nothing() noexcept {
+    if (Readiness* const readiness = readiness_.load(std::memory_order_acquire)) [[unlikely]]  // [RY8] pairs with RY9
+      readiness->quieten();
+  }
+  [[nodiscard]] bool used() const noexcept { return readiness_.load(std::memory_order_relaxed) != nullptr; }
+  void end() noexcept;  // waits as ~Readiness() does
+
+ private:
+  std::atomic<Readiness*> readiness_{nullptr};  // ours; set, and taken away, under the list's mutex
 };
 
 }  // namespace warren::detail

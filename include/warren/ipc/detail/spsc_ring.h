@@ -78,6 +78,16 @@ class SpscRing {
     return header_->closed.load(std::memory_order_seq_cst) != 0;  // [S8] in one order with S18, S9; pairs with S7
   }
   [[nodiscard]] bool drained() const noexcept;
+  // What the consumer would find, by any thread: kDone for slots that are filled, or the end. Indices that cannot be
+  // are `astray`: of some rings' consumers that is something to look at.
+  [[nodiscard]] Progress look(Progress astray) const noexcept;
+  // For a descriptor that says so (readiness.h).
+  [[nodiscard]] int readable_when_filled(Progress astray) const;
+  // After a look of the consumer's in vain, by any thread.
+  void found_nothing() noexcept {
+    if (attachment_->mirrored()) [[unlikely]]
+      quieten();
+  }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t approx_size() const noexcept;
   [[nodiscard]] SpscSide& side(Side which) const noexcept {
@@ -93,6 +103,7 @@ class SpscRing {
   [[nodiscard]] std::atomic<std::uint64_t>& owner_word(Side which) const noexcept {
     return which == Side::kProducer ? header_->producer : header_->consumer;
   }
+  void quieten() noexcept;
   absl::Status claimable(Side which, std::uint64_t found) noexcept;
   bool claim_quietly(Side which) noexcept { return claim(which).ok(); }
   absl::Status adopt_index(Side which) noexcept;

@@ -5,6 +5,7 @@
 #include <absl/status/status.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/mutex_core.h>
+#include <warren/ipc/detail/update_scope.h>
 #include <warren/layout/value.h>
 
 #include <algorithm>
@@ -15,11 +16,20 @@ namespace warren::detail {
 // What does not depend on the size.
 class TwoCopiesBase {
  public:
-  // Who publishes holds the lock. Blocks; a lock of the dead is taken over, and there is nothing to repair: what they
-  // had not published is written anew as a whole. Held by this thread already: a broken program, stopped with a
-  // message.
-  void lock() noexcept;
-  void unlock() noexcept { lock_.unlock(); }
+  // For as long as it lives this thread has the lock: who publishes holds it. Blocks; a lock of the dead is taken over,
+  // and there is nothing to repair: what they had not published is written anew as a whole. Where this thread has it
+  // already, a broken program, stopped with a message.
+  class Writing {
+   public:
+    explicit Writing(TwoCopiesBase& copies) noexcept : scope_(copies.header_), copies_(copies) { copies_.lock(); }
+    ~Writing() { copies_.lock_.unlock(); }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+
+   private:
+    const UpdateScope scope_;
+    TwoCopiesBase& copies_;
+  };
 
  protected:
   // In the segment of `attachment`, which must outlive it.
@@ -30,6 +40,7 @@ class TwoCopiesBase {
   // a whole value, since who has the lock may be stopped.
   template <class Look, class Read>
   void wait_for_turn(Look&& look, Read&& read) const noexcept;
+  void lock() noexcept;
 
   Attachment* attachment_;
   layout::ValueHeader* header_;
@@ -98,7 +109,10 @@ void TwoCopiesBase::wait_for_turn(Look&& look, Read&& read) const noexcept {
   MutexCore lock = lock_;
   (void)attachment_->wait_for_change(header_->writer.waiters, attachment_->seat().pop_spinner, Deadline::never(), [&] {
     if (lock.try_take() != MutexCore::Take::kTaken) return look() ? Progress::kDone : Progress::kStalled;
-    read();
+    {
+      const UpdateScope reading(header_);
+      read();
+    }
     lock.unlock();
     return Progress::kDone;
   });

@@ -46,11 +46,21 @@ struct HoldsHandles<std::tuple<T...>> : std::bool_constant<(Passable<T> && ...)>
 template <class A, class B>
 struct HoldsHandles<std::pair<A, B>> : std::bool_constant<Passable<A> && Passable<B>> {};
 
+// A vector says that it can be copied, whatever it holds.
+template <class T>
+struct Copies : std::is_copy_constructible<T> {};
+template <class T, class Allocator>
+struct Copies<std::vector<T, Allocator>> : Copies<T> {};
+
 template <class A>
 consteval bool check_target_argument() {
-  if constexpr (HoldsHandles<std::decay_t<A>>::value) {
-    static_assert(std::constructible_from<std::decay_t<A>, A>, "a move-only argument: std::move it");
-    return std::constructible_from<std::decay_t<A>, A>;
+  using Value = std::decay_t<A>;
+  if constexpr (HoldsHandles<Value>::value) {
+    constexpr bool kMade =
+        Copies<Value>::value || (std::constructible_from<Value, A> && std::is_rvalue_reference_v<A&&> &&
+                                 !std::is_const_v<std::remove_reference_t<A>>);
+    static_assert(kMade, "a move-only argument: std::move it");
+    return kMade;
   } else {
     return check_argument<A>();
   }

@@ -180,7 +180,8 @@ consteval bool check_argument() {
       static_assert(
           kWhat != Obstacle::kHandle,
           "this handle cannot be an argument of a task: it belongs to this process alone. Remedy: the task opens "
-          "or makes what it needs itself");
+          "or makes what it needs itself: of a Broadcast a subscribe(), of a Queue a lease(); a Connection goes with "
+          "Process::start");
     } else if constexpr (kWhat == Obstacle::kPointer || kWhat == Obstacle::kOther) {
       static_assert(Carriable<Travels>,
                     "an argument cannot travel to another process: it holds a pointer, a reference, a view or private "
