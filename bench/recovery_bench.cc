@@ -203,7 +203,8 @@ void barrier_party(benchmark::State& state) {
         signs, random,
         [&] {  // a party, as who has arrived once
           detail::Attachment& attachment = Reach::attachment(barrier);
-          attachment.lane(attachment.process_lane(attachment.seat()).index).announcement.store(layout::kBarrierParty);
+          const detail::LaneRef lane = attachment.process_lane(attachment.seat());
+          attachment.lane(lane.index).announcement.store(layout::barrier_party(lane.generation));
         },
         [&] { return absl::IsAborted(barrier.arrive_and_wait().status()); }, nothing);
   });

@@ -75,7 +75,8 @@ absl::StatusOr<Barrier> Barrier::as_party(absl::StatusOr<Barrier> barrier) {
   if (!barrier.ok()) return barrier;
   const detail::LaneRef lane = barrier->attachment_->process_lane(barrier->attachment_->seat());
   if (lane.known) {
-    barrier->attachment_->lane(lane.index).announcement.store(layout::kBarrierParty, std::memory_order_relaxed);
+    barrier->attachment_->lane(lane.index)
+        .announcement.store(layout::barrier_party(lane.generation), std::memory_order_relaxed);
   }
   return barrier;
 }
@@ -85,7 +86,7 @@ absl::StatusOr<Barrier> Barrier::as_party(absl::StatusOr<Barrier> barrier) {
 void Barrier::announce_this_thread() noexcept {
   const detail::Seat& seat = attachment_->seat();
   if (seat.lane == nullptr || seat.lane->announcement.load(std::memory_order_relaxed) != 0) return;
-  seat.lane->announcement.store(layout::kBarrierParty, std::memory_order_relaxed);
+  seat.lane->announcement.store(layout::barrier_party(seat.generation), std::memory_order_relaxed);
 }
 
 Barrier::Fate Barrier::fate(std::uint32_t generation, State now) noexcept {
@@ -145,25 +146,41 @@ absl::StatusOr<std::uint32_t> Barrier::settled(std::uint32_t generation, std::ui
 
 // --- breaking and mending --------------------------------------------------------------------------------------------
 
-// By one CAS: a generation that completed meanwhile stays completed. `only` is left alone once it is over; a death, and
-// abort(), break whichever there is.
+// By one CAS: a generation that completed meanwhile stays completed. `only` is left alone once it is over; abort()
+// breaks whichever there is.
 void Barrier::break_it(std::optional<std::uint32_t> only, State::Broken why, std::uint32_t who) noexcept {
   std::uint64_t word = words_->state.load(std::memory_order_relaxed);
-  for (;;) {
-    State state = State::from(word);
+  do {
+    const State state = State::from(word);
     if (state.broken != State::Broken::kNo || (only && state.generation != *only)) return;
-    state.broken = why;
-    state.value = who;
-    if (words_->state.compare_exchange_weak(word, state.word(), std::memory_order_relaxed)) break;
-  }
+  } while (!break_from(word, why, who));
   wake_all();
 }
 
-// The barrier is broken before the lane of the dead is free: nobody else would find that party any more.
+bool Barrier::break_from(std::uint64_t& word, State::Broken why, std::uint32_t who) noexcept {
+  State state = State::from(word);
+  state.broken = why;
+  state.value = who;
+  return words_->state.compare_exchange_weak(word, state.word(), std::memory_order_relaxed);
+}
+
+// The barrier is broken before the lane of the dead is free: nobody else would find that party any more. Any number may
+// do so for one death, and each may stand still in the midst of it: the mark is taken away once the barrier is broken,
+// and who saw it breaks no other state than the one that stood before he saw it.
 void Barrier::look_for_dead_parties() noexcept {
-  (void)attachment_->sweep([this](const layout::Lane& lane, std::uint32_t pid) {
-    if (lane.announcement.load(std::memory_order_relaxed) == layout::kBarrierParty)
-      break_it(std::nullopt, State::Broken::kByDeath, pid);
+  (void)attachment_->sweep([this](layout::Lane& lane, std::uint16_t generation, std::uint32_t pid) {
+    std::uint64_t party = layout::barrier_party(generation);
+    for (;;) {
+      std::uint64_t word = words_->state.load(std::memory_order_acquire);      // [BR4] the mark after it; with BR6
+      if (lane.announcement.load(std::memory_order_acquire) != party) return;  // [BR5] pairs with BR7
+      if (State::from(word).broken != State::Broken::kNo) break;
+      WARREN_CRASH_POINT(missing_party_found);  // others find it too
+      if (!break_from(word, State::Broken::kByDeath, pid)) continue;
+      wake_all();
+      break;
+    }
+    WARREN_CRASH_POINT(missing_party_told);  // the next one finds the mark, and a broken barrier
+    (void)lane.announcement.compare_exchange_strong(party, 0, std::memory_order_release);  // [BR7] pairs with BR5
   });
 }
 
@@ -176,8 +193,9 @@ void Barrier::reset() noexcept {
   for (;;) {
     const State state = State::from(word);
     if (state.broken == State::Broken::kNo && state.value == 0) return;  // as new
-    if (words_->state.compare_exchange_weak(word, state.after(/*completed=*/false).word(), std::memory_order_relaxed))
-      break;
+    if (words_->state.compare_exchange_weak(word, state.after(/*completed=*/false).word(), std::memory_order_release,
+                                            std::memory_order_relaxed))
+      break;  // [BR6] the marks of the dead are gone; pairs with BR4
   }
   wake_all();
 }

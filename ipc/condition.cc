@@ -44,7 +44,8 @@ bool Condition::sleep(std::uint64_t begin, Deadline deadline, Until until) noexc
       [&] {
         (void)attachment_->sweep();
         over = until == Until::kSliceEnds;
-      });
+      },
+      detail::Lookout(*attachment_));
 }
 
 }  // namespace warren

@@ -239,8 +239,8 @@ bool Attachment::holds_lane(std::uint32_t index, std::uint16_t generation) const
 bool Attachment::lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept {
   if (index >= lanes_high()) return true;
   const LaneIdentity found =
-      LaneIdentity::from(lane(index).identity.load(std::memory_order_acquire));  // [L16] pairs with L4, L13
-  return found.generation != generation;
+      LaneIdentity::from(lane(index).identity.load(std::memory_order_acquire));  // [L16] pairs with L4, L12, L13
+  return found.generation != generation || found.phase == Phase::kSweeping;
 }
 
 bool Attachment::living(const layout::Lane& lane) const noexcept {
@@ -267,21 +267,28 @@ bool Attachment::taken_by_living(std::uint64_t position) const noexcept {
 }
 
 // Claims the sweep of one dead lane, empties it and frees it. Whoever dies here is itself swept: each step may be done
-// again.
-bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept {
+// again. Where another one has claimed it, who may stand still, `on_dead` is told all the same.
+Attachment::Swept Attachment::sweep_lane(layout::Lane& lane, const OnDead& on_dead) noexcept {
   std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L11] pairs with L4
-  const LaneIdentity found = LaneIdentity::from(word);
-  if (found.phase == Phase::kFree || !dead(lane, found)) return false;
   const ProcessIdentity& self = this_process();
-  const LaneIdentity sweeper{.pid = static_cast<std::uint32_t>(self.pid),
-                             .start_low = self.start_low(),
-                             .generation = found.generation,
-                             .phase = Phase::kSweeping};
-  if (!lane.identity.compare_exchange_strong(word, sweeper.word(), std::memory_order_acq_rel))
-    return false;                     // [L12] pairs with L4
+  LaneIdentity found, sweeper;
+  do {
+    found = LaneIdentity::from(word);
+    if (found.phase == Phase::kFree) return Swept::kNothing;
+    if (!dead(lane, found)) {
+      if (found.phase != Phase::kSweeping) return Swept::kNothing;
+      if (on_dead) on_dead(lane, found.generation, lane.thread_id.load(std::memory_order_relaxed));
+      return Swept::kByAnother;
+    }
+    sweeper = {.pid = static_cast<std::uint32_t>(self.pid),
+               .start_low = self.start_low(),
+               .generation = found.generation,
+               .phase = Phase::kSweeping};
+  } while (!lane.identity.compare_exchange_strong(word, sweeper.word(),
+                                                  std::memory_order_acq_rel));  // [L12] pairs with L4, L16
   WARREN_CRASH_POINT(sweep_claimed);  // the next sweep finds a dead sweeper and goes on
   const std::uint32_t pid = found.phase == Phase::kLive ? found.pid : lane.thread_id.load(std::memory_order_relaxed);
-  if (on_dead) on_dead(lane, pid);
+  if (on_dead) on_dead(lane, found.generation, pid);
   give_up_takes(lane, takes_.load(std::memory_order_relaxed), pid);
   lane.announcement.store(0, std::memory_order_release);  // [Q21] likewise, for the dead; pairs with Q8
   lane.take.store(0, std::memory_order_release);          // [PL7] likewise; pairs with PL5
@@ -294,16 +301,19 @@ bool Attachment::free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) no
   const bool freed =
       lane.identity.compare_exchange_strong(word, free.word(), std::memory_order_acq_rel);  // [L13] pairs with L3
   WARREN_CRASH_POINT(sweep_freed);  // before the wakes: slices bound the wait
-  return freed;
+  return freed ? Swept::kFreed : Swept::kNothing;
 }
 
 std::uint32_t Attachment::sweep(const OnDead& on_dead) noexcept {
   if (read_only_) return 0;
   std::uint32_t freed = 0;
+  bool news = false;
   for (std::uint32_t index = 0, end = lanes_high(); index < end; ++index) {
-    if (free_lane_of_dead(lane(index), on_dead)) ++freed;
+    const Swept swept = sweep_lane(lane(index), on_dead);
+    if (swept == Swept::kFreed) ++freed;
+    news |= swept != Swept::kNothing;
   }
-  if (freed != 0) {
+  if (news) {
     for (const std::uint32_t offset : wait_words_) {
       if (offset != 0) wake(*reinterpret_cast<std::atomic<std::uint32_t>*>(object_ + offset), kWakeAll);
     }

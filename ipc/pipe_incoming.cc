@@ -174,6 +174,9 @@ Incoming::Came Incoming::await(Deadline deadline, bool my_turn, absl::Status& re
   if (test() == Progress::kDone) return Came::kSomething;
   const bool may_sleep = !deadline.expired() && !line_.known_cut();
   if (may_sleep && spin_until_done(spinner_, test)) return Came::kSomething;
+  const auto slice = [this] { return attachment_.slice(); };
+  Lookout looks(attachment_);
+  Vigil vigil(slice, looks);
   while (!line_.known_cut() && !deadline.expired()) {
     if (my_turn) {
       if (arm_and_look()) return Came::kSomething;
@@ -186,8 +189,8 @@ Incoming::Came Incoming::await(Deadline deadline, bool my_turn, absl::Status& re
       inherit(turn);
       if (arm_and_look()) return Came::kSomething;
     }
-    const std::chrono::nanoseconds left = deadline.remaining().ns(), slice = attachment_.slice();
-    if (!line_.sleep(door_.bell(), std::min(left, slice)) && slice < left) (void)attachment_.sweep();
+    (void)line_.sleep(door_.bell(), std::min(deadline.remaining().ns(), vigil.left()));
+    if (vigil.over()) (void)attachment_.sweep();
     if (ring_.readable()) return Came::kSomething;
   }
   const bool cut = line_.cut();

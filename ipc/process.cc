@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -183,6 +184,22 @@ bool confirmed_dead(const layout::LaneIdentity& identity, std::uint64_t start_ti
     const bool low = (static_cast<std::uint32_t>(found) & layout::LaneIdentity::kStartMask) == identity.start_low;
     return low && (start_time == 0 || start_time == found);
   });
+}
+
+// A zombie answers kill(pid, 0). But the first thing that the kernel takes from a thread that ends is its list of
+// robust futexes, which glibc gives to every thread that it starts; who has none may have been started in another way.
+bool seems_gone(pid_t pid) noexcept {
+  const int saved_errno = errno;
+  void* list = nullptr;
+  std::size_t length = 0;
+  bool gone = pid <= 0;
+  if (!gone && ::syscall(SYS_get_robust_list, pid, &list, &length) == 0) {
+    gone = list == nullptr;
+  } else if (!gone) {
+    gone = errno == ESRCH || (::kill(pid, 0) != 0 && errno == ESRCH);
+  }
+  errno = saved_errno;
+  return gone;
 }
 
 const ProcessIdentity& this_process() noexcept {

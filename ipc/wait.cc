@@ -50,12 +50,24 @@ WaitTuning& wait_tuning() noexcept {
   return tuning;
 }
 
-std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept {
-  const WaitTuning& tuning = wait_tuning();
-  const std::int64_t wanted = tuning.slice_per_lane_ns.load(std::memory_order_relaxed) * std::max(lanes, 1u);
-  const std::int64_t least = tuning.slice_min_ns.load(std::memory_order_relaxed);
-  const std::int64_t most = std::max(least, tuning.slice_max_ns.load(std::memory_order_relaxed));
+namespace {
+
+std::chrono::nanoseconds period_for(std::uint32_t lanes, const std::atomic<std::int64_t>& per_lane,
+                                    const std::atomic<std::int64_t>& min) noexcept {
+  const std::int64_t wanted = per_lane.load(std::memory_order_relaxed) * std::max(lanes, 1u);
+  const std::int64_t least = min.load(std::memory_order_relaxed);
+  const std::int64_t most = std::max(least, wait_tuning().slice_max_ns.load(std::memory_order_relaxed));
   return std::chrono::nanoseconds(std::clamp(wanted, least, most));
+}
+
+}  // namespace
+
+std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept {
+  return period_for(lanes, wait_tuning().slice_per_lane_ns, wait_tuning().slice_min_ns);
+}
+
+std::chrono::nanoseconds look_for(std::uint32_t lanes) noexcept {
+  return period_for(lanes, wait_tuning().look_per_lane_ns, wait_tuning().look_min_ns);
 }
 
 bool join_membarrier() noexcept {
@@ -76,15 +88,12 @@ std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexc
 }
 
 Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline deadline,
-               std::chrono::nanoseconds slice) noexcept {
-  const auto now = std::chrono::steady_clock::now();
-  // The first slice of waiters that came together ends at different times: one of them sweeps for all.
-  const std::int64_t jitter = (now.time_since_epoch().count() >> 4) % (slice.count() / 4 + 1);
-  const auto slice_end = now + slice - std::chrono::nanoseconds(jitter);
-  const bool slice_first = slice_end < deadline.time();
-  const timespec until = to_timespec(slice_first ? slice_end : deadline.time());
+               std::chrono::nanoseconds most) noexcept {
+  const auto end = std::chrono::steady_clock::now() + most;
+  const bool end_first = end < deadline.time();
+  const timespec until = to_timespec(end_first ? end : deadline.time());
   const long result = futex(word, FUTEX_WAIT_BITSET, armed, &until);
-  return result != 0 && errno == ETIMEDOUT && slice_first ? Slept::kSliceExpired : Slept::kWoken;
+  return result != 0 && errno == ETIMEDOUT && end_first ? Slept::kRanOut : Slept::kWoken;
 }
 
 // Waking all changes the word first, by CAS: storing {sequence + 1, 0} would let a late notifier turn the sequence back

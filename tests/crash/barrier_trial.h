@@ -45,7 +45,8 @@ class BarrierTrial : public Trial {
   void warm() override {
     set_waits(kPatience);
     detail::Attachment& attachment = Reach::attachment(barrier_);
-    attachment.lane(attachment.process_lane(attachment.seat()).index).announcement.store(layout::kBarrierParty);
+    const detail::LaneRef lane = attachment.process_lane(attachment.seat());
+    attachment.lane(lane.index).announcement.store(layout::barrier_party(lane.generation));
   }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {

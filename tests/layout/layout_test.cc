@@ -152,7 +152,8 @@ TEST(Layout, SegmentHeader) {
   image FIELD(magic) FIELD(abi_version) FIELD(kind) FIELD(id) FIELD(size) FIELD(max_size) FIELD(wait_mode) FIELD(flags)
       FIELD(created_ns) FIELD(creator_pid) FIELD(creator_uid) FIELD(creator_start_time) FIELD(pid_namespace)
           FIELD(foreign) FIELD(element_size) FIELD(element_hash) FIELD(element_align) FIELD(wait_words)
-              FIELD(time_namespace) FIELD(element_name) FIELD(name) FIELD(lanes_high) FIELD(lanes_committed);
+              FIELD(time_namespace) FIELD(element_name) FIELD(name) FIELD(lanes_high) FIELD(lanes_committed)
+                  FIELD(looks);
   expect_golden("segment_header", image.text("SegmentHeader"));
 }
 
@@ -290,7 +291,8 @@ TEST(Layout, BarrierState) {
   EXPECT_EQ(BarrierState::from(state.word()).word(), state.word());
   EXPECT_EQ(state.after(true).word(), 0x1234'5679'5000'0000u);
   EXPECT_EQ(state.after(false).word(), 0x1234'5679'5400'0000u);
-  EXPECT_EQ(kBarrierParty, 1u);
+  EXPECT_EQ(barrier_party(0), 1u);
+  EXPECT_EQ(barrier_party(0xffff), 0x1ffffu);
 }
 
 TEST(Layout, Latch) {

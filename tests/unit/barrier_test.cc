@@ -14,6 +14,7 @@
 
 #include "support/blocked.h"
 #include "support/child.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -227,6 +228,31 @@ TEST(BarrierTest, ADeathThatWasDealtWithBreaksItNoMore) {
   EXPECT_FALSE(barrier.broken());
   EXPECT_TRUE(barrier.arrive_and_wait().ok());
   EXPECT_TRUE(replacement.join().well());
+}
+
+// Its lane as it is while who sweeps it stands still: nobody else could free it, and all can see whose it was.
+TEST(BarrierTest, WhoStandsStillInASweepHidesNoDeath) {
+  auto barrier = Barrier::create(2).value();
+  detail::Attachment& attachment = test::Reach::attachment(barrier);
+  const std::uint32_t pid = static_cast<std::uint32_t>(::getpid());
+  (void)attachment.seat();
+  std::uint32_t index = 0;
+  std::thread([&] { index = attachment.seat().lane_index; }).join();  // of a thread that has just ended
+  layout::Lane& lane = attachment.lane(index);
+  lane.thread_id = 77;
+  lane.announcement = layout::barrier_party(7);
+  lane.identity = layout::LaneIdentity{.pid = pid,
+                                       .start_low = detail::this_process().start_low(),
+                                       .generation = 7,
+                                       .phase = layout::LaneIdentity::Phase::kSweeping}
+                      .word();
+  const absl::Status status = barrier.arrive_and_wait().status();
+  EXPECT_TRUE(absl::IsAborted(status));
+  EXPECT_THAT(message(status), HasSubstr("process 77 ended"));
+  EXPECT_EQ(lane.announcement, 0u) << "told";
+  barrier.reset();
+  EXPECT_TRUE(absl::IsAborted(barrier.arrive_and_wait_for(100ms).status()));
+  EXPECT_THAT(message(barrier.arrive_and_wait().status()), HasSubstr("waited no longer")) << "not told again";
 }
 
 TEST(BarrierTest, AnArrivalOfTheDeadCountsIfTheLastOneComesFirst) {

@@ -378,7 +378,7 @@ TEST_F(Lanes, ASweepTellsOfEachLaneBeforeItIsEmptied) {
   const auto pid = static_cast<std::uint32_t>(child.pid());
   (void)child.kill();
   std::vector<std::uint64_t> announced;
-  EXPECT_EQ(at_->sweep([&](const layout::Lane& lane, std::uint32_t of) {
+  EXPECT_EQ(at_->sweep([&](const layout::Lane& lane, std::uint16_t, std::uint32_t of) {
     announced.push_back(lane.announcement);
     EXPECT_EQ(of, pid);
   }),

@@ -151,11 +151,11 @@ TEST_P(WaitWord, AWordThatChangedIsNotSleptOn) {
   EXPECT_EQ(sleep_on(word, armed, Deadline::never(), kNoSlice), Slept::kWoken);
 }
 
-TEST_P(WaitWord, ASleepLastsThreeQuartersOfASliceAtLeast) {
+TEST_P(WaitWord, ASleepLastsAsLongAsItWasTold) {
   Word word{0};
   const auto begin = steady_clock::now();
-  EXPECT_EQ(sleep_on(word, arm(word, mode_), Deadline::never(), 40ms), Slept::kSliceExpired);
-  EXPECT_GE(steady_clock::now() - begin, 30ms);
+  EXPECT_EQ(sleep_on(word, arm(word, mode_), Deadline::never(), 40ms), Slept::kRanOut);
+  EXPECT_GE(steady_clock::now() - begin, 40ms);
 }
 
 TEST_P(WaitWord, ADeadlineWithinTheSliceEndsTheSleep) {

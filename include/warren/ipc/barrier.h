@@ -75,6 +75,7 @@ class Barrier : public Handle {
   void announce_this_thread() noexcept;
   void look_for_dead_parties() noexcept;
   void break_it(std::optional<std::uint32_t> only, State::Broken why, std::uint32_t who) noexcept;
+  bool break_from(std::uint64_t& word, State::Broken why, std::uint32_t who) noexcept;
   void wake_all() noexcept;
 
   layout::Barrier* words_;

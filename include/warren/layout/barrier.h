@@ -6,8 +6,10 @@ namespace warren::layout {
 
 inline constexpr std::uint32_t kMaxParties = kMaxLanes;
 
-// In the announcement of a lane of a barrier's segment: its owner is a party.
-inline constexpr std::uint64_t kBarrierParty = 1;
+// In the announcement of a lane of a barrier's segment, in that generation of the lane: its owner is a party.
+[[nodiscard]] constexpr std::uint64_t barrier_party(std::uint16_t lane_generation) noexcept {
+  return std::uint64_t{lane_generation} << 1 | 1;
+}
 
 // The state word: all that is to know. One CAS arrives, completes, breaks or resets.
 //   bits 63..32 generation | 31..26 how the last six generations ended | 25..22 broken | 21..0 arrived, or who broke it

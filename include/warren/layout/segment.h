@@ -38,6 +38,7 @@ struct SegmentHeader {
 
   alignas(kLine) std::atomic<std::uint32_t> lanes_high;  // lanes ever claimed: what a scan has to look at
   std::atomic<std::uint32_t> lanes_committed;            // lanes whose memory is there
+  std::atomic<std::uint32_t> looks;  // at whether somebody died; who counts one makes it, and nobody else need
 
   static constexpr std::uint32_t kKeepName = 1;
   static constexpr std::uint32_t kKnownFlags = kKeepName;

@@ -26,6 +26,7 @@ struct SegmentOptions;
 
 namespace warren::detail {
 
+class Attachment;
 struct OpenedFile;
 
 // A lane in one of its lives: names its owner for as long as that has it.
@@ -87,6 +88,24 @@ struct SegmentPlan {
 struct SegmentExpectation {
   layout::ObjectKind kind = layout::ObjectKind::kRaw;
   ElementType element = {};
+};
+
+// The looks of one sleep at whether somebody died. Of all who sleep on a segment one makes them, who counts the next
+// one: the others find it counted, and if he is gone, one of them finds it not. docs/algorithms/wait_word.md.
+class Lookout {
+ public:
+  explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
+  void begin() noexcept;  // the sleep
+  [[nodiscard]] std::chrono::nanoseconds each() const noexcept;
+  // True: there is somebody to sweep.
+  [[nodiscard]] bool found_dead() noexcept;
+
+ private:
+  [[nodiscard]] bool somebody_died() noexcept;
+
+  const Attachment& attachment_;
+  std::uint32_t counted_ = 0;
+  std::uint64_t being_swept_ = 0;  // the identity of a lane that was told of already
 };
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
@@ -152,7 +171,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] std::uint32_t lanes_high() const noexcept;
   // True unless the thread that held lane `index` in `generation` is confirmed dead or has left.
   [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
-  // True when that thread has left, or was found dead. Costs a load: nobody is asked.
+  // True when that thread has left, or was found dead by whoever sweeps its lane now. Costs a load: nobody is asked.
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
@@ -161,12 +180,14 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // From now on whoever ends or is found dead with items of this queue is noted there (take_ledger.h).
   void keep_takes(layout::TakeLedger& ledger) noexcept { takes_.store(&ledger, std::memory_order_relaxed); }
   // Frees the lanes of the dead and wakes every waiting word of the segment. Returns how many it freed. `on_dead` is
-  // told of each lane before that is emptied, and of the pid that had it, where that is still known: else of the
-  // thread.
-  using OnDead = std::function<void(const layout::Lane& lane, std::uint32_t pid)>;
+  // told of each lane of the dead in that generation before that is emptied, and of the pid that had it, where that is
+  // still known: else of the thread. Of a lane that another one is sweeping, who may be stopped, it is told too: so one
+  // death may be told to many, at any time, also when the lane has another owner.
+  using OnDead = std::function<void(layout::Lane& lane, std::uint16_t generation, std::uint32_t pid)>;
   std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
+  [[nodiscard]] std::chrono::nanoseconds look_each() const noexcept { return look_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
     return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [this] { (void)sweep(); });
@@ -176,7 +197,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
                        OnSlice&& on_slice) {
     return await(
         word, wait_mode_, spinner, deadline, std::forward<Test>(test), [this] { return slice(); },
-        std::forward<OnSlice>(on_slice));
+        std::forward<OnSlice>(on_slice), Lookout(*this));
   }
   // Without spinning: where a test costs more than a sleep.
   template <class Test>
@@ -184,7 +205,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     if (test() == Progress::kDone) return true;
     if (deadline.expired()) return false;
     return sleep_until_done(
-        word, wait_mode_, deadline, std::forward<Test>(test), [this] { return slice(); }, [this] { (void)sweep(); });
+        word, wait_mode_, deadline, std::forward<Test>(test), [this] { return slice(); }, [this] { (void)sweep(); },
+        Lookout(*this));
   }
 
   // A descriptor that is readable while the object, whose waiters wait on `word`, has something. The first call in a
@@ -198,6 +220,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
  private:
   friend class AttachmentList;
+  friend class Lookout;
   struct Mapping;
 
   Attachment();
@@ -220,7 +243,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool dead(const layout::Lane& lane, layout::LaneIdentity identity) const noexcept;
   [[nodiscard]] bool living(const layout::Lane& lane) const noexcept;
   [[nodiscard]] bool said_by_living(std::atomic<std::uint64_t> layout::Lane::*word, std::uint64_t said) const noexcept;
-  bool free_lane_of_dead(layout::Lane& lane, const OnDead& on_dead) noexcept;
+  enum class Swept { kNothing, kFreed, kByAnother };
+  Swept sweep_lane(layout::Lane& lane, const OnDead& on_dead) noexcept;
   bool claim_lane(Seat& seat) noexcept;
   bool claim_spare() noexcept;  // under the list's mutex
   bool commit_more_lanes(std::uint32_t committed) noexcept;

@@ -50,6 +50,10 @@ StatResult read_process_stat(pid_t pid) noexcept;
 bool confirmed_dead(pid_t pid, std::uint64_t start_time) noexcept;
 bool confirmed_dead(const layout::LaneIdentity& identity, std::uint64_t start_time) noexcept;
 
+// A hint, for a microsecond where confirmed_dead() costs fifteen, whether to ask that: true of whoever is dead beyond
+// doubt but a pid that was given to another one meanwhile; true of some who live; false where nothing can be told.
+bool seems_gone(pid_t pid) noexcept;
+
 // Where the epoch lies, and who sets it where it reads 0. Both are for process_epoch() alone.
 extern std::atomic<const std::uint64_t*> epoch_page;
 std::uint64_t renew_epoch() noexcept;

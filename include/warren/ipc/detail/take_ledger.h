@@ -140,7 +140,8 @@ absl::Status TakeLedger::join(Deadline deadline, std::atomic<std::uint32_t>& tol
   bool ended = test() == Progress::kDone;
   if (!ended && !deadline.expired()) {
     ended = sleep_until_done(
-        takes_->joiners, attachment_->wait_mode(), deadline, test, [this] { return attachment_->slice(); }, sweep);
+        takes_->joiners, attachment_->wait_mode(), deadline, test, [this] { return attachment_->slice(); }, sweep,
+        Lookout(*attachment_));
   }
   if (!ended) {  // a death is the better reason
     sweep();

@@ -6,6 +6,7 @@
 #include <warren/ipc/time.h>
 #include <warren/layout/abi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <climits>
@@ -61,13 +62,17 @@ struct WaitTuning {
   std::atomic<std::int64_t> slice_per_lane_ns{20'000'000};
   std::atomic<std::int64_t> slice_min_ns{80'000'000};
   std::atomic<std::int64_t> slice_max_ns{2'000'000'000};
+  std::atomic<std::int64_t> look_per_lane_ns{500'000};
+  std::atomic<std::int64_t> look_min_ns{32'000'000};
   std::atomic<std::int64_t> stall_ns{500'000};  // how long a claim may stand before its owner's life is asked for
   std::atomic<bool> spins{true};                // false: waits go to sleep at once
 };
 WaitTuning& wait_tuning() noexcept;
 
-// How long one sleep lasts at most when `lanes` threads are attached.
+// How long a sleeper sleeps at most before it sweeps, when `lanes` threads are attached; and before it looks whether it
+// need sweep sooner.
 std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept;
+std::chrono::nanoseconds look_for(std::uint32_t lanes) noexcept;
 
 // Between the read-modify-write that announces a waiter and the loads of its test.
 void await_barrier(layout::WaitMode mode) noexcept;
@@ -75,11 +80,14 @@ void await_barrier(layout::WaitMode mode) noexcept;
 // Sets W and orders that store before the loads of the test that follows. Returns the word to sleep on.
 std::uint32_t arm(std::atomic<std::uint32_t>& word, layout::WaitMode mode) noexcept;
 
-enum class Slept { kWoken, kSliceExpired };
+enum class Slept {
+  kWoken,   // or the deadline passed
+  kRanOut,  // the time is over, and the word as it was
+};
 
-// Sleeps while `word` is `armed`, until woken, the deadline, or `slice` from now.
+// Sleeps while `word` is `armed`, until woken, the deadline, or `most` from now.
 Slept sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t armed, Deadline deadline,
-               std::chrono::nanoseconds slice) noexcept;
+               std::chrono::nanoseconds most) noexcept;
 
 void wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
@@ -116,41 +124,89 @@ bool spin_until_done(Spinner& spinner, Test&& test) {
   return false;
 }
 
-// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice expired, or as
-// much time in stalls: it looks for the dead. `slice` is a callable, since attached lanes come and go.
-template <class Test, class Slice, class OnSlice>
+// Of a sleeper that is told of deaths by others, or need not be.
+struct NoLooks {
+  void begin() noexcept {}
+  [[nodiscard]] static std::chrono::nanoseconds each() noexcept { return std::chrono::hours(1); }
+  [[nodiscard]] static bool found_dead() noexcept { return false; }
+};
+
+// When a sleeper looks after the dead: a slice after it began, or at one of the looks between if that finds one. Each
+// period is a little shorter, by chance, so that one of those who came together does it for all.
+template <class Slice, class Looks>
+class Vigil {
+ public:
+  Vigil(Slice& slice, Looks& looks) : slice_(slice), looks_(looks) {
+    looks_.begin();
+    begin();
+  }
+  // How long to sleep now.
+  [[nodiscard]] std::chrono::nanoseconds left() const {
+    return std::max(std::min(slice_end_, look_at_) - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0));
+  }
+  // True: it is time to sweep, and the next slice begins.
+  [[nodiscard]] bool over() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < slice_end_) {
+      if (now < look_at_) return false;
+      look_at_ = end_of(looks_.each(), now);
+      if (!looks_.found_dead()) return false;
+    }
+    begin();
+    return true;
+  }
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+  [[nodiscard]] static Time end_of(std::chrono::nanoseconds period, Time now) {
+    return now + period - std::chrono::nanoseconds((now.time_since_epoch().count() >> 4) % (period.count() / 4 + 1));
+  }
+  void begin() {
+    const auto now = std::chrono::steady_clock::now();
+    slice_end_ = end_of(slice_(), now);
+    look_at_ = end_of(looks_.each(), now);
+  }
+
+  Slice& slice_;
+  Looks& looks_;
+  Time slice_end_, look_at_;
+};
+
+// Sleeps in slices. False: the deadline passed, after a last look. `on_slice` runs whenever a slice is over, however
+// often somebody woke it meanwhile, or when `looks` found somebody dead: it sweeps. `slice` is a callable, since
+// attached lanes come and go.
+template <class Test, class Slice, class OnSlice, class Looks = NoLooks>
 bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, Deadline deadline, Test&& test,
-                      Slice&& slice, OnSlice&& on_slice) {
+                      Slice&& slice, OnSlice&& on_slice, Looks&& looks = {}) {
   constexpr std::chrono::nanoseconds kFirstStall = std::chrono::microseconds(100);
   constexpr std::chrono::nanoseconds kLastStall = std::chrono::milliseconds(20);
-  std::chrono::nanoseconds stood{};
+  Vigil vigil(slice, looks);
   for (std::chrono::nanoseconds stall = kFirstStall;;) {
     const std::uint32_t armed = arm(word, mode);
     const Progress progress = test();
     if (progress == Progress::kDone) return true;
     if (deadline.expired()) return false;
-    if (progress == Progress::kStalledAnew) stall = kFirstStall;
-    if (progress == Progress::kStalled || progress == Progress::kStalledAnew) {
-      if (sleep_on(word, armed, deadline, stall) == Slept::kSliceExpired) stood += stall;
-      stall = std::min(stall * 2, kLastStall);
-      if (stood < slice()) continue;
-      stood = {};
-      on_slice();
+    if (progress != Progress::kStalled) stall = kFirstStall;
+    bool over = false;
+    if (progress == Progress::kBlocked) {
+      // A sleep that ran out left the word as it was: armed, and nothing was notified.
+      while (!over && sleep_on(word, armed, deadline, vigil.left()) == Slept::kRanOut) over = vigil.over();
     } else {
-      stall = kFirstStall;
-      if (sleep_on(word, armed, deadline, slice()) == Slept::kSliceExpired) on_slice();
+      (void)sleep_on(word, armed, deadline, std::min(stall, vigil.left()));
+      stall = std::min(stall * 2, kLastStall);
     }
+    if (over || vigil.over()) on_slice();
   }
 }
 
 // Waits until `test` says kDone: true. False: the deadline passed.
-template <class Test, class Slice, class OnSlice>
+template <class Test, class Slice, class OnSlice, class Looks = NoLooks>
 bool await(std::atomic<std::uint32_t>& word, layout::WaitMode mode, Spinner& spinner, Deadline deadline, Test&& test,
-           Slice&& slice, OnSlice&& on_slice) {
+           Slice&& slice, OnSlice&& on_slice, Looks&& looks = {}) {
   if (test() == Progress::kDone) return true;
   if (deadline.expired()) return false;
   if (spin_until_done(spinner, test)) return true;
-  return sleep_until_done(word, mode, deadline, test, slice, on_slice);
+  return sleep_until_done(word, mode, deadline, test, slice, on_slice, looks);
 }
 
 }  // namespace warren::detail
