@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/pool/detail/function_registry.h>
+#include <warren/pool/detail/keep_until_idle.h>
 #include <warren/pool/detail/result_sink.h>
 #include <warren/pool/detail/task_error.h>
 
@@ -158,6 +159,7 @@ class Worker {
     record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
     if (spin(test)) return claim;
     show_output();
+    let_go_of_kept();
     Attachment& attachment = table_.attachment();
     if (closing()) ring(start_.control);
     bool told = closing();

@@ -295,5 +295,18 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
+
+  // --- for_each
+#elif CASE == 160  // Remedy: Array<T>::create(items); or map
+  (void)pool.for_each(xs, [](int& x) { ++x; });
+#elif CASE == 161  // Remedy: Array<T>::create(items); or map
+  const auto constant = small_array;
+  (void)pool.for_each(constant, [](const Small&) {});
+#elif CASE == 162  // for_each calls the function with a T& for each element
+  (void)pool.for_each(small_array, [](int& x) { ++x; });
+#elif CASE == 163  // this callable cannot travel
+  (void)pool.for_each({.chunksize = 1}, small_array, [&k](Small& x) { x.word += k; });
+#elif CASE == 164  // ignoring return
+  pool.for_each(small_array, [](Small& x) { ++x.word; });
 #endif
 }

@@ -16,6 +16,7 @@
 // breaks a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
 #include <warren/ipc/detail/check.h>
+#include <warren/pool/detail/for_each.h>
 #include <warren/pool/detail/map.h>
 #include <warren/pool/future.h>
 
@@ -109,6 +110,19 @@ class Pool {
   }
   template <detail::Asked F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(const MapOptions& options, F&& f, Rg&& tuples);
+
+  // Calls f(T&) for every element of an Array<T>, in place: nothing is copied. Waits until every element has run. No
+  // lock is taken: who reads the array meanwhile, or runs another for_each over it, holds items.mutex() around both. An
+  // element that fails (throws, returns a bad Status, kills its worker) costs the others nothing: they have run and are
+  // changed. The first failure in order is returned, and names the element; that one is as f left it, and what a death
+  // interrupted is half done, or done. Retries, only where they are asked for, call f again with the element as it is
+  // then: ask where f may be run twice.
+  template <detail::NotOptions F, class Items>
+  absl::Status for_each(Items&& items, F&& f) {
+    return for_each(MapOptions{}, std::forward<Items>(items), std::forward<F>(f));
+  }
+  template <detail::Asked F, class Items>
+  absl::Status for_each(const MapOptions& options, Items&& items, F&& f);
 
   // The range is read as results are taken, in the calling thread, at most 4 chunks per worker ahead; an rvalue range
   // is kept, an lvalue must outlive the stream. imap gives results in order, imap_unordered as they come.
@@ -216,6 +230,15 @@ template <detail::Asked F, class Rg>
 Result<detail::StarValue<F, Rg>> Pool::starmap(const MapOptions& options, F&& f, Rg&& tuples) {
   if constexpr (detail::CheckedStar<F, Rg>::ok) {
     return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
+  } else {
+    return absl::UnimplementedError("");  // told above
+  }
+}
+
+template <detail::Asked F, class Items>
+absl::Status Pool::for_each(const MapOptions& options, Items&& items, F&& f) {
+  if constexpr (detail::check_for_each<std::decay_t<F>, std::remove_reference_t<Items>>()) {
+    return detail::run_for_each<std::decay_t<F>>(client(), options, f, items);
   } else {
     return absl::UnimplementedError("");  // told above
   }

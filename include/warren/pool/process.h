@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include <warren/ipc/time.h>
 #include <warren/pool/detail/target.h>
+#include <warren/pool/pool.h>
 
 #include <cstdint>
 #include <memory>

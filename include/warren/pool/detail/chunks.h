@@ -71,6 +71,41 @@ Result<R> get_item(Reader& in, const absl::StatusOr<ItemTag>& tag) {
   }
 }
 
+// What an ended chunk left: how many of its items have a result.
+struct Remains {
+  std::uint64_t done = 0;
+  std::uint32_t attempt = 1;  // of the item that is next
+  absl::Status failure = {};  // of all that have no result, where it is not a death
+};
+
+// Calls fail(item, status) for items that have no result and will have none: the one that a dead worker ran, or all of
+// them. Returns the chunks of those that have to run (again). `status` is what read() gave.
+template <class Fail>
+std::vector<Chunk> go_on(const Chunk& chunk, const TaskOptions& options, const absl::Status& status, Remains remains,
+                         Fail&& fail) {
+  std::vector<Chunk> rest;
+  auto& [done, attempt, failure] = remains;
+  if (done == chunk.count) return rest;
+  if (failure.ok() && status.ok()) failure = absl::DataLossError("the chunk's results are not whole");
+  const std::optional<TaskError> error = task_error(status);
+  if (failure.ok() && (!error || error->kind != TaskError::Kind::kDied)) failure = status;
+  if (!failure.ok()) {
+    for (; done < chunk.count; ++done) fail(chunk.begin + chunk.first + done, failure);
+    return rest;
+  }
+  const std::uint64_t victim = chunk.first + done;
+  if (attempt <= options.retries) {
+    rest.push_back(again(chunk, options, victim, 1, attempt + 1));
+  } else {
+    TaskError item = *error;
+    item.attempt = attempt;
+    fail(chunk.begin + victim, make_task_status(status.code(), item));
+  }
+  const std::uint64_t left = chunk.count - done - 1;
+  if (left != 0) rest.push_back(again(chunk, options, victim + 1, left, 1));
+  return rest;
+}
+
 // Of a chunk that has ended: calls give(index, Result<R>) for each of its items in order, and returns the chunks of
 // those that have to run (again).
 template <class R, class Take>
@@ -85,45 +120,24 @@ std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&
     }
     give(item, std::move(result));
   };
-  std::uint64_t done = 0;
-  std::uint32_t attempt = chunk.attempt;  // of the item that is next
-  absl::Status failure;                   // of all that have no result
+  Remains remains{.attempt = chunk.attempt};
   const absl::Status status = chunk.ticket->read([&](Reader& in) {
-    while (done < chunk.count && in.remaining() != 0) {
+    while (remains.done < chunk.count && in.remaining() != 0) {
       const absl::StatusOr<ItemTag> tag = in.get<ItemTag>();
       if (tag.ok() && *tag == ItemTag::kTriedAgain) {
-        ++attempt;
+        ++remains.attempt;
         continue;
       }
       if (tag.ok() && *tag == ItemTag::kTaskFailed) {
-        failure = get_status(in);
+        remains.failure = get_status(in);
         return;
       }
-      take(chunk.begin + chunk.first + done, get_item<R>(in, tag));
-      attempt = 1;
-      ++done;
+      take(chunk.begin + chunk.first + remains.done, get_item<R>(in, tag));
+      remains.attempt = 1;
+      ++remains.done;
     }
   });
-  std::vector<Chunk> rest;
-  if (done == chunk.count) return rest;
-  if (failure.ok() && status.ok()) failure = absl::DataLossError("the chunk's results are not whole");
-  const std::optional<TaskError> error = task_error(status);
-  if (failure.ok() && (!error || error->kind != TaskError::Kind::kDied)) failure = status;
-  if (!failure.ok()) {
-    for (; done < chunk.count; ++done) take(chunk.begin + chunk.first + done, Result<R>(failure));
-    return rest;
-  }
-  const std::uint64_t victim = chunk.first + done;
-  if (attempt <= options.retries) {
-    rest.push_back(again(chunk, options, victim, 1, attempt + 1));
-  } else {
-    TaskError item = *error;
-    item.attempt = attempt;
-    take(chunk.begin + victim, Result<R>(make_task_status(status.code(), item)));
-  }
-  const std::uint64_t left = chunk.count - done - 1;
-  if (left != 0) rest.push_back(again(chunk, options, victim + 1, left, 1));
-  return rest;
+  return go_on(chunk, options, status, std::move(remains), take);
 }
 
 }  // namespace warren::detail
