@@ -106,6 +106,8 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
   ring(control_);
 }
 
+void PoolClient::Impl::ring_supervisor() noexcept { ring(control_); }
+
 absl::Status PoolClient::Impl::join(Deadline deadline) {
   look_after_supervisor();
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !closing_ &&
@@ -202,22 +204,32 @@ absl::Status PoolClient::Impl::refusal(bool of_map) {
   return refused("the pool is closed");
 }
 
-absl::Status PoolClient::Impl::loss(std::uint32_t index, std::uint32_t attempt) {
+absl::Status PoolClient::Impl::loss(std::uint32_t index, layout::TaskState state) {
   const layout::TaskSlot& slot = table_.slot(index);
   TaskError error;
-  error.attempt = attempt;
-  switch (slot.loss) {
+  error.attempt = state.attempt;
+  if (slot.worker != 0) {
+    error.worker = static_cast<pid_t>(slot.worker);
+    error.host = host_name();
+  }
+  switch (state.loss()) {
     case layout::Loss::kWorkerDied:
       error.kind = TaskError::Kind::kDied;
-      error.worker = static_cast<pid_t>(slot.worker);
       error.signal = slot.signal;
       error.exit_code = slot.exit_code;
-      error.host = host_name();
       return make_task_status(absl::StatusCode::kAborted, error);
     case layout::Loss::kTerminated:
       error.kind = TaskError::Kind::kCancelled;
       error.what = "the pool was terminated";
       return make_task_status(absl::StatusCode::kCancelled, error);
+    case layout::Loss::kCancelled:
+      error.kind = TaskError::Kind::kCancelled;
+      error.what = slot.worker == 0 ? "cancelled before it ran" : "cancelled, and its worker killed";
+      return make_task_status(absl::StatusCode::kCancelled, error);
+    case layout::Loss::kDeadline:
+      error.kind = TaskError::Kind::kDeadline;
+      error.what = "the attempt had had its time, and its worker was killed";
+      return make_task_status(absl::StatusCode::kDeadlineExceeded, error);
     case layout::Loss::kSupervisorGone:
       error.kind = TaskError::Kind::kRefused;
       error.what = "the pool's supervisor was killed";

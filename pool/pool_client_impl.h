@@ -53,9 +53,10 @@ class PoolClient::Impl {
   absl::Status begin_map();
   void end_map();
   void change_phase(layout::PoolHeader::Phase phase);
+  void ring_supervisor() noexcept;
   absl::Status join(Deadline deadline);
   // Of a task in LOST.
-  [[nodiscard]] absl::Status loss(std::uint32_t index, std::uint32_t attempt);
+  [[nodiscard]] absl::Status loss(std::uint32_t index, layout::TaskState state);
 
  private:
   static constexpr std::chrono::nanoseconds kLookAfterSupervisor = std::chrono::milliseconds(250);

@@ -43,6 +43,7 @@ class Supervisor {
     while (!finished()) {
       const bool application_lives = wait_for_news();
       if (!application_lives) return kill_workers();
+      table_.each_condemned([this](const TaskTable::Claim& attempt) { kill_worker_of(attempt.state); });
       refill();
     }
   }
@@ -228,6 +229,25 @@ class Supervisor {
     return absl::StrCat(
         early_deaths_ + early_kills_, " workers in a row died before they were ready, the last ",
         end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
+  }
+
+  // Ends the attempt: its worker is killed, and when that is dead the task is tried again or lost: to kCancelled where
+  // its future asked for that, else to kDeadline. False: it has ended by itself.
+  bool end_attempt(const TaskTable::Claim& attempt) {
+    if (!table_.condemn(attempt)) return false;
+    kill_worker_of(attempt.state);
+    return true;
+  }
+
+  // A condemned attempt keeps its worker: it is that one which dies, and no other.
+  void kill_worker_of(const layout::TaskState& condemned) {
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+      const auto lane = layout::WorkerLane::from(table_.worker(i).lane.load(std::memory_order_relaxed));
+      if (workers_[i].pid == 0 || lane.index != condemned.lane ||
+          static_cast<std::uint8_t>(lane.generation) != condemned.lane_generation)
+        continue;
+      ::kill(workers_[i].pid, SIGKILL);  // a child not yet reaped: the pid is its own
+    }
   }
 
   void kill_workers() {

@@ -27,7 +27,8 @@ constexpr char kPayloadUrl[] = "warren/TaskError";
 // Abseil has a string_view and a Cord of its own.
 absl::string_view absl_view(std::string_view s) { return {s.data(), s.size()}; }
 
-constexpr std::array<std::string_view, 6> kKinds{"returned", "threw", "died", "cancelled", "refused", "undecodable"};
+constexpr std::array<std::string_view, 7> kKinds{"returned",  "threw",   "died",       "deadline",
+                                                 "cancelled", "refused", "undecodable"};
 
 // The payload is text, since printing a status prints its payloads. The text of the error stands last: it may hold
 // anything.
@@ -110,6 +111,7 @@ std::string describe(const TaskError& e) {
     case TaskError::Kind::kReturned: return e.what;
     case TaskError::Kind::kDied: return worker + " died: " + describe_death(e) + ", " + attempt;
     case TaskError::Kind::kThrew:
+    case TaskError::Kind::kDeadline:
     case TaskError::Kind::kCancelled:
     case TaskError::Kind::kRefused:
     case TaskError::Kind::kUndecodable: break;

@@ -126,6 +126,8 @@ std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
   slot.result_block.store(0, std::memory_order_relaxed);
   slot.result_bytes.store(0, std::memory_order_relaxed);
   slot.submitter = seat.lane_index << 16 | seat.generation;
+  slot.worker = 0;
+  slot.cancelled.store(0, std::memory_order_relaxed);
   return TaskRef{.slot = index, .generation = state.generation};
 }
 
@@ -194,6 +196,31 @@ void TaskTable::free(TaskRef task) noexcept {
     return;                        // [T15] pairs with T5
   WARREN_CRASH_POINT(task_freed);  // its blocks name a generation that is over: reclaim() frees them
   free_blocks(task.slot, state, arguments, result);
+}
+
+bool TaskTable::cancel(TaskRef task) noexcept {
+  for (;;) {
+    const State state = this->state(task.slot);
+    if (state.generation != task.generation || state.phase != Phase::kPending) return false;
+    if (lose({.slot = task.slot, .state = state}, layout::Loss::kCancelled)) return true;
+  }
+}
+
+TaskTable::Kill TaskTable::kill(TaskRef task) noexcept {
+  TaskSlot& slot = slots_[task.slot];
+  slot.cancelled.store(1, std::memory_order_relaxed);
+  for (;;) {
+    if (cancel(task)) return Kill::kCancelled;
+    const State state = this->state(task.slot);
+    if (state.generation != task.generation || state.ended()) return Kill::kTooLate;
+    const Claim attempt{.slot = task.slot, .state = state};
+    if (state.phase == Phase::kRunning && condemn(attempt)) return Kill::kCondemned;
+    // Condemned for another reason, after which it might be tried again: a step that changes nothing, but comes before
+    // the next one, which sees that the task is cancelled.
+    std::uint64_t word = state.word();
+    if (state.phase == Phase::kCondemned && slot.state.compare_exchange_strong(word, word, std::memory_order_acq_rel))
+      return Kill::kCondemned;  // [T25] after `cancelled`; pairs with T22
+  }
 }
 
 void TaskTable::free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept {
@@ -284,7 +311,9 @@ std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used
   return block->memory;
 }
 
-bool TaskTable::end(const Claim& claim, Phase phase) noexcept {
+bool TaskTable::end(const Claim& claim, Phase phase) noexcept { return finish(claim, phase, claim.state.lane); }
+
+bool TaskTable::finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept {
   TaskSlot& slot = slots_[claim.slot];
   std::uint64_t word = claim.state.word();
   for (;;) {
@@ -296,6 +325,7 @@ bool TaskTable::end(const Claim& claim, Phase phase) noexcept {
     const std::uint64_t result = slot.result_block.load(std::memory_order_relaxed);
     State next = state;
     next.phase = phase;
+    next.lane = lane;
     if (abandoned) next = freed(state);
     if (!slot.state.compare_exchange_weak(word, next.word(), std::memory_order_acq_rel))
       continue;                      // [T12] COMMIT: the result is whole; pairs with T2, T11, T13, T14
@@ -333,27 +363,64 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
 
 // --- the supervisor --------------------------------------------------------------------------------------------------
 
-void TaskTable::lose(std::uint32_t index, State expected, layout::Loss loss, const WorkerEnd& how) noexcept {
-  TaskSlot& slot = slots_[index];
-  slot.loss = loss;
+// One attempt from phase to phase, whether abandoned or not.
+bool TaskTable::change_phase(const Claim& attempt, Phase phase) noexcept {
+  std::atomic<std::uint64_t>& word = slots_[attempt.slot].state;
+  std::uint64_t now = attempt.state.word();
+  for (;;) {
+    State state = State::from(now);
+    const bool abandoned = state.abandoned;
+    state.abandoned = attempt.state.abandoned;
+    if (state.word() != attempt.state.word()) return false;
+    state.abandoned = abandoned;
+    state.phase = phase;
+    if (word.compare_exchange_weak(now, state.word(), std::memory_order_acq_rel)) return true;  // [T22] pairs with T12
+  }
+}
+
+bool TaskTable::condemn(const Claim& attempt) noexcept {
+  if (attempt.state.phase != Phase::kRunning || !change_phase(attempt, Phase::kCondemned)) return false;
+  WARREN_CRASH_POINT(task_condemned);  // nobody is rung: the worker leaves by itself when it has run the task
+  header_->condemned.store(1, std::memory_order_release);  // [T23] after the state; pairs with T24
+  return true;
+}
+
+bool TaskTable::lose(const Claim& expected, layout::Loss loss) noexcept {
+  return finish(expected, Phase::kLost, static_cast<std::uint16_t>(loss));
+}
+
+// Of a worker that is dead. A kill() that comes while it is settled finds a state that it can change, or has changed
+// the one that is to be settled: it is asked for `cancelled` after each of its own steps.
+void TaskTable::settle_attempt(Claim attempt, const WorkerEnd& how) noexcept {
+  TaskSlot& slot = slots_[attempt.slot];
+  layout::Loss loss = layout::Loss::kWorkerDied;
+  if (attempt.state.phase == Phase::kCondemned) {
+    const auto cancelled = [&slot] { return slot.cancelled.load(std::memory_order_relaxed) != 0; };
+    loss = layout::Loss::kDeadline;
+    if (!cancelled()) {
+      if (!change_phase(attempt, Phase::kRunning)) return;
+      attempt.state.phase = Phase::kRunning;
+    }
+    if (cancelled()) loss = layout::Loss::kCancelled;
+  }
+  if (loss != layout::Loss::kCancelled && attempt.state.attempt <= slot.retries) return void(try_again(attempt));
   slot.worker = how.pid;
   slot.signal = how.signal;
   slot.exit_code = how.exit_code;
-  (void)end({.slot = index, .state = expected}, Phase::kLost);
+  (void)lose(attempt, loss);
 }
 
 void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
-    const State state = this->state(index);
-    if (state.phase != Phase::kRunning || state.lane != lane.index ||
-        state.lane_generation != static_cast<std::uint8_t>(lane.generation))
-      continue;
-    if (state.attempt <= slots_[index].retries) {
-      (void)try_again({.slot = index, .state = state});
-    } else {
-      lose(index, state, layout::Loss::kWorkerDied, how);
+    State state = this->state(index);
+    for (; state.claimed() && state.lane == lane.index &&
+           state.lane_generation == static_cast<std::uint8_t>(lane.generation);
+         state = this->state(index)) {
+      settle_attempt({.slot = index, .state = state}, how);
     }
+    // By somebody who may have died before that was told.
+    if (state.phase == Phase::kCondemned) header_->condemned.store(1, std::memory_order_relaxed);
   }
   WARREN_CRASH_POINT(dead_worker_settled);
   for (std::uint32_t index = 0; index < end; ++index) {
@@ -371,15 +438,16 @@ bool TaskTable::in_use(BlockOwner owner, std::uint64_t ref) const noexcept {
   if (state.generation != owner.generation || state.phase == Phase::kFree) return false;
   if (owner.role == BlockOwner::Role::kArguments) return true;
   if (state.attempt != owner.attempt || state.phase == Phase::kPending) return false;
-  return state.phase == Phase::kRunning || slots_[owner.slot].result_block.load(std::memory_order_relaxed) == ref;
+  return state.claimed() || slots_[owner.slot].result_block.load(std::memory_order_relaxed) == ref;
 }
 
 void TaskTable::lose_all(layout::Loss loss) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
-    for (State state = this->state(index); state.phase == Phase::kPending || state.phase == Phase::kRunning;
+    for (State state = this->state(index); state.phase == Phase::kPending || state.claimed();
          state = this->state(index)) {
-      lose(index, state, loss, {});
+      const bool cancelled = slots_[index].cancelled.load(std::memory_order_relaxed) != 0;
+      (void)lose({.slot = index, .state = state}, cancelled ? layout::Loss::kCancelled : loss);
     }
   }
 }
@@ -387,9 +455,9 @@ void TaskTable::lose_all(layout::Loss loss) noexcept {
 bool TaskTable::unfinished() const noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
-    const Phase phase = State::from(slots_[index].state.load(std::memory_order_seq_cst))
-                            .phase;  // [T6] after the phase was set; pairs with T5
-    if (phase == Phase::kAlloc || phase == Phase::kPending || phase == Phase::kRunning) return true;
+    const State state = State::from(
+        slots_[index].state.load(std::memory_order_seq_cst));  // [T6] after the phase was set; pairs with T5
+    if (state.phase != Phase::kFree && !state.ended()) return true;
   }
   return false;
 }

@@ -61,6 +61,13 @@ class TaskTable {
   bool abandon(TaskRef task) noexcept;
   // Ended -> FREE.
   void free(TaskRef task) noexcept;
+  // PENDING -> LOST: no worker takes it any more. False: one has it, or it has ended. The caller's future holds the
+  // slot.
+  bool cancel(TaskRef task) noexcept;
+  // cancel(), or asks for the end of the worker that has it: the task ends as cancelled once that one is dead. The
+  // caller's future holds the slot.
+  enum class Kill { kTooLate, kCancelled, kCondemned };  // kCondemned: the supervisor is to be rung
+  Kill kill(TaskRef task) noexcept;
   [[nodiscard]] std::span<const std::byte> arguments(std::uint32_t index) const noexcept;
   [[nodiscard]] std::span<const std::byte> result(std::uint32_t index) const noexcept;
 
@@ -74,12 +81,24 @@ class TaskTable {
   // Takes the next ready task for the worker that sits in `seat`: PENDING -> RUNNING. Front: why there was none.
   std::optional<Claim> claim_next(Seat& seat, Front& front) noexcept;
   std::span<std::byte> grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept;
-  // RUNNING -> DONE, FAILED or LOST, or FREE where it was abandoned. False: the task is no longer this attempt's.
+  // RUNNING -> DONE or FAILED, or FREE where it was abandoned. False: the task is no longer this attempt's; if it is
+  // CONDEMNED, or lost, the worker has to leave.
   bool end(const Claim& claim, Phase phase) noexcept;
   // RUNNING -> PENDING: it may be tried again.
   bool try_again(const Claim& claim) noexcept;
 
   // --- the supervisor
+  // RUNNING -> CONDEMNED: this attempt will not end the task, and its worker is to be killed. False: it has ended.
+  bool condemn(const Claim& attempt) noexcept;
+  // Calls `found` with each condemned attempt, if there may be any since the last call.
+  template <class Found>
+  void each_condemned(Found&& found) noexcept {
+    if (header_->condemned.exchange(0, std::memory_order_acquire) == 0) return;  // [T24] pairs with T23
+    const std::uint64_t end = committed();
+    for (std::uint32_t index = 0; index < end; ++index) {
+      if (const State state = this->state(index); state.phase == Phase::kCondemned) found(Claim{index, state});
+    }
+  }
   // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one
   // along), blocks that nobody uses are freed.
   void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how) noexcept;
@@ -97,7 +116,10 @@ class TaskTable {
   std::optional<Claim> claim(TaskRef task, const Seat& seat) noexcept;
   std::optional<Claim> claim_by_scan(const Seat& seat) noexcept;
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
-  void lose(std::uint32_t index, State expected, layout::Loss loss, const WorkerEnd& how) noexcept;
+  bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
+  bool lose(const Claim& expected, layout::Loss loss) noexcept;
+  bool change_phase(const Claim& attempt, Phase phase) noexcept;
+  void settle_attempt(Claim attempt, const WorkerEnd& how) noexcept;
   [[nodiscard]] bool in_use(layout::BlockOwner owner, std::uint64_t ref) const noexcept;
 
   Attachment* attachment_;

@@ -43,13 +43,48 @@ bool Ticket::poll() const { return ended() || (client_->impl_->look_now_and_then
 bool Ticket::running() const {
   if (foreign()) return false;
   const std::scoped_lock lock(mutex_);
-  return !settled_ && client_->impl_->table().state(slot_).phase == Phase::kRunning;
+  return !settled_ && client_->impl_->table().state(slot_).claimed();
 }
 
 bool Ticket::successful() const {
   if (foreign()) return false;
   const std::scoped_lock lock(mutex_);
   return settled_ ? settled_->status.ok() : client_->impl_->table().state(slot_).phase == Phase::kDone;
+}
+
+bool Ticket::cancel() {
+  if (foreign()) return false;
+  const std::scoped_lock lock(mutex_);
+  if (!settled_ && client_->impl_->table().cancel({.slot = slot_, .generation = generation_})) return true;
+  const std::optional<TaskError> error = cancelled_locked();
+  return error && error->worker == 0;
+}
+
+bool Ticket::kill() {
+  if (foreign()) return false;
+  const std::scoped_lock lock(mutex_);
+  if (!settled_) {
+    PoolClient::Impl& impl = *client_->impl_;
+    switch (impl.table().kill({.slot = slot_, .generation = generation_})) {
+      case TaskTable::Kill::kCancelled: return true;
+      case TaskTable::Kill::kCondemned: return impl.ring_supervisor(), true;
+      case TaskTable::Kill::kTooLate: break;
+    }
+  }
+  return cancelled_locked().has_value();
+}
+
+// How it was cancelled, if it was.
+std::optional<TaskError> Ticket::cancelled_locked() const {
+  absl::Status status;
+  if (settled_) {
+    status = settled_->status;
+  } else if (const layout::TaskState state = client_->impl_->table().state(slot_); state.phase == Phase::kLost) {
+    status = client_->impl_->loss(slot_, state);
+  }
+  std::optional<TaskError> error = task_error(status);
+  if (error && error->kind != TaskError::Kind::kCancelled) error.reset();
+  return error;
 }
 
 bool Ticket::wait(Deadline deadline) const {
@@ -79,7 +114,7 @@ absl::Status Ticket::read(absl::FunctionRef<void(Reader&)> decode) const {
   switch (state.phase) {
     case Phase::kDone: return absl::OkStatus();
     case Phase::kFailed: return chunk_ ? absl::OkStatus() : get_error(reader);
-    case Phase::kLost: return client_->impl_->loss(slot_, state.attempt);
+    case Phase::kLost: return client_->impl_->loss(slot_, state);
     default: return absl::InternalError("a result was asked for before its task ended");
   }
 }
@@ -100,7 +135,7 @@ void Ticket::settle_locked() const {
       }
       break;
     default:
-      settled.status = client_->impl_->loss(slot_, state.attempt);
+      settled.status = client_->impl_->loss(slot_, state);
       if (chunk_) {  // what it had finished, and what it takes to run the rest
         const std::span<const std::byte> arguments = table.arguments(slot_);
         settled.bytes.assign(result.begin(), result.end());

@@ -103,7 +103,10 @@ class Worker {
       return kInitializerFailed;
     }
     record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
-    while (const std::optional<TaskTable::Claim> claim = next()) execute(*claim);
+    for (;;) {
+      const std::optional<TaskTable::Claim> claim = next();
+      if (!claim || !execute(*claim)) break;
+    }
     flush_streams();
     return kWorkerDone;
   }
@@ -198,7 +201,8 @@ class Worker {
     return done;
   }
 
-  void execute(const TaskTable::Claim& claim) {
+  // False: the task was taken from this worker, which is condemned and has to leave.
+  bool execute(const TaskTable::Claim& claim) {
     record_.current.store(std::uint64_t{claim.slot} + 1, std::memory_order_relaxed);
     record_.state.store(Record::State::kBusy, std::memory_order_relaxed);
     SlotSink sink(table_, claim);
@@ -212,11 +216,13 @@ class Worker {
     const layout::TaskSlot& slot = table_.slot(claim.slot);
     const bool may_try_again = sink.failed() && slot.retry_on == static_cast<std::uint32_t>(RetryOn::kAnyFailure) &&
                                claim.state.attempt <= slot.retries;
-    if (!(may_try_again && table_.try_again(claim))) {
-      (void)table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone);
+    if (!(may_try_again && table_.try_again(claim)) &&
+        !table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone)) {
+      return false;
     }
     record_.current.store(0, std::memory_order_relaxed);
     record_.tasks_done.store(record_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return true;
   }
 
   void invoke(const TaskTable::Claim& claim, SlotSink& sink) {

@@ -373,7 +373,8 @@ TEST(Layout, PoolHeader) {
   Image<S> image;
   image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
       FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
-          FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(diagnosis) FIELD(classes);
+          FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(diagnosis)
+              FIELD(classes);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 
@@ -418,7 +419,7 @@ TEST(Layout, TaskSlot) {
   Image<S> image;
   image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
       FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
-          FIELD(retry_on) FIELD(worker) FIELD(loss) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
+          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
   expect_golden("task_slot", image.text("TaskSlot"));
 }
 
@@ -476,6 +477,7 @@ TEST(Layout, PackedWords) {
                        .phase = TaskState::Phase::kRunning}
                  .word()),
             0x0000'0100'2030'004bu);
+  EXPECT_EQ(TaskState{.phase = TaskState::Phase::kLost}.word(), 7u);
   EXPECT_EQ((BlockOwner{.role = BlockOwner::Role::kResult, .attempt = 1, .generation = 2, .slot = 3}.word()),
             0x8004'0000'0800'0003u);
   EXPECT_EQ((BlockRef{.size_class = 1, .index = 2}.word()), 0x0002'0000'0000'0002u);

@@ -260,9 +260,11 @@ TABLE = (
             "-DS=1 -DTASKS=3 -DMAXC=3",
             "-DS=1 -DRETRIES=2 -DMAXC=3",
             "-DWORKERS=3 -DMAXC=1",
+            "-DKILL=1 -DTASKS=1",
         ],
-        long=["-DTASKS=3", "-DWORKERS=3", "-DRETRIES=2 -DMAXC=3"],
-        assertion=["-DBLINDCLAIM", "-DNOACK -DGIVEUP=1", "-DRETRYLIVE -DGIVEUP=1"],
+        long=["-DTASKS=3", "-DWORKERS=3", "-DRETRIES=2 -DMAXC=3", "-DKILL=1 -DS=1"],
+        assertion=["-DBLINDCLAIM", "-DNOACK -DGIVEUP=1", "-DRETRYLIVE -DGIVEUP=1"]
+        + [f"-DKILL=1 -DS=1 -DTASKS=1 -D{error}" for error in ("BYSIGHT", "ENDANYWAY", "EARLYSETTLE", "NOREST")],
         end_state=["-DNOREPUSH", "-DBLIND", "-DNOSCAN -DR=1", "-DNOADOPT -DSUBDIE"],
     )
     + runs(

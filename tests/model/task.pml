@@ -7,6 +7,13 @@
  *   -DSLOTHINT      0 errors: a hint is a slot without a generation, and the claim is a CAS on the whole word loaded
  *   -DGIVEUP=1      0 errors: the supervisor may give a live worker's task up. The word is LOST but keeps the owner,
  *                   who may still be writing: the slot becomes FREE only when the owner acknowledged or is dead
+ *   -DKILL=1        0 errors: the future may cancel its task, or have it killed; the supervisor may end an attempt for
+ *                   a deadline. Both condemn the attempt by a CAS, and its worker alone is killed
+ *   -DBYSIGHT       must fail with -DKILL=1: the supervisor kills the worker that it saw at the task, without a CAS
+ *   -DENDANYWAY     must fail with -DKILL=1: a worker ends its task though it is condemned
+ *   -DEARLYSETTLE   must fail with -DKILL=1: a condemned attempt is settled before its worker is dead
+ *   -DNOREST        must fail with -DKILL=1: an attempt that was condemned for a deadline is settled without the step
+ *                   back to RUNNING, so a kill that comes meanwhile is overlooked
  *   -DNOREPUSH      must fail: after a death a hint for the retried task only, not for every PENDING slot
  *   -DBLIND         must fail: completion by a blind store instead of a CAS (it loses ABANDONED)
  *   -DBLINDCLAIM    must fail: the claim compares the state only and takes the generation from the hint
@@ -38,6 +45,9 @@
 #ifndef MAXC
 #define MAXC 2             /* deaths */
 #endif
+#ifndef KILL
+#define KILL 0             /* tasks cancelled or killed by their future, and as many deadlines */
+#endif
 #ifndef GIVEUP
 #define GIVEUP 0           /* tasks given up while their worker lives */
 #endif
@@ -45,13 +55,19 @@
 #define ALLOC   1
 #define PENDING 2
 #define RUNNING 3
-#define DONE    4
-#define FAILED  5
-#define LOST    6
+#define CONDEMNED 4
+#define DONE    5
+#define FAILED  6
+#define LOST    7
 #define TERMINAL(s) (st[s] >= DONE)
 #define RESULT(s, a) (task[s] * 4 + (a))
 #define OUTCOME(s) (task[s] == 1 -> FAILED : DONE)        /* the first task throws */
+#if KILL
+#define DIE :: atomic { crashes < MAXC -> crashes++; goto dead } :: atomic { signalled[i] -> signalled[i] = 0; goto dead }
+#else
 #define DIE :: atomic { crashes < MAXC -> crashes++; goto dead }
+#endif
+#define CLAIMED(s) (st[s] == RUNNING || st[s] == CONDEMNED)
 
 byte gen[S], st[S], own[S], att[S];        /* the state words; own: 0 none, else the worker's lane */
 bit abandoned[S];                          /* their last bit */
@@ -60,6 +76,13 @@ chan ring = [R] of { byte, byte };         /* hints {slot, generation} */
 bit rescan;
 bit dead_worker[WORKERS + 1], dead_submitter, submitted;
 byte crashes, giveups;
+#if KILL
+byte kills, deadlines;
+bit cancelled[S];                          /* in the slot */
+bit signalled[WORKERS + 1];                /* SIGKILL is on its way */
+bit promised[S];                           /* for the checks only: kill() or cancel() said that the task is cancelled */
+bit for_cancel[S];                         /* in the state word of a lost task: the cause */
+#endif
 byte started[TASKS + 1], writing[WORKERS + 1];            /* for the checks only; writing: slot + 1 */
 
 inline free_slot(s, by) {
@@ -166,7 +189,20 @@ claim:
        finish(s, OUTCOME(s), i);
        goto idle
      }
+#if KILL
+#ifdef ENDANYWAY
+  :: atomic { st[s] == CONDEMNED && gen[s] == g && own[s] == i && att[s] == a ->
+       writing[i] = 0;
+       finish(s, OUTCOME(s), i);
+       goto idle
+     }
+#else
+  :: st[s] == CONDEMNED && gen[s] == g && own[s] == i && att[s] == a -> goto dead    /* it leaves by itself */
+#endif
+  :: !(CLAIMED(s) && gen[s] == g && own[s] == i && att[s] == a)
+#else
   :: !(st[s] == RUNNING && gen[s] == g && own[s] == i && att[s] == a)      /* given up: acknowledge */
+#endif
   DIE
   fi;
   if
@@ -182,7 +218,11 @@ claim:
   fi;
 #endif
 dead:
+#if KILL
+  atomic { s = 0; g = 0; a = 0; signalled[i] = 0; dead_worker[i] = 1 };
+#else
   atomic { s = 0; g = 0; a = 0; dead_worker[i] = 1 };
+#endif
 end_dead:
   atomic { !dead_worker[i] -> goto idle }  /* the replacement */
 }
@@ -212,8 +252,80 @@ end_watch:
        goto watch
      }
 #endif
+#if KILL
+  :: atomic {                              /* a deadline */
+       deadlines < KILL && st[0] == RUNNING && !dead_worker[own[0]] ->
+       deadlines++;
+#ifdef BYSIGHT
+       d = own[0]
+     };
+     atomic {
+       if
+       :: !dead_worker[d] -> assert(writing[d] == 0 + 1); signalled[d] = 1
+       :: else
+       fi;
+       d = 0;
+#else
+       st[0] = CONDEMNED;
+#endif
+       goto watch
+     }
+  :: atomic { st[0] == CONDEMNED && !dead_worker[own[0]] && !signalled[own[0]] -> w = own[0] }; goto strike
+#if S > 1
+  :: atomic { st[1] == CONDEMNED && !dead_worker[own[1]] && !signalled[own[1]] -> w = own[1] }; goto strike
+#endif
+#ifdef EARLYSETTLE
+  :: atomic { st[0] == CONDEMNED && cancelled[0] -> for_cancel[0] = 1; finish(0, LOST, 0); goto watch }
+#endif
+#endif
   fi;
+#if KILL
+  goto sweep;
+strike:                                    /* what was seen holds until the worker is dead */
+  atomic {
+    if
+    :: !dead_worker[w] -> assert(writing[w] && st[writing[w] - 1] == CONDEMNED); signalled[w] = 1
+    :: else
+    fi;
+    w = 0;
+    goto watch
+  };
 sweep:
+  if
+  :: atomic {
+       d > 0 && own[s] == d && st[s] == CONDEMNED && cancelled[s] ->
+       for_cancel[s] = 1; finish(s, LOST, d)
+     }
+#ifdef NOREST
+  :: atomic { d > 0 && own[s] == d && st[s] == CONDEMNED && !cancelled[s] -> w = 1 };
+     atomic {
+       w = 0;
+       if
+       :: att[s] <= RETRIES -> st[s] = PENDING; own[s] = 0
+       :: else -> finish(s, LOST, d)
+       fi
+     }
+#else
+  :: atomic { d > 0 && own[s] == d && st[s] == CONDEMNED && !cancelled[s] -> st[s] = RUNNING; w = 1 };
+     if
+     :: atomic { cancelled[s] && own[s] == d && st[s] == RUNNING -> w = 0; for_cancel[s] = 1; finish(s, LOST, d) }
+     :: atomic { !cancelled[s] -> w = 2 };
+        atomic {
+          w = 0;
+          if
+          :: own[s] == d && st[s] == RUNNING && att[s] <= RETRIES -> st[s] = PENDING; own[s] = 0
+          :: own[s] == d && st[s] == RUNNING && att[s] > RETRIES -> finish(s, LOST, d)
+          :: else -> goto sweep              /* condemned meanwhile */
+          fi
+        }
+     :: atomic { own[s] == d && st[s] == CONDEMNED -> w = 0; goto sweep }
+     fi
+#endif
+  :: else
+  fi;
+#else
+sweep:
+#endif
   atomic {
     if
     :: d > 0 && own[s] == d && st[s] == RUNNING && att[s] <= RETRIES ->
@@ -229,7 +341,11 @@ sweep:
 #endif
     :: else
     fi;
+#if KILL
+    if :: d > 0 && own[s] == d && st[s] == CONDEMNED -> goto sweep :: else -> s++ fi
+#else
     s++
+#endif
   };
   if :: s < S -> goto sweep :: else -> s = 0 fi;
 #ifndef NOREPUSH
@@ -247,8 +363,13 @@ repush:
   goto watch
 }
 
+#if KILL
+#define CLEAR(s) cancelled[s] = 0; promised[s] = 0; for_cancel[s] = 0;
+#else
+#define CLEAR(s)
+#endif
 #ifdef SUBDIE
-#define SDIE DIE
+#define SDIE :: atomic { crashes < MAXC -> crashes++; goto dead }
 #else
 #define SDIE
 #endif
@@ -266,11 +387,27 @@ next:
 #endif
   :: atomic { fut[0] && TERMINAL(0) -> s = 0 }; goto harvest
   :: atomic { fut[0] -> s = 0 }; goto abandon
+#if KILL
+  :: atomic { kills < KILL && fut[0] && !promised[0] -> kills++; s = 0 };
+     if
+     :: atomic { st[0] == PENDING -> st[0] = LOST; for_cancel[0] = 1; promised[0] = 1; goto next }    /* cancel() */
+     :: goto kill
+     fi
+#endif
   SDIE
   fi;
+#if KILL
+kill:
+  cancelled[s] = 1;
+  if
+  :: atomic { st[s] == PENDING -> st[s] = LOST; for_cancel[s] = 1; promised[s] = 1; goto next }
+  :: atomic { CLAIMED(s) -> st[s] = CONDEMNED; promised[s] = 1; goto next }    /* also where it was condemned before */
+  :: atomic { TERMINAL(s) -> goto next }
+  fi;
+#endif
 fill:
   if
-  :: atomic { n++; task[s] = n; fut[s] = gen[s] + 1; live++; st[s] = PENDING }
+  :: atomic { n++; CLEAR(s) task[s] = n; fut[s] = gen[s] + 1; live++; st[s] = PENDING }
   SDIE
   fi;
   if
@@ -279,7 +416,12 @@ fill:
   fi;
 harvest:
   if
+#if KILL
+  :: assert(!promised[s] || (st[s] == LOST && for_cancel[s])) ->
+     assert(gen[s] + 1 == fut[s] && (st[s] == LOST || (r0[s] == r1[s] && r0[s] == RESULT(s, att[s]))))
+#else
   :: assert(gen[s] + 1 == fut[s] && (st[s] == LOST || (r0[s] == r1[s] && r0[s] == RESULT(s, att[s]))))
+#endif
   SDIE
   fi;
 abandon:

@@ -10,17 +10,28 @@
 
 namespace warren::layout {
 
+// Why a task is lost.
+enum class Loss : std::uint16_t {
+  kWorkerDied = 1,      // killed or exited; `signal`, `exit_code` and `worker` say how
+  kTerminated = 2,      // the pool was terminated
+  kSupervisorGone = 3,  // nobody would notice a death any more
+  kBroken = 4,          // workers cannot be started; PoolHeader::diagnosis says why
+  kCancelled = 5,       // by its future; `worker` was killed for it, 0: it did not run
+  kDeadline = 6,        // `worker` was killed, since the attempt had had its time
+};
+
 // The state word of a task: the truth. Every step of its life is one CAS of it.
 //   bits 63..40 generation | 39..28 attempt | 27..20 lane generation | 19..4 lane | 3 abandoned | 2..0 phase
 struct TaskState {
   enum class Phase : std::uint8_t {
     kFree = 0,
-    kAlloc = 1,    // a submitter writes it
-    kPending = 2,  // ready; the attempt counts those begun
-    kRunning = 3,  // by the worker in `lane`
-    kDone = 4,     // the result is there
-    kFailed = 5,   // an error is there
-    kLost = 6,     // no worker will finish it: TaskSlot::loss says why
+    kAlloc = 1,      // a submitter writes it
+    kPending = 2,    // ready; the attempt counts those begun
+    kRunning = 3,    // by the worker in `lane`
+    kCondemned = 4,  // likewise, but that worker is to be killed: it cannot end the task any more
+    kDone = 5,       // the result is there
+    kFailed = 6,     // an error is there
+    kLost = 7,       // no worker will finish it: `lane` holds the Loss
   };
 
   std::uint32_t generation = 0;      // 24 bits: grows by one each time the slot is freed
@@ -47,14 +58,11 @@ struct TaskState {
             .phase = static_cast<Phase>(word & 7)};
   }
   [[nodiscard]] constexpr bool ended() const noexcept { return phase >= Phase::kDone; }
-};
-
-// Why a task is lost.
-enum class Loss : std::uint32_t {
-  kWorkerDied = 1,      // killed or exited; `signal`, `exit_code` and `worker` say how
-  kTerminated = 2,      // the pool was terminated
-  kSupervisorGone = 3,  // nobody would notice a death any more
-  kBroken = 4,          // workers cannot be started; PoolHeader::diagnosis says why
+  // A worker has it, or had when it died.
+  [[nodiscard]] constexpr bool claimed() const noexcept {
+    return phase == Phase::kRunning || phase == Phase::kCondemned;
+  }
+  [[nodiscard]] constexpr Loss loss() const noexcept { return static_cast<Loss>(lane); }  // of one that is lost
 };
 
 inline constexpr std::size_t kInlineBytes = 84;
@@ -71,9 +79,9 @@ struct TaskSlot {
   std::atomic<std::uint64_t> result_block;
   std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
   std::uint32_t retries;
-  std::uint32_t retry_on;  // RetryOn
-  std::uint32_t worker;    // pid of the last attempt's
-  Loss loss;
+  std::uint32_t retry_on;                // RetryOn
+  std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
+  std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
   std::int32_t signal;
   std::int32_t exit_code;
   std::byte arguments[kInlineBytes];
@@ -162,6 +170,7 @@ struct PoolHeader {
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
+  std::atomic<std::uint32_t> condemned;  // 1: a task was condemned; the supervisor looks for its worker
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
 };

@@ -63,6 +63,11 @@ class Future {
   [[nodiscard]] bool ready() const { return valid() && ticket_->poll(); }
   [[nodiscard]] bool running() const { return valid() && ticket_->running(); }
   [[nodiscard]] bool successful() const { return valid() && ticket_->successful(); }  // false while not ready
+  // True: it will never run (again). False: it runs, or has ended.
+  bool cancel() { return valid() && ticket_->cancel(); }
+  // cancel(), and kills the worker that runs it. True: it ends as Cancelled, once that worker is dead. False: it has
+  // ended by itself.
+  bool kill() { return valid() && ticket_->kill(); }
   // Why it failed; nullopt while not ready, and when it did not.
   [[nodiscard]] std::optional<TaskError> error() const {
     return ready() ? task_error(ticket_->read([](Reader&) {})) : std::nullopt;

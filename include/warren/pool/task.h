@@ -117,7 +117,7 @@ struct TaskId {
 
 // Why a task failed, beyond the code.
 struct TaskError {
-  enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kCancelled, kRefused, kUndecodable };
+  enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kDeadline, kCancelled, kRefused, kUndecodable };
   Kind kind = Kind::kReturned;
   std::string type = {};                 // of the exception, as it is written in C++
   std::string what = {};                 // its text, or that of the status

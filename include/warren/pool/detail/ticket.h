@@ -34,6 +34,8 @@ class Ticket {
   [[nodiscard]] bool poll() const;  // ended(), for who asks again and again: notices the supervisor's death
   [[nodiscard]] bool running() const;
   [[nodiscard]] bool successful() const;
+  bool cancel();  // true: it was cancelled, and will not run
+  bool kill();    // true: it was cancelled, and whoever runs it is killed
   // Of an ended task: hands the bytes of its result to `decode`, or says why there is none. A chunk gives the results
   // that it had committed in any case, behind them the error with which it failed, and the loss where it is lost. The
   // bytes are valid during `decode`.
@@ -52,6 +54,7 @@ class Ticket {
   };
   // In a forked child: the task is the parent's, which may have given the slot to another one.
   [[nodiscard]] bool foreign() const noexcept;
+  [[nodiscard]] std::optional<TaskError> cancelled_locked() const;
   void settle_locked() const;  // moves what there is of an ended task here; the slot is the caller's to free
   const Settled& settle() const;
 
