@@ -304,6 +304,7 @@ std::uint32_t Attachment::sweep(const OnDead& on_dead) noexcept {
     if (free_lane_of_dead(lane(index), on_dead)) ++freed;
   }
   if (freed != 0) {
+    remains_.store(true, std::memory_order_relaxed);
     for (const std::uint32_t offset : wait_words_) {
       if (offset != 0) wake(*reinterpret_cast<std::atomic<std::uint32_t>*>(object_ + offset), kWakeAll);
     }

@@ -242,6 +242,22 @@ TEST_F(QueueJoin, AnAcknowledgedLeaseIsDone) {
   EXPECT_FALSE(queue.task_done());
 }
 
+// Once a thread without a lane took something, no account says who has what.
+TEST_F(QueueJoin, OneTaskDoneTooManySettlesNoLease) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1) && queue.push(2));
+  header_of(queue).takes.blind.store(1);
+  auto lease = queue.lease();
+  EXPECT_EQ(queue.pop(), 2);
+  EXPECT_TRUE(queue.task_done());
+  EXPECT_FALSE(queue.task_done()) << "that would be the lease's";
+  EXPECT_TRUE(waits(queue));
+  EXPECT_TRUE(lease.give_back());
+  EXPECT_FALSE(queue.task_done()) << "it came back";
+  EXPECT_TRUE(queue.lease().ack());
+  EXPECT_TRUE(queue.join().ok());
+}
+
 TEST_F(QueueJoin, ALeaseThatComesBackIsNeitherDoneNorLost) {
   auto queue = make_queue();
   ASSERT_TRUE(queue.push(1) && queue.push(2) && queue.push(3));

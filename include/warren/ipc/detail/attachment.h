@@ -165,6 +165,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // thread.
   using OnDead = std::function<void(const layout::Lane& lane, std::uint32_t pid)>;
   std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
+  // True once after this process's sweeps freed lanes, whichever call swept: what the dead had of the object besides is
+  // there to be taken back.
+  bool remains() noexcept {
+    return remains_.load(std::memory_order_relaxed) && remains_.exchange(false, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   template <class Test>
@@ -250,6 +255,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
   ReadinessSlot readiness_;
+  std::atomic<bool> remains_{false};
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
