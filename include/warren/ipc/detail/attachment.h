@@ -154,6 +154,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when that thread has left, or was found dead. Costs a load: nobody is asked.
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
+  // True when that thread is one of this very process, attached here or through another attachment of the segment.
+  [[nodiscard]] bool lane_of_this_process(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
   // The same for a lane that says that it takes `position`.
