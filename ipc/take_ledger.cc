@@ -211,9 +211,9 @@ void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcep
   const std::uint64_t open = settled.open_of(taken);
   if (open > Settled::kItemsMask / 2 || held > open || lanes.open > open - held || taking >= open - held - lanes.open)
     return;
-  const std::uint64_t lost = std::min<std::uint64_t>(open - held - lanes.open - taking, Settled::kLostMask / 2);
+  const std::uint64_t lost = open - held - lanes.open - taking;
   settled.items += lost;
-  settled.lost += static_cast<std::uint32_t>(lost);
+  settled.lost += static_cast<std::uint32_t>(std::min<std::uint64_t>(lost, Settled::kMostOfOneLoss));
   if (!takes_->settled.compare_exchange_strong(word, settled.word(), std::memory_order_acq_rel))
     return;                              // [J21] as J9: all that wait are told by it; pairs with J11, J14
   WARREN_CRASH_POINT(loss_written_off);  // before the wake: slices bound the wait
@@ -231,8 +231,10 @@ absl::Status TakeLedger::tell(std::uint32_t lost, std::uint32_t known, std::atom
                               ? std::string("who took it")
                           : count == 1 ? absl::StrCat("process ", loser.pid)
                                        : absl::StrCat("who took them, process ", loser.pid, " the last,");
-  return absl::AbortedError(absl::StrCat(count == 1 ? "an item is lost: " : absl::StrCat(count, " items are lost: "),
-                                         who, " ended before task_done(); join() again to wait for the others"));
+  const char* const more = count < Settled::kMostOfOneLoss ? "" : " or more";
+  return absl::AbortedError(
+      absl::StrCat(count == 1 ? "an item is lost: " : absl::StrCat(count, more, " items are lost: "), who,
+                   " ended before task_done(); join() again to wait for the others"));
 }
 
 bool has_takes(const Lane& lane) noexcept {

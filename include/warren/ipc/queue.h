@@ -172,7 +172,7 @@ class Queue : public Handle {
   // One of the items that were popped is done. False: more often than that; nothing changed. An item on lease is done
   // by ack(), not by this; one that made no T when it is skipped. Blocks for nobody.
   bool task_done() noexcept {
-    return items_.takes().finish_one(attachment_->seat(), [this] { return items_.ring().cells().in_use(); });
+    return items_.takes().finish_one(attachment_->seat(), [this] { return items_.ring().cells().passed(); });
   }
   // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. With a time
   // limit also DeadlineExceeded.

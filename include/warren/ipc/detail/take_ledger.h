@@ -65,7 +65,7 @@ class TakeLedger {
 
   using CountHeld = absl::FunctionRef<std::uint64_t()>;
   // One item is done. False: nobody has one that is not; nothing changed. `held()` says how many are on lease or came
-  // back from one, so that they are not taken for such.
+  // back from one, so that they are not taken for such: exactly, or too many where somebody takes meanwhile.
   bool finish_one(Seat& seat, CountHeld held) noexcept;
   // One item is done that no lane has counted as taken: `let_go` gives up what has stood for it till then, in one step.
   // False, and nothing changed, where that did nothing.
