@@ -173,6 +173,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when that thread has left, or was found dead by whoever sweeps its lane now. Costs a load: nobody is asked.
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
+  // True when that thread is one of this very process, attached here or through another attachment of the segment.
+  [[nodiscard]] bool lane_of_this_process(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
   // The same for a lane that says that it takes `position`.
@@ -185,6 +187,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // death may be told to many, at any time, also when the lane has another owner.
   using OnDead = std::function<void(layout::Lane& lane, std::uint16_t generation, std::uint32_t pid)>;
   std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
+  // True once after this process's sweeps freed lanes, whichever call swept: what the dead had of the object besides is
+  // there to be taken back.
+  bool remains() noexcept {
+    return remains_.load(std::memory_order_relaxed) && remains_.exchange(false, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
   [[nodiscard]] std::chrono::nanoseconds look_each() const noexcept { return look_for(lanes_high()); }
@@ -274,6 +281,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
   ReadinessSlot readiness_;
+  std::atomic<bool> remains_{false};
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to
