@@ -48,7 +48,7 @@ bool Lookout::found_dead(Time now) noexcept {
 
 // A process is asked for once: its lanes mostly lie together.
 bool Lookout::somebody_died(std::uint32_t from, std::uint32_t to) noexcept {
-  std::array<std::uint32_t, kLanes> asked{};  // by the low bits of the pid
+  std::array<std::uint32_t, 64> asked{};  // by the low bits of the pid
   const auto own = static_cast<std::uint32_t>(this_process().pid);
   for (std::uint32_t index = from; index < to; ++index) {
     const layout::Lane& lane = attachment_.lane(index);
