@@ -226,6 +226,8 @@ bool Attachment::dead(const layout::Lane& lane, LaneIdentity identity) const noe
   if (pid_namespace != self.pid_namespace || time_namespace != self.time_namespace) return false;
   const bool sweeping = identity.phase == Phase::kSweeping;  // then the start time in full is that of the one swept
   const std::uint64_t start_time = sweeping ? 0 : lane.start_time.load(std::memory_order_relaxed);
+  const bool own = identity.pid == static_cast<std::uint32_t>(self.pid) && identity.start_low == self.start_low();
+  if (own && (start_time == 0 || start_time == self.start_time)) return false;
   return confirmed_dead(identity, start_time) && lane.identity.load(std::memory_order_relaxed) == identity.word();
 }
 

@@ -153,7 +153,7 @@ TEST(Layout, SegmentHeader) {
       FIELD(created_ns) FIELD(creator_pid) FIELD(creator_uid) FIELD(creator_start_time) FIELD(pid_namespace)
           FIELD(foreign) FIELD(element_size) FIELD(element_hash) FIELD(element_align) FIELD(wait_words)
               FIELD(time_namespace) FIELD(element_name) FIELD(name) FIELD(lanes_high) FIELD(lanes_committed)
-                  FIELD(looks);
+                  FIELD(looked_ns) FIELD(looks);
   expect_golden("segment_header", image.text("SegmentHeader"));
 }
 

@@ -90,21 +90,22 @@ struct SegmentExpectation {
   ElementType element = {};
 };
 
-// The looks of one sleep at whether somebody died. Of all who sleep on a segment one makes them, who counts the next
-// one: the others find it counted, and if he is gone, one of them finds it not. docs/algorithms/wait_word.md.
+// The looks of one sleep at whether somebody died. One of all who sleep on a segment makes them: who says when it did,
+// and goes on. The others see that, and one of them goes on where it has not been said for too long.
+// docs/algorithms/wait_word.md.
 class Lookout {
  public:
   explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
-  void begin() noexcept;  // the sleep
-  [[nodiscard]] std::chrono::nanoseconds each() const noexcept;
+  static constexpr std::uint32_t kLanes = 48;  // that one look is at; the next one is at the next ones
+  [[nodiscard]] Time next(Time now) const noexcept;
   // True: there is somebody to sweep.
-  [[nodiscard]] bool found_dead() noexcept;
+  [[nodiscard]] bool found_dead(Time now) noexcept;
 
  private:
-  [[nodiscard]] bool somebody_died() noexcept;
+  [[nodiscard]] bool somebody_died(std::uint32_t from, std::uint32_t to) noexcept;
 
   const Attachment& attachment_;
-  std::uint32_t counted_ = 0;
+  std::uint64_t said_ = 0;         // when this one looked last; 0: it never did
   std::uint64_t being_swept_ = 0;  // the identity of a lane that was told of already
 };
 
@@ -194,7 +195,6 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   }
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
-  [[nodiscard]] std::chrono::nanoseconds look_each() const noexcept { return look_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
     return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [this] { (void)sweep(); });
