@@ -177,9 +177,9 @@ class Group {
     }
     if (!reloading_ || !next_.empty() || !old_.empty()) return;
     reloading_ = false;
-    if (result_.ok()) logger().info("'{}' has reloaded", start_.name);
+    if (result_.ok()) logger().info("reloaded");
     if (!result_.ok() && !stopping_)
-      logger().error("reload of '{}': {}; the old workers go on", start_.name, std::string(result_.message()));
+      logger().error("it cannot reload: {}; the old workers go on", std::string(result_.message()));
     if (answer_) send(start_.reloads, GroupOutcome::of(result_));
     if (std::exchange(again_, false)) reload(std::exchange(answer_again_, false));
   }
@@ -220,8 +220,8 @@ class Group {
     place.early_ends = early ? place.early_ends + 1 : 0;
     const std::chrono::nanoseconds wait = early ? backoff(place.early_ends) : 0ns;
     logger().log(place.early_ends > 1 ? spdlog::level::warn : spdlog::level::info,
-                 "{}-{} of '{}' ended {}; it is replaced in {} ms", start_.worker_name, number, start_.name,
-                 how_it_ended(info), std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+                 "{}-{} ended {}; it is replaced in {} ms", start_.worker_name, number, how_it_ended(info),
+                 std::chrono::ceil<std::chrono::milliseconds>(wait).count());
     place.due = now + wait;
     place.worker.reset();
   }
@@ -247,7 +247,7 @@ class Group {
         ++restarts_;
       } else {
         place.due = now + backoff(++place.early_ends);
-        logger().error("'{}': {}", start_.name, std::string(cannot_fork().message()));
+        logger().error("{}", std::string(cannot_fork().message()));
       }
     }
   }
