@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "child_process.h"
+#include "current_process.h"
 #include "log.h"
 #include "pidfd.h"
 #include "worker.h"
@@ -294,6 +295,7 @@ void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
   sigaddset(&broken_pipe, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);  // until reset_signals() in a worker
   name_process("warren-pool");
+  set_current_process({.name = "warren-pool"});
   table.header().supervisor_pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
   Supervisor(table, start).run();
   table.attachment().leave();
