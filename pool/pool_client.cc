@@ -92,6 +92,16 @@ void PoolClient::Impl::close() {
   if (maps_ == 0) change_phase(PoolPhase::kClosing);
 }
 
+// Maps under way submit no more.
+void PoolClient::Impl::cancel_pending() {
+  cancelling_ = true;
+  close();
+  const std::uint64_t end = table_.committed();
+  for (std::uint32_t slot = 0; slot < end; ++slot) {
+    (void)table_.cancel({.slot = slot, .generation = table_.state(slot).generation});
+  }
+}
+
 absl::Status PoolClient::Impl::begin_map() {
   const std::scoped_lock lock(maps_mutex_);
   if (absl::Status status = refusal(false); !status.ok()) return status;
@@ -210,7 +220,7 @@ absl::Status PoolClient::Impl::refusal(bool of_map) {
   switch (
       table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
     case PoolPhase::kOpen:
-      if (closing_ && !of_map) break;
+      if (closing_ && (!of_map || cancelling_)) break;
       return absl::OkStatus();
     case PoolPhase::kBroken:
       if (supervisor_dead_) return refused("the pool's supervisor was killed", absl::StatusCode::kUnavailable);
@@ -231,8 +241,8 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, layout::TaskState state
   switch (state.loss()) {
     case layout::Loss::kWorkerDied:
       error.kind = TaskError::Kind::kDied;
-      error.signal = slot.signal;
-      error.exit_code = slot.exit_code;
+      error.signal = std::max(0, -slot.ending);
+      error.exit_code = std::max(0, slot.ending);
       return make_task_status(absl::StatusCode::kAborted, error);
     case layout::Loss::kTerminated:
       error.kind = TaskError::Kind::kCancelled;
@@ -473,6 +483,7 @@ bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool(
 std::uint32_t PoolClient::workers() const noexcept { return impl_->table().worker_count(); }
 bool PoolClient::mine() const noexcept { return impl_->mine(); }
 void PoolClient::close() { impl_->close(); }
+void PoolClient::cancel_pending() { impl_->cancel_pending(); }
 void PoolClient::terminate() { impl_->change_phase(PoolPhase::kTerminating); }
 absl::Status PoolClient::join(Deadline deadline) { return impl_->join(deadline); }
 

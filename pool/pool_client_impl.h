@@ -53,6 +53,7 @@ class PoolClient::Impl {
 
   // A map under way was accepted with all that it has still to submit: the pool closes when the last one has ended.
   void close();
+  void cancel_pending();  // and close
   absl::Status begin_map();
   void end_map();
   void change_phase(layout::PoolHeader::Phase phase);
@@ -86,8 +87,9 @@ class PoolClient::Impl {
   std::vector<const Ticket*> tickets_;  // by slot
 
   std::mutex maps_mutex_;
-  std::atomic<bool> closing_ = false;  // close() was called
-  std::size_t maps_ = 0;               // under way
+  std::atomic<bool> closing_ = false;     // close() was called
+  std::atomic<bool> cancelling_ = false;  // cancel_pending() was called
+  std::size_t maps_ = 0;                  // under way
 
   std::shared_ptr<Completions> completions_;
 

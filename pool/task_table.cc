@@ -128,6 +128,7 @@ std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
   slot.submitter = seat.lane_index << 16 | seat.generation;
   slot.worker = 0;
   slot.cancelled.store(0, std::memory_order_relaxed);
+  slot.progress.store(0, std::memory_order_relaxed);
   return TaskRef{.slot = index, .generation = state.generation};
 }
 
@@ -366,6 +367,7 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
     if (state.word() != claim.state.word()) return false;
     slot.result_block.store(0, std::memory_order_relaxed);
     slot.result_bytes.store(0, std::memory_order_relaxed);
+    slot.progress.store(0, std::memory_order_relaxed);
     const State pending{
         .generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
     if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel))
@@ -420,8 +422,7 @@ void TaskTable::settle_attempt(Claim attempt, const WorkerEnd& how) noexcept {
   }
   if (loss != layout::Loss::kCancelled && attempt.state.attempt <= slot.retries) return void(try_again(attempt));
   slot.worker = how.pid;
-  slot.signal = how.signal;
-  slot.exit_code = how.exit_code;
+  slot.ending = how.signal != 0 ? -how.signal : how.exit_code;
   (void)lose(attempt, loss);
 }
 

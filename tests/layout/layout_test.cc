@@ -408,7 +408,7 @@ TEST(Layout, WorkerRecord) {
   using S = WorkerRecord;
   Image<S> image;
   image FIELD(pid) FIELD(state) FIELD(current) FIELD(tasks_done) FIELD(started_ns) FIELD(restarts) FIELD(lane)
-      FIELD(last_signal) FIELD(last_exit_code);
+      FIELD(last_signal) FIELD(last_exit_code) FIELD(report);
   expect_golden("worker_record", image.text("WorkerRecord"));
 }
 
@@ -417,7 +417,7 @@ TEST(Layout, TaskSlot) {
   Image<S> image;
   image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
       FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
-          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
+          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(ending) FIELD(progress) FIELD(arguments) FIELD(result);
   expect_golden("task_slot", image.text("TaskSlot"));
 }
 

@@ -82,10 +82,12 @@ struct TaskSlot {
   std::uint32_t retry_on;                // RetryOn
   std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
   std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
-  std::int32_t signal;
-  std::int32_t exit_code;
+  std::int32_t ending;                   // of that worker: its exit code, or minus the signal
+  std::atomic<std::uint32_t> progress;   // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
+
+  [[nodiscard]] static double fraction(std::uint32_t progress) noexcept { return progress / 4294967295.0; }
 };
 static_assert(sizeof(TaskSlot) == 4 * kLine);
 static_assert(offsetof(TaskSlot, result_block) == 48 && offsetof(TaskSlot, arguments) == 88);
@@ -113,8 +115,9 @@ struct WorkerRecord {
   std::atomic<std::int32_t> last_signal;  // of the one before
   std::atomic<std::int32_t> last_exit_code;
   std::byte reserved[16];
+  std::atomic<std::uint64_t> report[8];  // what its task says that it does: text that ends with 0
 };
-static_assert(sizeof(WorkerRecord) == kLine);
+static_assert(sizeof(WorkerRecord) == 2 * kLine);
 
 inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::uint64_t kSlotsStep = 1024;

@@ -17,6 +17,7 @@
 #pragma once
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/map.h>
+#include <warren/pool/detail/map_task.h>
 #include <warren/pool/future.h>
 
 #include <functional>
@@ -32,6 +33,11 @@ struct PoolOptions {
   std::size_t max_pending = 65536;    // tasks that have not ended; then submit waits, try_submit refuses. Results that
                                       // are not yet got do not count: they move out of the way
   std::string name = {};              // shown by ipc-inspect; at most 63 characters
+};
+
+struct ShutdownOptions {
+  bool wait = true;
+  bool cancel_pending = false;  // what no worker has begun
 };
 
 // What apply_async calls, in the submitting process: one of them, once the task has ended.
@@ -142,6 +148,21 @@ class Pool {
     return map(options, std::forward<F>(f), std::views::all(items));
   }
 
+  // map in the background: the ranges are read here, and the future has the whole. Dropped: the items still run.
+  // cancel() cancels the chunks that wait, kill() ends those that run, too: the whole fails then.
+  template <detail::NotOptions F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(F&& f, Rg&&... ranges) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <detail::Asked F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(const MapOptions& options, F&& f, Rg&&... ranges);
+  template <detail::NotOptions F, class T>
+  Future<detail::MapValue<F, std::initializer_list<T>>> map_async(F&& f, std::initializer_list<T> items) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::views::all(items));
+  }
+
   // Elements are tuples, pairs or arrays: f(std::get<0>(e), ...).
   template <detail::NotOptions F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(F&& f, Rg&& tuples) {
@@ -149,6 +170,13 @@ class Pool {
   }
   template <detail::Asked F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(const MapOptions& options, F&& f, Rg&& tuples);
+
+  template <detail::NotOptions F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(F&& f, Rg&& tuples) {
+    return starmap_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
+  }
+  template <detail::Asked F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(const MapOptions& options, F&& f, Rg&& tuples);
 
   // The range is read as results are taken, in the calling thread, at most 4 chunks per worker ahead; an rvalue range
   // is kept, an lvalue must outlive the stream. imap gives results in order, imap_unordered as they come.
@@ -189,6 +217,10 @@ class Pool {
   absl::Status join() { return join_until(Deadline::never()); }
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
   absl::Status join_until(Deadline t);
+
+  // close(), and join() if asked to wait; tasks that no worker has begun are cancelled if asked for, those of maps too.
+  // Without a wait OK. In a callback too.
+  absl::Status shutdown(const ShutdownOptions& options = {});
 
   [[nodiscard]] std::uint32_t workers() const noexcept { return client().workers(); }
 
@@ -258,6 +290,29 @@ Result<detail::StarValue<F, Rg>> Pool::starmap(const MapOptions& options, F&& f,
     return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
   } else {
     return absl::UnimplementedError("");  // told above
+  }
+}
+
+template <detail::Asked F, class... Rg>
+  requires(sizeof...(Rg) > 0)
+Future<detail::MapValue<F, Rg...>> Pool::map_async(const MapOptions& options, F&& f, Rg&&... ranges) {
+  if constexpr (detail::CheckedMap<F, Rg...>::ok) {
+    using Task = detail::MapTask<detail::ItemValue<F, Rg...>>;
+    return Future<detail::MapValue<F, Rg...>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...)));
+  } else {
+    return {};  // told above
+  }
+}
+
+template <detail::Asked F, class Rg>
+Future<detail::StarValue<F, Rg>> Pool::starmap_async(const MapOptions& options, F&& f, Rg&& tuples) {
+  if constexpr (detail::CheckedStar<F, Rg>::ok) {
+    using Task = detail::MapTask<typename detail::CheckedStar<F, Rg>::value>;
+    return Future<detail::StarValue<F, Rg>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples))));
+  } else {
+    return {};  // told above
   }
 }
 

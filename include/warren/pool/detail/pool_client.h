@@ -47,6 +47,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   // Only of the process that made the pool: a forked child leaves it alone.
   [[nodiscard]] bool mine() const noexcept;
   void close();
+  void cancel_pending();  // and close
   void terminate();
   absl::Status join(Deadline deadline);
 

@@ -33,6 +33,7 @@ class Ticket final : public TaskCore {
   [[nodiscard]] bool poll() const override;  // notices the supervisor's death
   [[nodiscard]] bool running() const override;
   [[nodiscard]] bool successful() const override;
+  [[nodiscard]] double progress() const noexcept override;
   bool cancel() override;
   bool kill() override;
   // A chunk gives the results that it had committed in any case, behind them the error with which it failed, and the
@@ -49,7 +50,8 @@ class Ticket final : public TaskCore {
   struct Settled {
     absl::Status status = {};           // why there is no result
     std::vector<std::byte> bytes = {};  // the result
-    FunctionId function = {};           // of a lost chunk
+    double progress = 0;
+    FunctionId function = {};  // of a lost chunk
     std::vector<std::byte> arguments = {};
   };
   [[nodiscard]] bool foreign() const noexcept override;  // the parent may have given the slot to another task
