@@ -1,13 +1,27 @@
 #include "current_task.h"
 
+#include <algorithm>
+#include <array>
+#include <cstring>
+
 namespace warren {
 namespace {
 
 struct Current {
   TaskId id;
   std::uint32_t attempt = 0;
+  layout::TaskSlot* slot = nullptr;
+  layout::WorkerRecord* record = nullptr;
+  bool reported = false;  // a text
 };
 constinit thread_local Current current;
+
+// Who reads it meanwhile sees a mixture.
+void write_report(layout::WorkerRecord& record, std::string_view text) noexcept {
+  std::array<std::uint64_t, std::size(layout::WorkerRecord{}.report)> words{};
+  std::memcpy(words.data(), text.data(), std::min(text.size(), sizeof words - 1));
+  for (std::size_t i = 0; i < words.size(); ++i) record.report[i].store(words[i], std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -17,13 +31,26 @@ std::uint32_t CurrentTask::attempt() const noexcept { return current.attempt; }
 
 TaskId CurrentTask::id() const noexcept { return current.id; }
 
-namespace detail {
-
-CurrentTaskScope::CurrentTaskScope(TaskId id, std::uint32_t attempt) noexcept {
-  current = {.id = id, .attempt = attempt};
+void CurrentTask::report(double fraction, std::string_view text) const noexcept {
+  if (current.slot == nullptr) return;
+  const double within = fraction > 0 ? std::min(fraction, 1.0) : 0;  // NaN: 0
+  current.slot->progress.store(static_cast<std::uint32_t>(within * UINT32_MAX), std::memory_order_relaxed);
+  if (text.empty() && !current.reported) return;
+  write_report(*current.record, text);
+  current.reported = true;
 }
 
-CurrentTaskScope::~CurrentTaskScope() { current = {}; }
+namespace detail {
+
+CurrentTaskScope::CurrentTaskScope(TaskId id, std::uint32_t attempt, layout::TaskSlot& slot,
+                                   layout::WorkerRecord& record) noexcept {
+  current = {.id = id, .attempt = attempt, .slot = &slot, .record = &record};
+}
+
+CurrentTaskScope::~CurrentTaskScope() {
+  if (current.reported) write_report(*current.record, {});
+  current = {};
+}
 
 void CurrentTaskScope::set_attempt(std::uint32_t attempt) noexcept { current.attempt = attempt; }
 

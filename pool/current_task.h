@@ -1,12 +1,13 @@
 // What current_task() answers in this thread.
 #pragma once
+#include <warren/layout/pool.h>
 #include <warren/pool/task.h>
 
 namespace warren::detail {
 
 class CurrentTaskScope {
  public:
-  CurrentTaskScope(TaskId id, std::uint32_t attempt) noexcept;
+  CurrentTaskScope(TaskId id, std::uint32_t attempt, layout::TaskSlot& slot, layout::WorkerRecord& record) noexcept;
   ~CurrentTaskScope();
   CurrentTaskScope(const CurrentTaskScope&) = delete;
   CurrentTaskScope& operator=(const CurrentTaskScope&) = delete;

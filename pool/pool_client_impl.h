@@ -10,6 +10,8 @@
 
 namespace warren::detail {
 
+class Completions;
+
 class PoolClient::Impl {
  public:
   Impl(Attachment::Pointer attachment, int control);
@@ -21,6 +23,7 @@ class PoolClient::Impl {
   absl::Status start(const PoolOptions& options);
 
   [[nodiscard]] TaskTable& table() noexcept { return table_; }
+  [[nodiscard]] Completions& completions() noexcept { return *completions_; }
   [[nodiscard]] bool mine() const noexcept { return epoch_ == process_epoch(); }
   // Why a submit is refused now; OK: it is not.
   [[nodiscard]] absl::Status refusal(bool of_map = false);
@@ -50,6 +53,7 @@ class PoolClient::Impl {
 
   // A map under way was accepted with all that it has still to submit: the pool closes when the last one has ended.
   void close();
+  void cancel_pending();  // and close
   absl::Status begin_map();
   void end_map();
   void change_phase(layout::PoolHeader::Phase phase);
@@ -64,6 +68,7 @@ class PoolClient::Impl {
   std::optional<TaskRef> acquire_locked();
   bool find_free_slots_locked();
   void harvest_locked();
+  bool await_supervisor(Deadline deadline);
   void look_after_supervisor();
   [[nodiscard]] bool supervisor_was_killed() const;
   void supervisor_died();
@@ -82,8 +87,11 @@ class PoolClient::Impl {
   std::vector<const Ticket*> tickets_;  // by slot
 
   std::mutex maps_mutex_;
-  std::atomic<bool> closing_ = false;  // close() was called
-  std::size_t maps_ = 0;               // under way
+  std::atomic<bool> closing_ = false;     // close() was called
+  std::atomic<bool> cancelling_ = false;  // cancel_pending() was called
+  std::size_t maps_ = 0;                  // under way
+
+  std::shared_ptr<Completions> completions_;
 
   std::mutex join_mutex_;
   std::atomic<bool> reaped_ = false;

@@ -128,6 +128,7 @@ std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
   slot.submitter = seat.lane_index << 16 | seat.generation;
   slot.worker = 0;
   slot.cancelled.store(0, std::memory_order_relaxed);
+  slot.progress.store(0, std::memory_order_relaxed);
   return TaskRef{.slot = index, .generation = state.generation};
 }
 
@@ -334,10 +335,25 @@ bool TaskTable::finish(const Claim& claim, Phase phase, std::uint16_t lane) noex
       free_blocks(claim.slot, state, arguments, result);
     } else {
       notify(slot.waiters, attachment_->wait_mode(), kWakeAll);
+      if (header_->followed.load(std::memory_order_relaxed) != 0) note_ending(claim.slot);
     }
     notify(header_->completions, attachment_->wait_mode(), kWakeAll);
     return true;
   }
+}
+
+void TaskTable::note_ending(std::uint32_t slot) noexcept {
+  const std::uint64_t ending = header_->endings.fetch_add(1, std::memory_order_relaxed);
+  WARREN_CRASH_POINT(ending_counted);  // who follows waits for the note no longer than a slice
+  header_->ended[ending % layout::kEndings].store(lap_of(ending) << kSlotBits | slot,
+                                                  std::memory_order_release);  // [T27] after the state; pairs with T26
+}
+
+// Whoever ends a task from now on and does not note it has ended it before what its caller sees next.
+std::uint64_t TaskTable::listen_to_endings() noexcept {
+  header_->followed.store(1, std::memory_order_seq_cst);  // [TF6] before the tasks are looked at; pairs with T12
+  await_barrier(attachment_->wait_mode());
+  return header_->endings.load(std::memory_order_relaxed);
 }
 
 bool TaskTable::try_again(const Claim& claim) noexcept {
@@ -351,6 +367,7 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
     if (state.word() != claim.state.word()) return false;
     slot.result_block.store(0, std::memory_order_relaxed);
     slot.result_bytes.store(0, std::memory_order_relaxed);
+    slot.progress.store(0, std::memory_order_relaxed);
     const State pending{
         .generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
     if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel))
@@ -405,8 +422,7 @@ void TaskTable::settle_attempt(Claim attempt, const WorkerEnd& how) noexcept {
   }
   if (loss != layout::Loss::kCancelled && attempt.state.attempt <= slot.retries) return void(try_again(attempt));
   slot.worker = how.pid;
-  slot.signal = how.signal;
-  slot.exit_code = how.exit_code;
+  slot.ending = how.signal != 0 ? -how.signal : how.exit_code;
   (void)lose(attempt, loss);
 }
 

@@ -208,7 +208,7 @@ class Worker {
     SlotSink sink(table_, claim);
     {
       const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot},
-                                   claim.state.attempt);
+                                   claim.state.attempt, table_.slot(claim.slot), record_);
       invoke(claim, sink);
     }
     sink.finish();

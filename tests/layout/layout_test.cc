@@ -373,8 +373,8 @@ TEST(Layout, PoolHeader) {
   Image<S> image;
   image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
       FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
-          FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(diagnosis)
-              FIELD(classes);
+          FIELD(slots_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned)
+              FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 
@@ -410,7 +410,7 @@ TEST(Layout, WorkerRecord) {
   using S = WorkerRecord;
   Image<S> image;
   image FIELD(pid) FIELD(state) FIELD(current) FIELD(tasks_done) FIELD(started_ns) FIELD(restarts) FIELD(lane)
-      FIELD(last_signal) FIELD(last_exit_code);
+      FIELD(last_signal) FIELD(last_exit_code) FIELD(report);
   expect_golden("worker_record", image.text("WorkerRecord"));
 }
 
@@ -419,7 +419,7 @@ TEST(Layout, TaskSlot) {
   Image<S> image;
   image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
       FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
-          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
+          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(ending) FIELD(progress) FIELD(arguments) FIELD(result);
   expect_golden("task_slot", image.text("TaskSlot"));
 }
 

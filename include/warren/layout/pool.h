@@ -82,10 +82,12 @@ struct TaskSlot {
   std::uint32_t retry_on;                // RetryOn
   std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
   std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
-  std::int32_t signal;
-  std::int32_t exit_code;
+  std::int32_t ending;                   // of that worker: its exit code, or minus the signal
+  std::atomic<std::uint32_t> progress;   // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
+
+  [[nodiscard]] static double fraction(std::uint32_t progress) noexcept { return progress / 4294967295.0; }
 };
 static_assert(sizeof(TaskSlot) == 4 * kLine);
 static_assert(offsetof(TaskSlot, result_block) == 48 && offsetof(TaskSlot, arguments) == 88);
@@ -113,11 +115,13 @@ struct WorkerRecord {
   std::atomic<std::int32_t> last_signal;  // of the one before
   std::atomic<std::int32_t> last_exit_code;
   std::byte reserved[16];
+  std::atomic<std::uint64_t> report[8];  // what its task says that it does: text that ends with 0
 };
-static_assert(sizeof(WorkerRecord) == kLine);
+static_assert(sizeof(WorkerRecord) == 2 * kLine);
 
 inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::uint64_t kSlotsStep = 1024;
+inline constexpr std::uint64_t kEndings = 512;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
 
 // The owner word of a pool's block: it follows from the owner's task whether the block is still in use.
@@ -168,11 +172,16 @@ struct PoolHeader {
   std::atomic<std::uint32_t> worker_deaths;
   std::atomic<std::uint64_t> slots_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
+  std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
   std::atomic<std::uint32_t> condemned;  // 1: a task was condemned; the supervisor looks for its worker
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
+  // The tasks that ended last, for who follows many: hints, which may be lost. Entry n is {n / kEndings + 1: 12 bits,
+  // slot: 20 bits}, and stands at n % kEndings.
+  alignas(kLine) std::atomic<std::uint64_t> endings;  // how many there were
+  alignas(kLine) std::atomic<std::uint32_t> ended[kEndings];
 };
 static_assert(offsetof(PoolHeader, phase) == 128 && offsetof(PoolHeader, classes) == 832);
 static_assert(sizeof(PoolHeader) <= kPage);

@@ -18,8 +18,10 @@
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/for_each.h>
 #include <warren/pool/detail/map.h>
+#include <warren/pool/detail/map_task.h>
 #include <warren/pool/future.h>
 
+#include <functional>
 #include <initializer_list>
 #include <ranges>
 #include <string>
@@ -34,7 +36,44 @@ struct PoolOptions {
   std::string name = {};              // shown by ipc-inspect; at most 63 characters
 };
 
+struct ShutdownOptions {
+  bool wait = true;
+  bool cancel_pending = false;  // what no worker has begun
+};
+
+// What apply_async calls, in the submitting process: one of them, once the task has ended.
+template <class R>
+struct Callbacks {
+  std::function<void(R)> callback = {};
+  std::function<void(absl::Status)> error_callback = {};
+};
+template <>
+struct Callbacks<void> {
+  std::function<void()> callback = {};
+  std::function<void(absl::Status)> error_callback = {};
+};
+
 namespace detail {
+// As a follower of the task.
+template <class R>
+auto caller_of(Callbacks<R> callbacks) {
+  return [callbacks = std::move(callbacks)](Result<R> result) {
+    if (!result.ok()) {
+      if constexpr (std::is_void_v<R>) {
+        if (callbacks.error_callback) callbacks.error_callback(std::move(result));
+      } else {
+        if (callbacks.error_callback) callbacks.error_callback(result.status());
+      }
+    } else if (callbacks.callback) {
+      if constexpr (std::is_void_v<R>) {
+        callbacks.callback();
+      } else {
+        callbacks.callback(*std::move(result));
+      }
+    }
+  };
+}
+
 template <class F>
 concept NotOptions = Asked<F> && !kIsOptions<F>;
 
@@ -83,6 +122,13 @@ class Pool {
     return submit(options, std::forward<F>(f), std::forward<A>(a)...).get();
   }
 
+  // submit, and on_done: pool.apply_async({.callback = [&](int r) { ... }}, f, 3).
+  template <detail::NotOptions F, class... A>
+  Future<detail::Value<F, A...>> apply_async(Callbacks<detail::Value<F, A...>> callbacks, F&& f, A&&... a) {
+    return submit(std::forward<F>(f), std::forward<A>(a)...)
+        .on_done(detail::caller_of<detail::Value<F, A...>>(std::move(callbacks)));
+  }
+
   // One range per parameter, zipped to the shortest. Waits for every chunk. If an item failed, the first error in
   // order, which names the item; the results of the others are thrown away: who wants to keep them takes imap.
   template <detail::NotOptions F, class... Rg>
@@ -103,6 +149,21 @@ class Pool {
     return map(options, std::forward<F>(f), std::views::all(items));
   }
 
+  // map in the background: the ranges are read here, and the future has the whole. Dropped: the items still run.
+  // cancel() cancels the chunks that wait, kill() ends those that run, too: the whole fails then.
+  template <detail::NotOptions F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(F&& f, Rg&&... ranges) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <detail::Asked F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(const MapOptions& options, F&& f, Rg&&... ranges);
+  template <detail::NotOptions F, class T>
+  Future<detail::MapValue<F, std::initializer_list<T>>> map_async(F&& f, std::initializer_list<T> items) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::views::all(items));
+  }
+
   // Elements are tuples, pairs or arrays: f(std::get<0>(e), ...).
   template <detail::NotOptions F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(F&& f, Rg&& tuples) {
@@ -111,6 +172,12 @@ class Pool {
   template <detail::Asked F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(const MapOptions& options, F&& f, Rg&& tuples);
 
+  template <detail::NotOptions F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(F&& f, Rg&& tuples) {
+    return starmap_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
+  }
+  template <detail::Asked F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(const MapOptions& options, F&& f, Rg&& tuples);
   // Calls f(T&) for every element of an Array<T>, in place: nothing is copied. Waits until every element has run. No
   // lock is taken: who reads the array meanwhile, or runs another for_each over it, holds items.mutex() around both. An
   // element that fails (throws, returns a bad Status, kills its worker) costs the others nothing: they have run and are
@@ -163,6 +230,10 @@ class Pool {
   absl::Status join() { return join_until(Deadline::never()); }
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
   absl::Status join_until(Deadline t);
+
+  // close(), and join() if asked to wait; tasks that no worker has begun are cancelled if asked for, those of maps too.
+  // Without a wait OK. In a callback too.
+  absl::Status shutdown(const ShutdownOptions& options = {});
 
   [[nodiscard]] std::uint32_t workers() const noexcept { return client().workers(); }
 
@@ -232,6 +303,29 @@ Result<detail::StarValue<F, Rg>> Pool::starmap(const MapOptions& options, F&& f,
     return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
   } else {
     return absl::UnimplementedError("");  // told above
+  }
+}
+
+template <detail::Asked F, class... Rg>
+  requires(sizeof...(Rg) > 0)
+Future<detail::MapValue<F, Rg...>> Pool::map_async(const MapOptions& options, F&& f, Rg&&... ranges) {
+  if constexpr (detail::CheckedMap<F, Rg...>::ok) {
+    using Task = detail::MapTask<detail::ItemValue<F, Rg...>>;
+    return Future<detail::MapValue<F, Rg...>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...)));
+  } else {
+    return {};  // told above
+  }
+}
+
+template <detail::Asked F, class Rg>
+Future<detail::StarValue<F, Rg>> Pool::starmap_async(const MapOptions& options, F&& f, Rg&& tuples) {
+  if constexpr (detail::CheckedStar<F, Rg>::ok) {
+    using Task = detail::MapTask<typename detail::CheckedStar<F, Rg>::value>;
+    return Future<detail::StarValue<F, Rg>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples))));
+  } else {
+    return {};  // told above
   }
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -137,6 +138,8 @@ class CurrentTask {
  public:
   [[nodiscard]] std::uint32_t attempt() const noexcept;  // the first is 1; 0 outside a task
   [[nodiscard]] TaskId id() const noexcept;
+  // For Future::progress(), 0 to 1, and a text of at most 63 bytes for ipc-inspect. Does nothing outside a task.
+  void report(double fraction, std::string_view text = {}) const noexcept;
 };
 [[nodiscard]] CurrentTask current_task() noexcept;
 
