@@ -24,6 +24,7 @@ class AttachmentList {
   void leave_lanes() noexcept;
   void leave_names() noexcept;
   std::uint64_t mirrors() noexcept;
+  std::vector<int> descriptors();
 
  private:
   AttachmentList();

@@ -33,6 +33,11 @@ void Pool::terminate() {
   if (client().mine()) client_->terminate();
 }
 
+absl::Status Pool::resize(std::uint32_t workers) {
+  if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  return client_->resize(workers);
+}
+
 absl::Status Pool::join_until(Deadline t) {
   if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
   return client_->join(t);

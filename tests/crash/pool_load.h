@@ -58,8 +58,8 @@ class PoolLoad {
     const int base = options_.base;
     for (int i = 0; i < kNumbers; ++i) marks->ran[static_cast<std::size_t>(base + i)] = 0;
     end_ = std::chrono::steady_clock::now() + options_.patience;
-    constexpr TaskOptions kOnDeath{.retries = kRetries};
-    constexpr TaskOptions kOnAnything{.retries = kRetries, .retry_on = RetryOn::kAnyFailure};
+    const TaskOptions kOnDeath{.retries = kRetries};
+    const TaskOptions kOnAnything{.retries = kRetries, .retry_on = RetryOn::kAnyFailure};
     std::array<Future<int>, kEach> plain, throws;
     std::array<Future<int>, kFew> reads;
     std::array<Future<std::vector<std::string>>, kFew> grown;

@@ -41,7 +41,8 @@ class Ticket {
   // bytes are valid during `decode`.
   absl::Status read(absl::FunctionRef<void(Reader&)> decode) const;
   // Submits the arguments of this lost chunk once more, with other bytes in front. Its own slot is given back first.
-  std::unique_ptr<Ticket> submit_again(std::span<const std::byte> front) const;
+  std::unique_ptr<Ticket> submit_again(const TaskOptions& options, bool after_backoff,
+                                       std::span<const std::byte> front) const;
   [[nodiscard]] TaskId id() const noexcept;
 
  private:
