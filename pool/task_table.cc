@@ -162,29 +162,34 @@ void TaskTable::publish(TaskRef task) noexcept {
 }
 
 void TaskTable::push_hint(TaskRef task, int wake) noexcept {
-  if (has_extras(task.slot)) [[unlikely]]
-    return push_routed(task);
+  if (has_extras(task.slot) && !is_for_main_ring(task)) [[unlikely]]
+    return;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) ask_for_scan();
   notify(hints_.not_empty(), attachment_->wait_mode(), wake);
 }
 
-// The extras may be those of the slot's next life by now: then so is the hint's generation over.
-void TaskTable::push_routed(TaskRef task) noexcept {
+// Else it has been pushed. The extras may be those of the slot's next life by now: then so is the hint's generation
+// over.
+bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
   const layout::TaskExtras& extras = slots_[task.slot].extras;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   Seat& seat = attachment_->seat();
-  if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) return side_.push_delayed(seat, hint);
+  if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) {
+    side_.push_delayed(seat, hint);
+    return false;
+  }
   if (const std::uint32_t place = extras.place.load(std::memory_order_relaxed); place != 0 && place <= most_workers()) {
     side_.push_place(seat, place - 1, hint);
-    return notify(hints_.not_empty(), attachment_->wait_mode(), kWakeAll);  // which of them is asleep nobody knows
+    notify(hints_.not_empty(), attachment_->wait_mode(), kWakeAll);  // which of them is asleep nobody knows
+    return false;
   }
   const std::int32_t priority =
       std::clamp(extras.priority.load(std::memory_order_relaxed), -layout::kMostPriority, layout::kMostPriority);
-  const bool pushed =
-      priority == 0 ? hints_.try_push(seat, hint) == Push::kPushed : side_.push_band(seat, priority, hint);
-  if (!pushed) ask_for_scan();
+  if (priority == 0) return true;
+  if (!side_.push_band(seat, priority, hint)) ask_for_scan();
   notify(hints_.not_empty(), attachment_->wait_mode(), 1);
+  return false;
 }
 
 // An exchange, not a store: it goes on with the release sequence of who asked before.
@@ -282,7 +287,11 @@ std::span<const std::byte> TaskTable::result(std::uint32_t index) const noexcept
 std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front, std::uint32_t place) noexcept {
   for (;;) {
     Words<1> hint{};
-    front = side_.any(place) ? next_hint(seat, place, hint) : hints_.try_pop(seat, hint);
+    const bool beside = side_.any(place);
+    const Front before = beside ? pop_before(seat, place, hint) : Front::kEmpty;
+    front = before == Front::kItem ? before : hints_.try_pop(seat, hint);
+    if (beside && front != Front::kItem) [[unlikely]]
+      front = pop_after(seat, before == Front::kStalled ? before : front, hint);
     if (front != Front::kItem) {
       if (place != SideHints::kAnyPlace && side_.take_overflow(place)) [[unlikely]] {
         if (const std::optional<Claim> claimed = scan(seat, place, true)) {
@@ -300,19 +309,17 @@ std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front, 
   }
 }
 
-// The worker's own, then the priorities above 0, the main ring, and those below 0.
-Front TaskTable::next_hint(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept {
-  Front stalled = Front::kEmpty;
-  const auto found = [&](Front front) {
-    if (front == Front::kStalled) stalled = front;
-    return front == Front::kItem;
-  };
-  if ((place != SideHints::kAnyPlace && found(side_.pop_place(seat, place, hint))) ||
-      found(side_.pop_bands(seat, true, hint)) || found(hints_.try_pop(seat, hint)) ||
-      found(side_.pop_bands(seat, false, hint))) {
-    return Front::kItem;
-  }
-  return stalled;
+// Before the main ring: the worker's own, then the priorities above 0. kStalled: who pushed one may be dead.
+Front TaskTable::pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept {
+  const Front own = place == SideHints::kAnyPlace ? Front::kEmpty : side_.pop_place(seat, place, hint);
+  if (own == Front::kItem) return own;
+  const Front band = side_.pop_bands(seat, true, hint);
+  return band == Front::kEmpty ? own : band;
+}
+// After it those below 0. `found` is what was found so far.
+Front TaskTable::pop_after(Seat& seat, Front found, Words<1>& hint) noexcept {
+  const Front band = side_.pop_bands(seat, false, hint);
+  return band == Front::kEmpty ? found : band;
 }
 
 // A hint may be stale or double: the state word decides.
@@ -342,7 +349,7 @@ bool TaskTable::may_take(TaskRef task, std::uint32_t place) noexcept {
   if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) return false;  // the supervisor has it
   const std::uint32_t only = extras.place.load(std::memory_order_relaxed);
   if (only == 0 || only > most_workers() || place == SideHints::kAnyPlace || only == place + 1) return true;
-  push_routed(task);
+  push_hint(task, 1);
   return false;
 }
 

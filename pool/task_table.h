@@ -137,10 +137,12 @@ class TaskTable {
 
  private:
   void push_hint(TaskRef task, int wake) noexcept;
-  void push_routed(TaskRef task) noexcept;
-  Front next_hint(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  // Out of the way of tasks that have no options.
+  [[gnu::noinline, gnu::cold]] bool is_for_main_ring(TaskRef task) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_after(Seat& seat, Front found, Words<1>& hint) noexcept;
   std::optional<Claim> claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept;
-  [[nodiscard]] bool may_take(TaskRef task, std::uint32_t place) noexcept;
+  [[nodiscard]] [[gnu::noinline, gnu::cold]] bool may_take(TaskRef task, std::uint32_t place) noexcept;
   std::optional<Claim> claim_by_scan(const Seat& seat, std::uint32_t place) noexcept;
   std::optional<Claim> scan(const Seat& seat, std::uint32_t place, bool pinned_only) noexcept;
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;

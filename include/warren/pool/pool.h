@@ -35,11 +35,11 @@ struct PoolOptions {
   Function<void()> initializer = {};       // run first in every worker; if it throws, the pool breaks and says why
   std::uint64_t max_tasks_per_worker = 0;  // then another one takes its place, and nothing is lost; 0: no limit. A
                                            // chunk of map and imap is one task
-  std::uint64_t max_worker_rss = 0;  // likewise, of bytes of memory as ps shows them (RSS), asked for between two
-                                     // tasks; 0: no limit. What is shared with the application counts
-  std::size_t max_pending = 65536;   // tasks that have not ended; then submit waits, try_submit refuses. Results
-                                     // that are not yet got do not count: they move out of the way
-  std::string name = {};             // shown by ipc-inspect; at most 63 characters
+  std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
+                                           // tasks; 0: no limit. What is shared with the application counts
+  std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
+                                           // that are not yet got do not count: they move out of the way
+  std::string name = {};                   // shown by ipc-inspect; at most 63 characters
 
   // A worker that has been idle for so long leaves, as long as min_workers stay. One comes back for a task that finds
   // all others busy.
