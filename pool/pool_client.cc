@@ -18,6 +18,7 @@
 #include <system_error>
 
 #include "child_process.h"
+#include "completions.h"
 #include "monotonic.h"
 #include "pidfd.h"
 #include "pool_client_impl.h"
@@ -56,9 +57,15 @@ absl::Status no_process(const char* what) {
 // --- life ------------------------------------------------------------------------------------------------------------
 
 PoolClient::Impl::Impl(Attachment::Pointer attachment, int control)
-    : attachment_(std::move(attachment)), table_(*attachment_), control_(control), epoch_(process_epoch()) {}
+    : attachment_(std::move(attachment)),
+      table_(*attachment_),
+      control_(control),
+      epoch_(process_epoch()),
+      completions_(std::make_shared<Completions>(table_)) {}
 
+// A forked child's copy leaves the thread alone, which is not there: its std::thread is held by itself for ever.
 PoolClient::Impl::~Impl() {
+  if (mine()) completions_->stop();
   if (control_ >= 0) ::close(control_);
   if (supervisor_pidfd_ >= 0) ::close(supervisor_pidfd_);
 }
@@ -117,7 +124,7 @@ void PoolClient::Impl::ring_supervisor() noexcept { ring(control_); }
 absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
   if (workers == 0 || workers > layout::kMaxWorkers) return bad_workers(workers);
   if (absl::Status status = refusal(); !status.ok()) return status;
-  table_.header().most_workers.store(workers, std::memory_order_seq_cst);  // [T34] before the states; pairs with T33
+  table_.header().most_workers.store(workers, std::memory_order_seq_cst);  // [SH9] before the states; pairs with SH8
   ring(control_);
   return absl::OkStatus();
 }
@@ -133,13 +140,20 @@ void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) no
   if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
 }
 
+// In a callback the thread that it is in goes on with others, on which the pool's end may wait.
+bool PoolClient::Impl::await_supervisor(Deadline deadline) {
+  Completions* const here = Completions::current();
+  if (here == nullptr) return await_end(supervisor_pidfd_, deadline);
+  return here->help(deadline, [this] { return has_ended(supervisor_pidfd_); });
+}
+
 absl::Status PoolClient::Impl::join(Deadline deadline) {
   look_after_supervisor();
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !closing_ &&
       !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
-  if (!await_end(supervisor_pidfd_, deadline)) return absl::DeadlineExceededError("the pool has not ended yet");
+  if (!await_supervisor(deadline)) return absl::DeadlineExceededError("the pool has not ended yet");
   {
     const std::scoped_lock lock(join_mutex_);
     if (!reaped_) {
@@ -150,6 +164,8 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
       reaped_ = true;
     }
   }
+  if (Completions::current() == nullptr && !completions_->await_idle(deadline))
+    return absl::DeadlineExceededError("the pool has ended, but callbacks of its futures have not");
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken)
     return refusal();  // [P14] pairs with P10
@@ -447,29 +463,29 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
   return std::shared_ptr<PoolClient>(new PoolClient(std::move(impl)));
 }
 
-std::unique_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
+std::shared_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
 
-std::unique_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
+std::shared_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
 
-std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
+std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
   if (!submission.function) {
-    return std::make_unique<Ticket>(refused(
+    return std::make_shared<Ticket>(refused(
         "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
   absl::Status refusal;
   const bool of_map = submission.chunk;
   if (const auto& worker = submission.options.worker; worker && *worker >= most_workers() && !of_map) {
-    return std::make_unique<Ticket>(refused(
+    return std::make_shared<Ticket>(refused(
         absl::StrCat("worker ", *worker, " was asked for, and the pool has ", most_workers(), ", numbered from 0"),
         absl::StatusCode::kInvalidArgument));
   }
   const std::optional<TaskRef> task = impl_->acquire(wait, of_map, refusal);
-  if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
+  if (!task) return refusal.ok() ? nullptr : std::make_shared<Ticket>(refusal);
 
   NewTask draft(*impl_, *task);
   if (absl::Status status = draft.write(submission.encode); !status.ok())
-    return std::make_unique<Ticket>(std::move(status));
-  if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+    return std::make_shared<Ticket>(std::move(status));
+  if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_shared<Ticket>(std::move(status));
   layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;
   slot.function_offset = submission.function->offset;
@@ -477,7 +493,7 @@ std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
       std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
   slot.retry_on = static_cast<std::uint16_t>(submission.options.retry_on);
   const bool has_extras = write_extras(slot, submission);
-  auto ticket = std::make_unique<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
+  auto ticket = std::make_shared<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);
   draft.publish();
   impl_->published(*task, has_extras ? &submission : nullptr);

@@ -79,17 +79,17 @@ bool SideHints::push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, con
     if (ring.try_push(seat, hint) != Push::kPushed) return false;
   }
   WARREN_CRASH_POINT(side_hint_pushed);            // of a dead worker: settle_dead_worker() gives another hint
-  flags.fetch_or(bit, std::memory_order_acq_rel);  // [T26] after the hint; pairs with T27
+  flags.fetch_or(bit, std::memory_order_acq_rel);  // [SH1] after the hint; pairs with SH2
   return true;
 }
 
 Front SideHints::pop(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept {
   const OtherRing other(seat);
   if (const Front front = ring.try_pop(seat, hint); front != Front::kEmpty) return front;
-  flags.fetch_and(~bit, std::memory_order_acq_rel);  // [T27] before the second look; pairs with T26
+  flags.fetch_and(~bit, std::memory_order_acq_rel);  // [SH2] before the second look; pairs with SH1
   WARREN_CRASH_POINT(side_ring_found_empty);         // as above
   const Front front = ring.try_pop(seat, hint);
-  if (front != Front::kEmpty) flags.fetch_or(bit, std::memory_order_acq_rel);  // [T28] as T26; pairs with T27
+  if (front != Front::kEmpty) flags.fetch_or(bit, std::memory_order_acq_rel);  // [SH3] as SH1; pairs with SH2
   return front;
 }
 
@@ -106,7 +106,7 @@ void SideHints::push_flat(Seat& seat, std::uint64_t index, Flags& committed, Fla
   if (!commit(committed, 1, header_->places_offset + index * bytes, bytes) ||
       !push(place_ring(index), seat, flags, Record::kMayHoldHints, hint)) {
     flags.fetch_or(Record::kTooManyHints,
-                   std::memory_order_acq_rel);  // [T29] after the task is pending; pairs with T30
+                   std::memory_order_acq_rel);  // [SH4] after the task is pending; pairs with SH5
   }
 }
 void SideHints::push_place(Seat& seat, std::uint32_t place, const Hint& hint) noexcept {
@@ -141,17 +141,17 @@ Front SideHints::pop_place(Seat& seat, std::uint32_t place, Hint& hint) noexcept
 bool SideHints::take_overflow(std::uint32_t place) noexcept {
   Flags& pinned = workers_[place].pinned;
   if ((pinned.load(std::memory_order_relaxed) & Record::kTooManyHints) == 0) return false;
-  pinned.fetch_and(~Record::kTooManyHints, std::memory_order_acq_rel);  // [T30] before the table; pairs with T29
+  pinned.fetch_and(~Record::kTooManyHints, std::memory_order_acq_rel);  // [SH5] before the table; pairs with SH4
   return true;
 }
 void SideHints::note_overflow(std::uint32_t place) noexcept {
-  workers_[place].pinned.fetch_or(Record::kTooManyHints, std::memory_order_acq_rel);  // [T31] as T29; pairs with T30
+  workers_[place].pinned.fetch_or(Record::kTooManyHints, std::memory_order_acq_rel);  // [SH6] as SH4; pairs with SH5
 }
 
 Front SideHints::pop_delayed(Seat& seat, Hint& hint, bool& overflow) noexcept {
   const std::uint32_t flags = header_->delayed.load(std::memory_order_relaxed);
   if ((flags & Record::kTooManyHints) != 0) {
-    header_->delayed.fetch_and(~Record::kTooManyHints, std::memory_order_acq_rel);  // [T32] as T30; pairs with T29
+    header_->delayed.fetch_and(~Record::kTooManyHints, std::memory_order_acq_rel);  // [SH7] as SH5; pairs with SH4
     overflow = true;
   }
   if ((flags & Record::kMayHoldHints) == 0) return Front::kEmpty;

@@ -48,6 +48,33 @@ TEST(TableControl, EndByStoreIsFoundToLeaveSlots) {
                Fault::Kind::kLeft);
 }
 
+// The task is condemned meanwhile, and its future told that it is cancelled.
+TEST(TableControl, EndByStoreIsFoundToBreakAPromise) {
+  EXPECT_TRUE(pause_after_every_instruction("end", maker<TableTrial>(kKilledMeanwhile, kDoSmall)).clean());
+  expect_found(pause_after_every_instruction("end by store", maker<TableTrial>(kKilledMeanwhile, kEndByStore)),
+               Fault::Kind::kOther);
+}
+
+// A deadline's attempt is settled as a death is, without the step between: a kill that comes then is overlooked.
+class SettlesInOneStep : public TableTrial {
+ public:
+  using TableTrial::TableTrial;
+  static void run(TableTrial& t) {
+    const TaskState state = t.table().state(t.first().slot);
+    const bool cancelled = t.table().slot(t.first().slot).cancelled != 0;
+    if (state.phase != TaskState::Phase::kCondemned || cancelled) return t.settle_earlier_death();
+    (void)t.table().try_again({.slot = t.first().slot, .state = state});
+  }
+};
+
+constexpr TableOperation kSettleInOneStep{
+    .name = "settle_in_one_step", .run = &SettlesInOneStep::run, .supervises = true};
+
+TEST(TableControl, SettlingADeadlineInOneStepIsFoundToBreakAPromise) {
+  expect_found(pause_after_every_instruction("settle in one step", maker<TableTrial>(kOutOfTime, kSettleInOneStep)),
+               Fault::Kind::kOther);
+}
+
 // After a death only the task that ran is dealt with: the hint that the worker took along is gone.
 class SettlesWithoutHints : public TableTrial {
  public:

@@ -41,7 +41,8 @@ const std::vector<TableCase> kTableCases = [] {
   std::vector<TableCase> cases{
       {kDoGrown, kTwo},        {kDoSmall, kForgotten}, {kDoSmall, kScan},           {kTryAgainGrown, kForgotten},
       {kSubmitGrown, kOne},    {kWithdraw, kOne},      {kAbandon, kEnded},          {kFree, kEnded},
-      {kSettle, kRetryOfDead}, {kSettle, kLossOfDead}, {kSettle, kForgottenByDead}, {kDoSmall, kPriorities},
+      {kSettle, kRetryOfDead}, {kSettle, kLossOfDead}, {kSettle, kForgottenByDead}, {kKill, kRetryOfDead},
+      {kDoSmall, kFollowed},   {kSettle, kOutOfTime},  {kSettle, kKilled},          {kDoSmall, kPriorities},
       {kDoSmall, kPinned},     {kSubmit, kPinned},
   };
   if (!whole_product()) return cases;

@@ -7,6 +7,7 @@ namespace warren::test {
 using Phase = TaskState::Phase;
 using Hints = TableState::Hints;
 using Dead = TableState::Dead;
+using Condemned = TableState::Condemned;
 
 // --- workers
 inline constexpr TableOperation kDoSmall{.name = "do_small", .run = [](TableTrial& t) { t.work({}); }};
@@ -37,6 +38,11 @@ inline constexpr TableOperation kAbandon{
 inline constexpr TableOperation kFree{
     .name = "free", .run = [](TableTrial& t) { t.table().free(t.first()); }, .submits = true};
 
+inline constexpr TableOperation kCancel{
+    .name = "cancel", .run = [](TableTrial& t) { t.cancel_first(); }, .submits = true, .cancels = true};
+inline constexpr TableOperation kKill{
+    .name = "kill", .run = [](TableTrial& t) { t.kill_first(); }, .submits = true, .cancels = true};
+
 // --- supervisors
 inline constexpr TableOperation kSettle{
     .name = "settle", .run = [](TableTrial& t) { t.settle_earlier_death(); }, .supervises = true};
@@ -54,6 +60,18 @@ inline constexpr TableState kRetryOfDead{.name = "retry_of_dead", .retries = 1, 
 inline constexpr TableState kLossOfDead{.name = "loss_of_dead", .large = true, .dead = Dead::kGrew};
 inline constexpr TableState kForgottenByDead{
     .name = "forgotten_by_dead", .abandoned = true, .large = true, .dead = Dead::kGrew};
+inline constexpr TableState kFollowed{.name = "followed", .followed = true};
+inline constexpr TableState kKilledMeanwhile{.name = "killed_meanwhile", .retries = 2, .killed_meanwhile = true};
+inline constexpr TableState kOutOfTime{.name = "out_of_time",
+                                       .pending = 2,
+                                       .retries = 1,
+                                       .dead = Dead::kGrew,
+                                       .condemned = Condemned::kDeadline,
+                                       .killed_meanwhile = true};
+inline constexpr TableState kLastOutOfTime{
+    .name = "last_out_of_time", .dead = Dead::kClaimed, .condemned = Condemned::kDeadline};
+inline constexpr TableState kKilled{
+    .name = "killed", .retries = 1, .large = true, .dead = Dead::kGrew, .condemned = Condemned::kCancelled};
 inline constexpr TableState kEnded{.name = "ended", .large = true, .ended = true};
 
 using Side = TableState::Side;

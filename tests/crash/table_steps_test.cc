@@ -45,11 +45,22 @@ const std::vector<TableCase> kCases{
     {kSubmit, kPriorities, {"before", "writing", "published"}},
     {kSubmit, kPinned, {"before", "writing", "published"}},
     {kSettle, kPriorityHintGone, {"before"}},
+    {kDoSmall, kFollowed, {"claimed", "ended"}},
+    {kDoSmall, kKilledMeanwhile, {"claimed", "ended"}},
+    {kCancel, kOne, {"before", "cancelled"}},
+    {kCancel, kClaimedByDead, {"claimed"}},
+    {kKill, kOne, {"before", "cancelled"}},
+    {kKill, kRetryOfDead, {"grown", "condemned"}},
+    {kKill, kOutOfTime, {"condemned"}},
+    {kKill, kEnded, {"ended"}},
     {kSettle, kHintGone, {"before", "hinted again"}},
     {kSettle, kClaimedByDead, {"claimed", "ended"}},
     {kSettle, kRetryOfDead, {"grown", "pending again"}},
     {kSettle, kLossOfDead, {"grown", "ended"}},
     {kSettle, kForgottenByDead, {"grown", "freed"}},
+    {kSettle, kOutOfTime, {"condemned", "pending again"}},
+    {kSettle, kLastOutOfTime, {"condemned", "ended"}},
+    {kSettle, kKilled, {"condemned", "cancelled"}},
 };
 
 MakeTrial maker(const TableCase& c) {

@@ -42,7 +42,10 @@ struct TableState {
   enum class Hints { kThere, kTwice, kRescan } hints = Hints::kThere;
   enum class Dead { kNobody, kTookHint, kClaimed, kGrew } dead = Dead::kNobody;  // an earlier worker, at the first task
   bool ended = false;  // by the time the victim begins, the first task is done
-  enum class Side { kNone, kPriority, kPinned } side = Side::kNone;  // where the hints of all tasks go
+  enum class Side { kNone, kPriority, kPinned } side = Side::kNone;                // where the hints of all tasks go
+  enum class Condemned { kNo, kDeadline, kCancelled } condemned = Condemned::kNo;  // the first attempt of it
+  bool followed = false;          // somebody wants to know which tasks end
+  bool killed_meanwhile = false;  // while the victim is held, the first task's future kills it
 };
 
 class TableTrial;
@@ -51,6 +54,7 @@ struct TableOperation {
   void (*run)(TableTrial& trial);
   bool submits = false;     // the victim is a submitter: it may leave a slot that it was writing
   bool supervises = false;  // the victim settles the earlier death
+  bool cancels = false;     // the first task
 };
 
 class TableTrial : public Trial {
@@ -64,6 +68,10 @@ class TableTrial : public Trial {
     if (state.hints != TableState::Hints::kThere) spoil_hints();
     if (state.dead != TableState::Dead::kNobody) die_earlier();
     if (state.ended) run_one();
+    if (state.followed) (void)table_.listen_to_endings();
+    if (state.condemned == TableState::Condemned::kDeadline)
+      (void)table_.condemn({.slot = first().slot, .state = table_.state(first().slot)});
+    if (state.condemned == TableState::Condemned::kCancelled) kill_first();
     if (state.abandoned) (void)table_.abandon(tasks_[0]);
     head_before_ = view().hints().head;
     tail_before_ = view().hints().tail;
@@ -135,6 +143,12 @@ class TableTrial : public Trial {
     table_.publish(*task);
     return task;
   }
+  void cancel_first() {
+    if (table_.cancel(first())) shared_->promised = true;
+  }
+  void kill_first() {
+    if (table_.kill(first()) != TaskTable::Kill::kTooLate) shared_->promised = true;
+  }
   void settle_earlier_death() {
     table_.settle_dead_worker(layout::WorkerLane::from(shared_->earlier_lane), killed(shared_->earlier_pid));
   }
@@ -153,6 +167,7 @@ class TableTrial : public Trial {
     table_.settle_dead_worker({.index = 60'000, .generation = 7}, {});
     if (const auto task = submit(kInterferers, 0, {kLarge})) tasks_.push_back(*task);
     if (const auto task = submit(kInterferers + 1, 0, {kSmall})) tasks_.push_back(*task);
+    if (state_.killed_meanwhile) kill_first();
     if (!operation_.supervises) run_one();
   }
   void loosen() override { loose_ = true; }
@@ -182,6 +197,7 @@ class TableTrial : public Trial {
     std::array<std::atomic<std::uint32_t>, kMostTasks> begun;
     std::array<std::atomic<pid_t>, kMostTasks> inside;
     std::atomic<std::uint64_t> doubled, torn;  // number + 1
+    std::atomic<bool> promised;                // that the first task ends as cancelled
     std::atomic<std::uint32_t> earlier_lane, victim_lane, rescuer_lane;
     std::atomic<pid_t> earlier_pid, victim_pid, rescuer_pid;
   };
@@ -291,6 +307,8 @@ inline std::string TableTrial::window(pid_t) {
       if (operation_.supervises && view().hints().tail != tail_before_) return "hinted again";
       return view().hints().head != head_before_ ? "hint taken" : "before";
     case TaskState::Phase::kRunning: return view().slots()[first().slot].result_block != 0 ? "grown" : "claimed";
+    case TaskState::Phase::kCondemned: return "condemned";
+    case TaskState::Phase::kLost: return state.loss() == layout::Loss::kCancelled ? "cancelled" : "ended";
     default: return state.abandoned ? "abandoned" : "ended";
   }
 }
@@ -333,7 +351,7 @@ inline void TableTrial::drain() {
   for (std::uint32_t i = 0; i < table_.committed(); ++i) {
     const TaskState::Phase phase = table_.state(i).phase;
     if (phase == TaskState::Phase::kPending) fault(Fault::Kind::kHung, "a pending task that no hint names");
-    if (phase == TaskState::Phase::kRunning) fault(Fault::Kind::kHung, "a task runs on by the dead");
+    if (table_.state(i).claimed()) fault(Fault::Kind::kHung, "a task runs on by the dead");
   }
 }
 
@@ -353,7 +371,8 @@ inline void TableTrial::check_task(std::uint32_t slot, const TaskState& state) {
       if (begun == 0) fault(Fault::Kind::kOther, name + " ended without having begun");
       break;
     case TaskState::Phase::kLost:
-      if (state.attempt != most) fault(Fault::Kind::kLost, name + " had attempts left");
+      if (state.attempt != most && state.loss() != layout::Loss::kCancelled)
+        fault(Fault::Kind::kLost, name + " had attempts left");
       break;
     default: break;
   }
@@ -364,6 +383,10 @@ inline void TableTrial::check_tasks(bool finished) {
     const TaskState state = table_.state(task.slot);
     const std::uint64_t number = number_of(task.slot);
     if (state.generation != task.generation) continue;  // the next life of the slot is checked below
+    const bool cancelled = state.phase == TaskState::Phase::kLost && state.loss() == layout::Loss::kCancelled;
+    if (cancelled != shared_->promised && number == 0 && (shared_->promised || !operation_.cancels))
+      fault(Fault::Kind::kOther, cancelled ? "cancelled by nobody" : "not cancelled, though that was promised");
+    if (cancelled && number == 0) continue;
     if (finished && state.phase == TaskState::Phase::kLost && state_.dead == TableState::Dead::kNobody) {
       fault(Fault::Kind::kLost, "task " + std::to_string(number) + ", though nobody died");
     }

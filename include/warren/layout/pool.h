@@ -152,6 +152,7 @@ inline constexpr std::int32_t kMostPriority = 10;  // and as many below 0, which
 inline constexpr std::uint32_t kBands = 2 * kMostPriority + 1;
 inline constexpr std::uint64_t kPlaceHints = 256;  // of one worker's ring; more are found in the table
 inline constexpr std::uint64_t kSlotsStep = 1024;
+inline constexpr std::uint64_t kEndings = 512;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
 
 // The owner word of a pool's block: it follows from the owner's task whether the block is still in use.
@@ -211,11 +212,16 @@ struct PoolHeader {
   std::atomic<std::uint32_t> delayed;          // of the ring of tasks that wait for a time: as WorkerRecord::pinned
   std::atomic<std::uint32_t> delayed_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
+  std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
   std::atomic<std::uint32_t> condemned;  // 1: a task was condemned; the supervisor looks for its worker
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
+  // The tasks that ended last, for who follows many: hints, which may be lost. Entry n is {n / kEndings + 1: 12 bits,
+  // slot: 20 bits}, and stands at n % kEndings.
+  alignas(kLine) std::atomic<std::uint64_t> endings;  // how many there were
+  alignas(kLine) std::atomic<std::uint32_t> ended[kEndings];
 };
 static_assert(offsetof(PoolHeader, phase) == 128 && offsetof(PoolHeader, classes) == 832);
 static_assert(sizeof(PoolHeader) <= kPage);
