@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include "monotonic.h"
 
 namespace warren {
 namespace {
@@ -12,7 +13,8 @@ struct Current {
   std::uint32_t attempt = 0;
   layout::TaskSlot* slot = nullptr;
   layout::WorkerRecord* record = nullptr;
-  bool reported = false;  // a text
+  bool reported = false;               // a text
+  std::uint64_t soft_deadline_ns = 0;  // 0: none
 };
 constinit thread_local Current current;
 
@@ -28,6 +30,10 @@ void write_report(layout::WorkerRecord& record, std::string_view text) noexcept 
 CurrentTask current_task() noexcept { return {}; }
 
 std::uint32_t CurrentTask::attempt() const noexcept { return current.attempt; }
+
+bool CurrentTask::stop_requested() const noexcept {
+  return current.soft_deadline_ns != 0 && detail::monotonic_ns() >= current.soft_deadline_ns;
+}
 
 TaskId CurrentTask::id() const noexcept { return current.id; }
 
@@ -52,7 +58,14 @@ CurrentTaskScope::~CurrentTaskScope() {
   current = {};
 }
 
-void CurrentTaskScope::set_attempt(std::uint32_t attempt) noexcept { current.attempt = attempt; }
+void CurrentTaskScope::set_attempt(std::uint32_t attempt) noexcept {
+  current.attempt = attempt;
+  current.soft_deadline_ns = 0;
+}
+
+void CurrentTaskScope::set_soft_deadline(std::uint64_t monotonic_ns) noexcept {
+  current.soft_deadline_ns = monotonic_ns;
+}
 
 }  // namespace detail
 }  // namespace warren

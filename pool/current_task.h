@@ -11,7 +11,8 @@ class CurrentTaskScope {
   ~CurrentTaskScope();
   CurrentTaskScope(const CurrentTaskScope&) = delete;
   CurrentTaskScope& operator=(const CurrentTaskScope&) = delete;
-  static void set_attempt(std::uint32_t attempt) noexcept;
+  static void set_attempt(std::uint32_t attempt) noexcept;  // it has no soft deadline yet
+  static void set_soft_deadline(std::uint64_t monotonic_ns) noexcept;
 };
 
 }  // namespace warren::detail

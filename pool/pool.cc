@@ -39,6 +39,11 @@ absl::Status Pool::shutdown(const ShutdownOptions& options) {
   return options.wait ? client_->join(Deadline::never()) : absl::OkStatus();
 }
 
+absl::Status Pool::resize(std::uint32_t workers) {
+  if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  return client_->resize(workers);
+}
+
 absl::Status Pool::join_until(Deadline t) {
   if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
   return client_->join(t);

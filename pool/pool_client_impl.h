@@ -59,6 +59,9 @@ class PoolClient::Impl {
   void change_phase(layout::PoolHeader::Phase phase);
   void ring_supervisor() noexcept;
   absl::Status join(Deadline deadline);
+  absl::Status resize(std::uint32_t workers);
+  // After a task became pending: whom it needs is told.
+  void published(TaskRef task, const Submission* with_extras) noexcept;
   // Of a task in LOST.
   [[nodiscard]] absl::Status loss(std::uint32_t index, layout::TaskState state);
 

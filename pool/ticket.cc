@@ -171,18 +171,20 @@ const Ticket::Settled& Ticket::settle() const {
   return *settled_;
 }
 
-std::shared_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
+std::shared_ptr<Ticket> Ticket::submit_again(const TaskOptions& options, bool after_backoff,
+                                             std::span<const std::byte> front) const {
   if (foreign()) return std::make_shared<Ticket>(client_->impl_->refusal());
   const Settled& settled = settle();  // changes no more
   const std::span<const std::byte> arguments = settled.arguments;
   return client_->submit({.function = settled.function,
-                          .options = TaskOptions{},
+                          .options = options,
                           .encode =
                               [&](Writer& w) {
                                 w.bytes(front);
                                 w.bytes(arguments.subspan(std::min(front.size(), arguments.size())));
                               },
-                          .chunk = true});
+                          .chunk = true,
+                          .after_backoff = after_backoff});
 }
 
 void Ticket::be_seen() {

@@ -15,6 +15,7 @@
 // a task runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what
 // breaks a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
+#include <sys/resource.h>
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/for_each.h>
 #include <warren/pool/detail/map.h>
@@ -23,17 +24,41 @@
 
 #include <functional>
 #include <initializer_list>
+#include <map>
+#include <optional>
 #include <ranges>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace warren {
 
 struct PoolOptions {
-  std::uint32_t workers = 0;          // 0: one per usable processor; at most 1024
-  Function<void()> initializer = {};  // run first in every worker; if it throws, the pool breaks and says why
-  std::size_t max_pending = 65536;    // tasks that have not ended; then submit waits, try_submit refuses. Results that
-                                      // are not yet got do not count: they move out of the way
-  std::string name = {};              // shown by ipc-inspect; at most 63 characters
+  std::uint32_t workers = 0;               // 0: one per usable processor; at most 1024
+  Function<void()> initializer = {};       // run first in every worker; if it throws, the pool breaks and says why
+  std::uint64_t max_tasks_per_worker = 0;  // then another one takes its place, and nothing is lost; 0: no limit. A
+                                           // chunk of map and imap is one task
+  std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
+                                           // tasks; 0: no limit. What is shared with the application counts
+  std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
+                                           // that are not yet got do not count: they move out of the way
+  std::string name = {};                   // shown by ipc-inspect; at most 63 characters
+
+  // A worker that has been idle for so long leaves, as long as min_workers stay. One comes back for a task that finds
+  // all others busy.
+  std::uint32_t min_workers = 1;
+  Timeout idle_timeout = kForever;
+
+  // What workers are like, from before the initializer on. If it cannot be done, the pool breaks and says why.
+  std::vector<std::uint32_t> cpus = {};                // the processors that they may run on; empty: as the application
+  bool pin_workers = false;                            // each on one of those, in turn
+  int nice = 0;                                        // added to the application's; less than 0 needs privileges
+  std::vector<std::pair<int, ::rlimit>> rlimits = {};  // {RLIMIT_AS, {soft, hard}}; setrlimit(2)
+  std::map<std::string, std::optional<std::string>> environment = {};  // beside what is there; nullopt: without
+  std::string working_directory = {};                                  // empty: the application's
+  std::optional<std::vector<int>> keep_fds =
+      {};  // of the descriptors open now these and 0 to 2 alone: all others become
+           // /dev/null; nullopt: all. Handles and pipes of Warren see to theirs
 };
 
 struct ShutdownOptions {
@@ -235,7 +260,12 @@ class Pool {
   // Without a wait OK. In a callback too.
   absl::Status shutdown(const ShutdownOptions& options = {});
 
+  // How many workers the pool keeps: as many as it was made with or resize() said, without those that have left since
+  // they had nothing to do. A worker that died counts: another takes its place.
   [[nodiscard]] std::uint32_t workers() const noexcept { return client().workers(); }
+  // Returns at once. More: they are started. Fewer: those of the highest numbers finish their task, and leave; tasks
+  // that only they were to run (TaskOptions::worker) go to any. InvalidArgument for 0 and for more than 1024.
+  absl::Status resize(std::uint32_t workers);
 
  private:
   explicit Pool(std::shared_ptr<detail::PoolClient> client) noexcept : client_(std::move(client)) {}

@@ -164,6 +164,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // Likewise, gives back the lanes of all: else it would count as killed. Nothing where the process has more than
   // `own_threads`, which may be inside.
   static void leave_all_lanes_if_alone(std::uint64_t own_threads = 1) noexcept;
+  // Those of all attachments of this process.
+  static std::vector<int> all_descriptors();
   // How many threads of this process mirror an object's readiness: they hold no lane, and no lock that a fork could
   // catch them with.
   static std::uint64_t mirrors() noexcept;

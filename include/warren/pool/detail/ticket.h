@@ -40,7 +40,8 @@ class Ticket final : public TaskCore {
   // loss where it is lost.
   absl::Status read(absl::FunctionRef<void(Reader&)> decode) const override;
   // Submits the arguments of this lost chunk once more, with other bytes in front. Its own slot is given back first.
-  std::shared_ptr<Ticket> submit_again(std::span<const std::byte> front) const;
+  std::shared_ptr<Ticket> submit_again(const TaskOptions& options, bool after_backoff,
+                                       std::span<const std::byte> front) const;
   [[nodiscard]] TaskId id() const noexcept override;
   [[nodiscard]] const std::shared_ptr<PoolClient>& client() const noexcept { return client_; }
   bool wait_until_ended(Deadline deadline) const override;
