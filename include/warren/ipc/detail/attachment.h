@@ -96,7 +96,7 @@ struct SegmentExpectation {
 class Lookout {
  public:
   explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
-  static constexpr std::uint32_t kLanes = 48;  // that one look is at; the next one is at the next ones
+  static constexpr std::uint32_t kLanes = 80;  // that one look is at; the next one is at the next ones
   [[nodiscard]] Time next(Time now) const noexcept;
   // True: there is somebody to sweep.
   [[nodiscard]] bool found_dead(Time now) noexcept;
