@@ -106,6 +106,16 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
   (void)nothing, (void)sums, (void)options, (void)job, (void)kept;
 }
 
+void workers(warren::Pool& pool, warren::Queue<Point> queue, warren::Array<Point>& points) {
+  auto group = warren::Supervisor::start(
+      {.workers = 2, .grace = 1s},
+      [](warren::Shutdown& shutdown, warren::Queue<Point>& q) { q.close(), shutdown.wait(); }, queue);
+  auto plain = warren::Supervisor::start([](int) { return 3; }, 3);
+  absl::Status moved = pool.for_each({.chunksize = 10, .task = {.retries = 1}}, points, [](Point& p) { ++p.x; });
+  moved.Update(pool.for_each(points, [](const auto&) { return absl::OkStatus(); }));
+  (void)group, (void)plain;
+}
+
 void values_and_arrays(std::span<const float> numbers, const std::vector<bool>& bits) {
   auto value = warren::Value<Point>::create({1, 2}).value();
   value.update([](Point& p) { ++p.x; });

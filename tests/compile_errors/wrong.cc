@@ -295,6 +295,13 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
+#elif CASE == 75   // the target cannot be called with these arguments
+  auto s = warren::Supervisor::start(
+      {.workers = 1}, [](warren::Shutdown&, int) {}, std::string("text"));
+#elif CASE == 76   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
+  auto s = warren::Supervisor::start([](warren::Shutdown&) { return std::string("result"); });
+#elif CASE == 77   // Remedy: pass that as an argument
+  auto s = warren::Supervisor::start([&k](warren::Shutdown&) { ++k; });
 
   // --- for_each
 #elif CASE == 160  // Remedy: Array<T>::create(items); or map
