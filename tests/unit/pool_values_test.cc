@@ -87,7 +87,7 @@ TEST_F(PoolValues, FunctionsNamedAtCompileTimeTravel) {
 }
 
 TEST_F(PoolValues, LambdasTravelWithPlainCaptures) {
-  const int k = 3;
+  int k = 3;  // not const: a constant is no capture
   const std::array<double, 4> table{1, 2, 3, 4};
   EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1).value(), 2);
   EXPECT_EQ(pool.apply([k](int x) { return x * k; }, 5).value(), 15);
