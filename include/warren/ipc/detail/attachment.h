@@ -46,7 +46,9 @@ struct Seat {
   std::unique_ptr<std::recursive_mutex> sharing;
   LaneRef process;  // process_lane(), once it was asked for; never set in a seat that threads share
 
-  std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
+  std::uint64_t push_end = 0;          // of the segment's ring: positions below it need no look at `head`
+  std::uint64_t crowded_at = 0;        // tick_count() when that ring was last found full, or nearly
+  std::uint64_t looked_at = 0;         // tick_count() of the last look at all that can be found in an empty ring
   std::uint64_t stalled_position = 0;  // the claim (position + 1) or word that was found standing, and since when
   std::chrono::steady_clock::time_point stalled_since{};
   std::atomic<std::uint32_t> cell{0}, suspect{0};  // of the segment's cells: the last one used; whose owner may be dead
@@ -57,19 +59,19 @@ struct Seat {
 // For the length of one try: alone in a shared seat.
 class SeatUse {
  public:
-  explicit SeatUse(Seat& seat) : seat_(seat) {
-    if (seat_.sharing) [[unlikely]]
-      seat_.sharing->lock();
+  explicit SeatUse(Seat& seat) : sharing_(seat.sharing.get()) {
+    if (sharing_ != nullptr) [[unlikely]]
+      sharing_->lock();
   }
   ~SeatUse() {
-    if (seat_.sharing) [[unlikely]]
-      seat_.sharing->unlock();
+    if (sharing_ != nullptr) [[unlikely]]
+      sharing_->unlock();
   }
   SeatUse(const SeatUse&) = delete;
   SeatUse& operator=(const SeatUse&) = delete;
 
  private:
-  Seat& seat_;
+  std::recursive_mutex* sharing_;
 };
 
 // What a new segment holds.
@@ -190,6 +192,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // A descriptor that is readable while the object, whose waiters wait on `word`, has something. The first call in a
   // process starts a thread, which ends with this. -1: no descriptor or thread is left.
   int readable_when(std::atomic<std::uint32_t>& word, const std::function<Ask()>& make_ask);
+  // Whether there is one.
+  [[nodiscard]] bool mirrored() const noexcept { return readiness_.load(std::memory_order_relaxed) != nullptr; }
   // After a look in vain: that descriptor, where there is one, is not readable until there is something again.
   void found_nothing() noexcept {
     if (Readiness* const readiness = readiness_.load(std::memory_order_acquire)) [[unlikely]]  // [RY8] pairs with RY9
