@@ -194,7 +194,7 @@ class Queue : public Handle {
             .buried = ring.buried(),
             .returned = ring.cells().returned(),
             .undecodable = items_.undecodable(),
-            .high_water = items_.high_water().mark_of_at_least(approx_size())};
+            .high_water = ring.high_water().mark_of_at_least(approx_size())};
   }
 
  private:
@@ -266,7 +266,7 @@ class Queue : public Handle {
 };
 
 template <class T>
-bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
+inline bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
   typename Items::Outgoing outgoing(items_, item);
   if (items_.try_push(attachment_->seat(), outgoing) != detail::Push::kPushed) return false;
   pushed(1);
@@ -274,7 +274,7 @@ bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
 }
 
 template <class T>
-std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
+inline std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
   typename Items::Incoming incoming(items_);
   while (take(incoming) == detail::Front::kItem) {
     popped(1);
@@ -399,14 +399,15 @@ std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept(kNoThrow) {
     if (taken != 0) popped(taken);
   };
   std::size_t count = 0;
+  detail::Front front = detail::Front::kItem;
   try {
-    count = items_.try_pop_n(attachment_->seat(), out, taken);
+    count = items_.try_pop_n(attachment_->seat(), out, taken, front);
   } catch (...) {
     wake();
     if constexpr (!kNoThrow) throw;
   }
   wake();
-  if (count == 0 && !drained()) attachment_->found_nothing();
+  if (count == 0) (void)told(front);
   return count;
 }
 
