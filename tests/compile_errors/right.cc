@@ -40,6 +40,16 @@ static int same(int x) { return x; }
 
 void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string text, std::vector<int> xs) {
   pool.submit(square, 1);  // fire and forget
+  pool.submit(square, 1).on_done([&xs](const absl::StatusOr<int>& r) { xs.push_back(*r); });
+  pool.submit(square, 1).then([p = std::make_unique<int>(k)](int x) { return x + *p; }).on_done([](auto&&) {});
+  pool.submit([] {}).then([] { return absl::OkStatus(); }).cancel();
+  pool.apply_async({.callback = [&](int r) { xs.push_back(r); }}, square, 1);
+  pool.map_async(square, xs).then([](std::vector<int> all) { return all.size(); }).kill();
+  pool.starmap_async([](int x, int y) { return x + y; }, std::vector<std::pair<int, int>>{{1, 2}}).wait();
+  std::vector<warren::Future<int>> futures;
+  for (warren::Future<int>& f : as_completed(futures, 1s)) (void)f.progress();
+  (void)wait(futures, warren::ReturnWhen::kFirstException, 1s).done;
+  (void)pool.shutdown({.wait = false, .cancel_pending = true});
   pool.submit(same, 1);
   pool.submit(
       {.retries = 3, .retry_on = warren::RetryOn::kAnyFailure}, [k](int x) { return x * k; }, 2);

@@ -260,6 +260,20 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 55   // no matching
   auto s = std::string_view(absl::InternalError("x").message());
 
+  // --- futures
+#elif CASE == 160  // on_done() calls f with the result
+  pool.submit(square, 1).on_done([](int x) { return x; });
+#elif CASE == 161  // then() calls f with the value of the task
+  pool.submit(square, 1).then([](std::string s) { return s; });
+#elif CASE == 162  // then() calls f with the value of the task
+  pool.submit([] {}).then([](int x) { return x; });
+#elif CASE == 163  // needs a range that holds them, not const
+  const std::vector<warren::Future<int>> futures;
+  for (auto& f : as_completed(futures)) (void)f;
+#elif CASE == 164  // g++: use of deleted function
+  auto future = pool.submit(square, 1);
+  auto copy = future;
+
   // --- processes
 #elif CASE == 70   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto p = warren::Process::start([] { return std::string("result"); });
