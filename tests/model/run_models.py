@@ -227,6 +227,12 @@ TABLE = (
         end_state=["-DRINGFIRST", "-DTURNFIRST", "-DNOEMPTY"],
     )
     + runs(
+        "deadline",
+        ["", "-DITEMS=2"],
+        assertion=["-DBLINDSTOP"],
+        end_state=["-DNOSECOND", "-DNORING"],
+    )
+    + runs(
         "door",
         [
             "-DMAXC=0 -DNOSLICE",
