@@ -18,6 +18,7 @@
 #include <system_error>
 
 #include "child_process.h"
+#include "completions.h"
 #include "pidfd.h"
 #include "pool_client_impl.h"
 #include "supervisor.h"
@@ -50,9 +51,15 @@ absl::Status no_process(const char* what) {
 // --- life ------------------------------------------------------------------------------------------------------------
 
 PoolClient::Impl::Impl(Attachment::Pointer attachment, int control)
-    : attachment_(std::move(attachment)), table_(*attachment_), control_(control), epoch_(process_epoch()) {}
+    : attachment_(std::move(attachment)),
+      table_(*attachment_),
+      control_(control),
+      epoch_(process_epoch()),
+      completions_(std::make_shared<Completions>(table_)) {}
 
+// A forked child's copy leaves the thread alone, which is not there: its std::thread is held by itself for ever.
 PoolClient::Impl::~Impl() {
+  if (mine()) completions_->stop();
   if (control_ >= 0) ::close(control_);
   if (supervisor_pidfd_ >= 0) ::close(supervisor_pidfd_);
 }
@@ -108,13 +115,20 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
 
 void PoolClient::Impl::ring_supervisor() noexcept { ring(control_); }
 
+// In a callback the thread that it is in goes on with others, on which the pool's end may wait.
+bool PoolClient::Impl::await_supervisor(Deadline deadline) {
+  Completions* const here = Completions::current();
+  if (here == nullptr) return await_end(supervisor_pidfd_, deadline);
+  return here->help(deadline, [this] { return has_ended(supervisor_pidfd_); });
+}
+
 absl::Status PoolClient::Impl::join(Deadline deadline) {
   look_after_supervisor();
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kOpen && !closing_ &&
       !supervisor_dead_) {  // [P13] pairs with P10
     return absl::FailedPreconditionError("the pool is open: close() or terminate() it before join()");
   }
-  if (!await_end(supervisor_pidfd_, deadline)) return absl::DeadlineExceededError("the pool has not ended yet");
+  if (!await_supervisor(deadline)) return absl::DeadlineExceededError("the pool has not ended yet");
   {
     const std::scoped_lock lock(join_mutex_);
     if (!reaped_) {
@@ -125,6 +139,8 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
       reaped_ = true;
     }
   }
+  if (Completions::current() == nullptr && !completions_->await_idle(deadline))
+    return absl::DeadlineExceededError("the pool has ended, but callbacks of its futures have not");
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken)
     return refusal();  // [P14] pairs with P10
@@ -420,31 +436,31 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
   return std::shared_ptr<PoolClient>(new PoolClient(std::move(impl)));
 }
 
-std::unique_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
+std::shared_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
 
-std::unique_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
+std::shared_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
 
-std::unique_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
+std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
   if (!submission.function) {
-    return std::make_unique<Ticket>(refused(
+    return std::make_shared<Ticket>(refused(
         "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
   absl::Status refusal;
   const bool of_map = submission.chunk;
   const std::optional<TaskRef> task = impl_->acquire(wait, of_map, refusal);
-  if (!task) return refusal.ok() ? nullptr : std::make_unique<Ticket>(refusal);
+  if (!task) return refusal.ok() ? nullptr : std::make_shared<Ticket>(refusal);
 
   NewTask draft(*impl_, *task);
   if (absl::Status status = draft.write(submission.encode); !status.ok())
-    return std::make_unique<Ticket>(std::move(status));
-  if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_unique<Ticket>(std::move(status));
+    return std::make_shared<Ticket>(std::move(status));
+  if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_shared<Ticket>(std::move(status));
   layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;
   slot.function_offset = submission.function->offset;
   slot.retries =
       std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
   slot.retry_on = static_cast<std::uint32_t>(submission.options.retry_on);
-  auto ticket = std::make_unique<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
+  auto ticket = std::make_shared<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);
   draft.publish();
   return ticket;

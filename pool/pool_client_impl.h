@@ -10,6 +10,8 @@
 
 namespace warren::detail {
 
+class Completions;
+
 class PoolClient::Impl {
  public:
   Impl(Attachment::Pointer attachment, int control);
@@ -21,6 +23,7 @@ class PoolClient::Impl {
   absl::Status start(const PoolOptions& options);
 
   [[nodiscard]] TaskTable& table() noexcept { return table_; }
+  [[nodiscard]] Completions& completions() noexcept { return *completions_; }
   [[nodiscard]] bool mine() const noexcept { return epoch_ == process_epoch(); }
   // Why a submit is refused now; OK: it is not.
   [[nodiscard]] absl::Status refusal(bool of_map = false);
@@ -64,6 +67,7 @@ class PoolClient::Impl {
   std::optional<TaskRef> acquire_locked();
   bool find_free_slots_locked();
   void harvest_locked();
+  bool await_supervisor(Deadline deadline);
   void look_after_supervisor();
   [[nodiscard]] bool supervisor_was_killed() const;
   void supervisor_died();
@@ -84,6 +88,8 @@ class PoolClient::Impl {
   std::mutex maps_mutex_;
   std::atomic<bool> closing_ = false;  // close() was called
   std::size_t maps_ = 0;               // under way
+
+  std::shared_ptr<Completions> completions_;
 
   std::mutex join_mutex_;
   std::atomic<bool> reaped_ = false;

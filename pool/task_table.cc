@@ -334,10 +334,25 @@ bool TaskTable::finish(const Claim& claim, Phase phase, std::uint16_t lane) noex
       free_blocks(claim.slot, state, arguments, result);
     } else {
       notify(slot.waiters, attachment_->wait_mode(), kWakeAll);
+      if (header_->followed.load(std::memory_order_relaxed) != 0) note_ending(claim.slot);
     }
     notify(header_->completions, attachment_->wait_mode(), kWakeAll);
     return true;
   }
+}
+
+void TaskTable::note_ending(std::uint32_t slot) noexcept {
+  const std::uint64_t ending = header_->endings.fetch_add(1, std::memory_order_relaxed);
+  WARREN_CRASH_POINT(ending_counted);  // who follows waits for the note no longer than a slice
+  header_->ended[ending % layout::kEndings].store(lap_of(ending) << kSlotBits | slot,
+                                                  std::memory_order_release);  // [T27] after the state; pairs with T26
+}
+
+// Whoever ends a task from now on and does not note it has ended it before what its caller sees next.
+std::uint64_t TaskTable::listen_to_endings() noexcept {
+  header_->followed.store(1, std::memory_order_seq_cst);  // [TF6] before the tasks are looked at; pairs with T12
+  await_barrier(attachment_->wait_mode());
+  return header_->endings.load(std::memory_order_relaxed);
 }
 
 bool TaskTable::try_again(const Claim& claim) noexcept {

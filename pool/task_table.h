@@ -111,7 +111,29 @@ class TaskTable {
   [[nodiscard]] std::atomic<std::uint32_t>& completions() const noexcept { return header_->completions; }
   void wake_everybody() noexcept;
 
+  // Which tasks end, for the one thread that follows many. From now on they are noted; returns how many there were.
+  std::uint64_t listen_to_endings() noexcept;
+  void ignore_endings() noexcept { header_->followed.store(0, std::memory_order_relaxed); }
+  // Calls `found` with the slots noted since `seen`, which it moves on. False: some were overlooked.
+  template <class Found>
+  bool each_ending(std::uint64_t& seen, Found&& found) noexcept {
+    const std::uint64_t end = header_->endings.load(std::memory_order_relaxed);
+    if (end - seen > layout::kEndings) return seen = end, false;
+    for (; seen != end; ++seen) {
+      const std::uint32_t entry =
+          header_->ended[seen % layout::kEndings].load(std::memory_order_acquire);  // [T26] pairs with T27
+      if (entry >> kSlotBits != lap_of(seen)) break;  // not written yet: its writer will notify
+      found(entry & ((1u << kSlotBits) - 1));
+    }
+    return true;
+  }
+
  private:
+  static constexpr std::uint32_t kSlotBits = 20;
+  static std::uint32_t lap_of(std::uint64_t ending) noexcept {
+    return static_cast<std::uint32_t>(ending / layout::kEndings + 1) & 0xfffu;
+  }
+  void note_ending(std::uint32_t slot) noexcept;
   void push_hint(TaskRef task, int wake) noexcept;
   std::optional<Claim> claim(TaskRef task, const Seat& seat) noexcept;
   std::optional<Claim> claim_by_scan(const Seat& seat) noexcept;

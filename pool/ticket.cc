@@ -4,8 +4,10 @@
 #include <warren/pool/detail/task_error.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
+#include "completions.h"
 #include "pool_client_impl.h"
 
 namespace warren::detail {
@@ -87,7 +89,7 @@ std::optional<TaskError> Ticket::cancelled_locked() const {
   return error;
 }
 
-bool Ticket::wait(Deadline deadline) const {
+bool Ticket::wait_until_ended(Deadline deadline) const {
   if (ended()) return true;
   PoolClient::Impl& impl = *client_->impl_;
   // The slot stays this ticket's until it is settled, and it is settled only once it has ended.
@@ -157,8 +159,8 @@ const Ticket::Settled& Ticket::settle() const {
   return *settled_;
 }
 
-std::unique_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
-  if (foreign()) return std::make_unique<Ticket>(client_->impl_->refusal());
+std::shared_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
+  if (foreign()) return std::make_shared<Ticket>(client_->impl_->refusal());
   const Settled& settled = settle();  // changes no more
   const std::span<const std::byte> arguments = settled.arguments;
   return client_->submit({.function = settled.function,
@@ -169,6 +171,20 @@ std::unique_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) c
                                 w.bytes(arguments.subspan(std::min(front.size(), arguments.size())));
                               },
                           .chunk = true});
+}
+
+void Ticket::be_seen() {
+  if (!ended()) return client_->impl_->completions().add(std::static_pointer_cast<Ticket>(shared_from_this()), slot_);
+  tell_watchers();
+  run_callbacks();
+}
+
+void Ticket::let_go() noexcept {
+  if (client_ == nullptr) return;
+  try {
+    (void)settle();
+  } catch (const std::bad_alloc&) {  // it stays where it is
+  }
 }
 
 TaskId Ticket::id() const noexcept { return {std::uint64_t{generation_} << 32 | slot_}; }

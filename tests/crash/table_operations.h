@@ -60,6 +60,7 @@ inline constexpr TableState kRetryOfDead{.name = "retry_of_dead", .retries = 1, 
 inline constexpr TableState kLossOfDead{.name = "loss_of_dead", .large = true, .dead = Dead::kGrew};
 inline constexpr TableState kForgottenByDead{
     .name = "forgotten_by_dead", .abandoned = true, .large = true, .dead = Dead::kGrew};
+inline constexpr TableState kFollowed{.name = "followed", .followed = true};
 inline constexpr TableState kKilledMeanwhile{.name = "killed_meanwhile", .retries = 2, .killed_meanwhile = true};
 inline constexpr TableState kOutOfTime{.name = "out_of_time",
                                        .pending = 2,

@@ -39,6 +39,7 @@ const std::vector<TableCase> kCases{
     {kAbandon, kOne, {"before"}},
     {kAbandon, kEnded, {"ended", "releasing", "freed"}},
     {kFree, kEnded, {"ended", "releasing", "freed"}},
+    {kDoSmall, kFollowed, {"claimed", "ended"}},
     {kDoSmall, kKilledMeanwhile, {"claimed", "ended"}},
     {kCancel, kOne, {"before", "cancelled"}},
     {kCancel, kClaimedByDead, {"claimed"}},

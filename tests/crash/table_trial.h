@@ -43,6 +43,7 @@ struct TableState {
   enum class Dead { kNobody, kTookHint, kClaimed, kGrew } dead = Dead::kNobody;  // an earlier worker, at the first task
   bool ended = false;  // by the time the victim begins, the first task is done
   enum class Condemned { kNo, kDeadline, kCancelled } condemned = Condemned::kNo;  // the first attempt of it
+  bool followed = false;          // somebody wants to know which tasks end
   bool killed_meanwhile = false;  // while the victim is held, the first task's future kills it
 };
 
@@ -66,6 +67,7 @@ class TableTrial : public Trial {
     if (state.hints != TableState::Hints::kThere) spoil_hints();
     if (state.dead != TableState::Dead::kNobody) die_earlier();
     if (state.ended) run_one();
+    if (state.followed) (void)table_.listen_to_endings();
     if (state.condemned == TableState::Condemned::kDeadline)
       (void)table_.condemn({.slot = first().slot, .state = table_.state(first().slot)});
     if (state.condemned == TableState::Condemned::kCancelled) kill_first();

@@ -373,8 +373,8 @@ TEST(Layout, PoolHeader) {
   Image<S> image;
   image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
       FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
-          FIELD(slots_committed) FIELD(completions) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(diagnosis)
-              FIELD(classes);
+          FIELD(slots_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned)
+              FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 

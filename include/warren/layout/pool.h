@@ -118,6 +118,7 @@ static_assert(sizeof(WorkerRecord) == kLine);
 
 inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::uint64_t kSlotsStep = 1024;
+inline constexpr std::uint64_t kEndings = 512;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
 
 // The owner word of a pool's block: it follows from the owner's task whether the block is still in use.
@@ -168,11 +169,16 @@ struct PoolHeader {
   std::atomic<std::uint32_t> worker_deaths;
   std::atomic<std::uint64_t> slots_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
+  std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
   std::atomic<std::uint32_t> condemned;  // 1: a task was condemned; the supervisor looks for its worker
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
+  // The tasks that ended last, for who follows many: hints, which may be lost. Entry n is {n / kEndings + 1: 12 bits,
+  // slot: 20 bits}, and stands at n % kEndings.
+  alignas(kLine) std::atomic<std::uint64_t> endings;  // how many there were
+  alignas(kLine) std::atomic<std::uint32_t> ended[kEndings];
 };
 static_assert(offsetof(PoolHeader, phase) == 128 && offsetof(PoolHeader, classes) == 832);
 static_assert(sizeof(PoolHeader) <= kPage);

@@ -1,7 +1,8 @@
-// Future<R>: the result of one task. Stream<R>: the results of many, as they come.
+// Future<R>: the result of one task.
 #pragma once
 #include <warren/ipc/time.h>
-#include <warren/pool/detail/ticket.h>
+#include <warren/pool/detail/local_task.h>
+#include <warren/pool/detail/task_core.h>
 #include <warren/pool/task.h>
 
 #include <memory>
@@ -10,16 +11,67 @@
 namespace warren {
 
 namespace detail {
-// Decodes the result of an ended task; its failure in one layer.
+// The result of an ended task, decoded; its failure in one layer.
 template <class R>
-Result<R> decode_result(const Ticket& ticket) {
+Result<R> decode_result(const TaskCore& task) {
   if constexpr (std::is_void_v<R>) {
-    return ticket.read([](Reader&) {});
+    return task.read([](Reader&) {});
   } else {
     absl::StatusOr<R> result = absl::DataLossError("the task gave no result");
-    const absl::Status status = ticket.read([&](Reader& r) { result = r.get<R>(); });
+    const absl::Status status = task.read([&](Reader& r) { result = r.get<R>(); });
     if (!status.ok()) return status;
     return result;
+  }
+}
+
+// What one that was never encoded gives: a copy where that is possible, else itself, once.
+template <class R>
+Result<R> take_value(void* value) {
+  auto& result = *static_cast<Result<R>*>(value);
+  if constexpr (std::is_void_v<R> || std::copy_constructible<R>) {
+    return result;
+  } else {
+    if (!result.ok()) return result.status();
+    return std::exchange(result, absl::FailedPreconditionError("this result cannot be copied, and was got already"));
+  }
+}
+
+template <class R>
+Result<R> result_of(const TaskCore& task) {
+  void* const value = task.value();
+  if constexpr (Carriable<R> || std::is_void_v<R>) {
+    if (value == nullptr) return decode_result<R>(task);
+  } else {
+    if (value == nullptr) return task.read([](Reader&) {});  // not encoded, and it has failed
+  }
+  return take_value<R>(value);
+}
+
+// What then() makes of a result.
+template <class F, class R>
+struct Continuation {
+  static constexpr bool ok = false;
+};
+template <class F, class R>
+  requires std::invocable<F&, R>
+struct Continuation<F, R> {
+  static constexpr bool ok = true;
+  using value = typename ResultOf<std::decay_t<std::invoke_result_t<F&, R>>>::value;
+};
+template <std::invocable F>
+struct Continuation<F, void> {
+  static constexpr bool ok = true;
+  using value = typename ResultOf<std::decay_t<std::invoke_result_t<F&>>>::value;
+};
+
+template <class V, class R, class F>
+Result<V> continue_with(F& f, Result<R> result) {
+  if constexpr (std::is_void_v<R>) {
+    if (!result.ok()) return result;
+    return call_here<V>(f);
+  } else {
+    if (!result.ok()) return result.status();
+    return call_here<V>(f, *std::move(result));
   }
 }
 }  // namespace detail
@@ -35,7 +87,7 @@ class Future {
   using value_type = R;
 
   Future() noexcept = default;
-  explicit Future(std::unique_ptr<detail::Ticket> ticket) noexcept : ticket_(std::move(ticket)) {}
+  explicit Future(std::shared_ptr<detail::TaskCore> task) noexcept : task_(std::move(task)) {}
   Future(Future&&) noexcept = default;
   Future& operator=(Future&&) noexcept = default;
   ~Future() = default;
@@ -45,37 +97,112 @@ class Future {
   Result<R> get() const& { return get_until(Deadline::never()); }
   Result<R> get() && {
     Result<R> result = get_until(Deadline::never());
-    ticket_.reset();
+    task_.reset();
     return result;
   }
   // DeadlineExceeded without a task_error(): not yet.
   Result<R> get_for(Timeout d) const { return get_until(Deadline::after(d)); }
   Result<R> get_until(Deadline t) const {
     if (!valid()) return absl::FailedPreconditionError("this future has no task: it was moved from, or got already");
-    if (!ticket_->wait(t)) return absl::DeadlineExceededError("the task has not ended yet");
-    return detail::decode_result<R>(*ticket_);
+    if (!task_->wait(t)) return absl::DeadlineExceededError("the task has not ended yet");
+    return detail::result_of<R>(*task_);
   }
   void wait() const { (void)wait_until(Deadline::never()); }
   bool wait_for(Timeout d) const { return wait_until(Deadline::after(d)); }  // false: the time is up
-  bool wait_until(Deadline t) const { return !valid() || ticket_->wait(t); }
+  bool wait_until(Deadline t) const { return !valid() || task_->wait(t); }
 
-  [[nodiscard]] bool valid() const noexcept { return ticket_ != nullptr; }
-  [[nodiscard]] bool ready() const { return valid() && ticket_->poll(); }
-  [[nodiscard]] bool running() const { return valid() && ticket_->running(); }
-  [[nodiscard]] bool successful() const { return valid() && ticket_->successful(); }  // false while not ready
+  [[nodiscard]] bool valid() const noexcept { return task_ != nullptr; }
+  [[nodiscard]] bool ready() const { return valid() && task_->poll(); }
+  [[nodiscard]] bool running() const { return valid() && task_->running(); }
+  [[nodiscard]] bool successful() const { return valid() && task_->successful(); }  // false while not ready
   // True: it will never run (again). False: it runs, or has ended.
-  bool cancel() { return valid() && ticket_->cancel(); }
+  bool cancel() { return valid() && task_->cancel(); }
   // cancel(), and kills the worker that runs it. True: it ends as Cancelled, once that worker is dead. False: it has
   // ended by itself.
-  bool kill() { return valid() && ticket_->kill(); }
+  bool kill() { return valid() && task_->kill(); }
   // Why it failed; nullopt while not ready, and when it did not.
   [[nodiscard]] std::optional<TaskError> error() const {
-    return ready() ? task_error(ticket_->read([](Reader&) {})) : std::nullopt;
+    return ready() ? task_error(task_->read([](Reader&) {})) : std::nullopt;
   }
-  [[nodiscard]] TaskId id() const noexcept { return valid() ? ticket_->id() : TaskId{}; }
+  [[nodiscard]] TaskId id() const noexcept { return valid() ? task_->id() : TaskId{}; }
+
+  // f(Result<R>), in this process, any captures; of one that was dropped too. In order of registration, in a thread
+  // that the pool has for it, or at once in this one if the task has ended and the others have run. Other calls of this
+  // future that wait return after the callbacks ran, but in a callback they do not wait for callbacks. What f throws is
+  // logged. The slot is given back first, so that a callback that takes long holds nothing up but the callbacks behind.
+  template <class F>
+  Future& on_done(F f) & {
+    follow(std::move(f));
+    return *this;
+  }
+  template <class F>
+  Future on_done(F f) && {
+    follow(std::move(f));
+    return std::move(*this);
+  }
+  // f(R) on success, in the thread of on_done(); a failure passes through. What f throws or returns is a task's: Status
+  // and StatusOr are taken off. cancel() and kill() go to the task.
+  template <class F>
+  auto then(F f) &&;
+
+  // An eventfd that is readable once the task has ended, for poll, epoll, asio and warren::wait. It belongs to the
+  // future. -1: no descriptor is left.
+  [[nodiscard]] int fileno() const { return valid() ? task_->fileno() : -1; }
 
  private:
-  std::unique_ptr<detail::Ticket> ticket_;
+  template <class F>
+  void follow(F f);
+
+  std::shared_ptr<detail::TaskCore> task_;
 };
+
+// --- bodies ----------------------------------------------------------------------------------------------------------
+
+template <class R>
+template <class F>
+void Future<R>::follow(F f) {
+  static_assert(
+      std::invocable<F&, Result<R>>,
+      "on_done() calls f with the result, a StatusOr<R> (a Status, where the task returns void). Remedy: take "
+      "that, or use then(), whose f gets the value alone");
+  if constexpr (std::invocable<F&, Result<R>>) {
+    if (!valid()) {
+      (void)std::invoke(f, get());
+      return;
+    }
+    task_->on_done(
+        [f = std::move(f)](detail::TaskCore& task) mutable { (void)std::invoke(f, detail::result_of<R>(task)); });
+  }
+}
+
+template <class R>
+template <class F>
+auto Future<R>::then(F f) && {
+  using Calls = detail::Continuation<F, R>;
+  static_assert(
+      Calls::ok,
+      "then() calls f with the value of the task, and without anything where that is void. Remedy: take R, or "
+      "use on_done(), whose f gets a StatusOr<R>");
+  if constexpr (Calls::ok) {
+    using V = typename Calls::value;
+    if (!valid()) {
+      auto none = std::make_shared<detail::ThenTask<V>>(nullptr);
+      if constexpr (std::is_void_v<R>) {
+        none->give(get());
+      } else {
+        none->give(get().status());
+      }
+      return Future<V>(std::move(none));
+    }
+    const std::shared_ptr<detail::TaskCore> task = std::move(task_);
+    auto next = std::make_shared<detail::ThenTask<V>>(task);
+    task->on_done([next, f = std::move(f)](detail::TaskCore& done) mutable {
+      next->give(detail::continue_with<V, R>(f, detail::result_of<R>(done)));
+    });
+    return Future<V>(std::move(next));
+  } else {
+    return Future<void>();  // told above
+  }
+}
 
 }  // namespace warren

@@ -20,6 +20,7 @@
 #include <warren/pool/detail/map.h>
 #include <warren/pool/future.h>
 
+#include <functional>
 #include <initializer_list>
 #include <ranges>
 #include <string>
@@ -34,7 +35,39 @@ struct PoolOptions {
   std::string name = {};              // shown by ipc-inspect; at most 63 characters
 };
 
+// What apply_async calls, in the submitting process: one of them, once the task has ended.
+template <class R>
+struct Callbacks {
+  std::function<void(R)> callback = {};
+  std::function<void(absl::Status)> error_callback = {};
+};
+template <>
+struct Callbacks<void> {
+  std::function<void()> callback = {};
+  std::function<void(absl::Status)> error_callback = {};
+};
+
 namespace detail {
+// As a follower of the task.
+template <class R>
+auto caller_of(Callbacks<R> callbacks) {
+  return [callbacks = std::move(callbacks)](Result<R> result) {
+    if (!result.ok()) {
+      if constexpr (std::is_void_v<R>) {
+        if (callbacks.error_callback) callbacks.error_callback(std::move(result));
+      } else {
+        if (callbacks.error_callback) callbacks.error_callback(result.status());
+      }
+    } else if (callbacks.callback) {
+      if constexpr (std::is_void_v<R>) {
+        callbacks.callback();
+      } else {
+        callbacks.callback(*std::move(result));
+      }
+    }
+  };
+}
+
 template <class F>
 concept NotOptions = Asked<F> && !kIsOptions<F>;
 
@@ -81,6 +114,13 @@ class Pool {
   template <detail::Asked F, class... A>
   Result<detail::Value<F, A...>> apply(const TaskOptions& options, F&& f, A&&... a) {
     return submit(options, std::forward<F>(f), std::forward<A>(a)...).get();
+  }
+
+  // submit, and on_done: pool.apply_async({.callback = [&](int r) { ... }}, f, 3).
+  template <detail::NotOptions F, class... A>
+  Future<detail::Value<F, A...>> apply_async(Callbacks<detail::Value<F, A...>> callbacks, F&& f, A&&... a) {
+    return submit(std::forward<F>(f), std::forward<A>(a)...)
+        .on_done(detail::caller_of<detail::Value<F, A...>>(std::move(callbacks)));
   }
 
   // One range per parameter, zipped to the shortest. Waits for every chunk. If an item failed, the first error in

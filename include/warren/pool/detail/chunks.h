@@ -15,7 +15,7 @@ namespace warren::detail {
 // One chunk under way: items [begin + first, begin + first + count) of the whole, of which the arguments hold all from
 // `begin` on.
 struct Chunk {
-  std::unique_ptr<Ticket> ticket;
+  std::shared_ptr<Ticket> ticket;
   std::size_t begin = 0;
   std::uint64_t first = 0;
   std::uint64_t count = 0;

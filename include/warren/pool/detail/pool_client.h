@@ -31,9 +31,9 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
     bool chunk = false;
   };
   // Never null, never fails itself: what is wrong is the ticket's status. Waits while the table is full.
-  std::unique_ptr<Ticket> submit(const Submission& submission);
+  std::shared_ptr<Ticket> submit(const Submission& submission);
   // Null: the table is full.
-  std::unique_ptr<Ticket> try_submit(const Submission& submission);
+  std::shared_ptr<Ticket> try_submit(const Submission& submission);
 
   // While it is there, close() does not keep chunks out: they belong to a map that was accepted. FailedPrecondition:
   // the pool is closed already.
@@ -55,7 +55,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   class Impl;
   class NewTask;
 
-  std::unique_ptr<Ticket> submit_if(const Submission& submission, bool wait);
+  std::shared_ptr<Ticket> submit_if(const Submission& submission, bool wait);
 
   explicit PoolClient(std::unique_ptr<Impl> impl);
 

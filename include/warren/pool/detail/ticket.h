@@ -1,10 +1,11 @@
-// Ticket: one submitted task, as the application holds it behind a Future.
+// Ticket: a task of a Pool, as the application holds it.
 #pragma once
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
 #include <warren/ipc/codec.h>
 #include <warren/ipc/time.h>
 #include <warren/pool/detail/function_registry.h>
+#include <warren/pool/detail/task_core.h>
 #include <warren/pool/task.h>
 
 #include <memory>
@@ -17,32 +18,31 @@ namespace warren::detail {
 
 class PoolClient;
 
-class Ticket {
+class Ticket final : public TaskCore {
  public:
   // Never got a slot: the status says why.
   explicit Ticket(absl::Status refused) : settled_(Settled{.status = std::move(refused)}) {}
   // A chunk's ticket keeps the arguments of a lost task, for submit_again().
   Ticket(std::shared_ptr<PoolClient> client, std::uint32_t slot, std::uint32_t generation, bool chunk)
       : client_(std::move(client)), slot_(slot), generation_(generation), chunk_(chunk) {}
-  ~Ticket();  // the task goes on, its result is thrown away
+  ~Ticket() override;  // the task goes on, its result is thrown away
   Ticket(const Ticket&) = delete;
   Ticket& operator=(const Ticket&) = delete;
 
-  // False: the time is up. True also when the task failed, was lost, or the pool is gone.
-  bool wait(Deadline deadline) const;
-  [[nodiscard]] bool ended() const;
-  [[nodiscard]] bool poll() const;  // ended(), for who asks again and again: notices the supervisor's death
-  [[nodiscard]] bool running() const;
-  [[nodiscard]] bool successful() const;
-  bool cancel();  // true: it was cancelled, and will not run
-  bool kill();    // true: it was cancelled, and whoever runs it is killed
-  // Of an ended task: hands the bytes of its result to `decode`, or says why there is none. A chunk gives the results
-  // that it had committed in any case, behind them the error with which it failed, and the loss where it is lost. The
-  // bytes are valid during `decode`.
-  absl::Status read(absl::FunctionRef<void(Reader&)> decode) const;
+  [[nodiscard]] bool ended() const override;
+  [[nodiscard]] bool poll() const override;  // notices the supervisor's death
+  [[nodiscard]] bool running() const override;
+  [[nodiscard]] bool successful() const override;
+  bool cancel() override;
+  bool kill() override;
+  // A chunk gives the results that it had committed in any case, behind them the error with which it failed, and the
+  // loss where it is lost.
+  absl::Status read(absl::FunctionRef<void(Reader&)> decode) const override;
   // Submits the arguments of this lost chunk once more, with other bytes in front. Its own slot is given back first.
-  std::unique_ptr<Ticket> submit_again(std::span<const std::byte> front) const;
-  [[nodiscard]] TaskId id() const noexcept;
+  std::shared_ptr<Ticket> submit_again(std::span<const std::byte> front) const;
+  [[nodiscard]] TaskId id() const noexcept override;
+  [[nodiscard]] const std::shared_ptr<PoolClient>& client() const noexcept { return client_; }
+  bool wait_until_ended(Deadline deadline) const override;
 
  private:
   friend class PoolClient;
@@ -52,8 +52,9 @@ class Ticket {
     FunctionId function = {};           // of a lost chunk
     std::vector<std::byte> arguments = {};
   };
-  // In a forked child: the task is the parent's, which may have given the slot to another one.
-  [[nodiscard]] bool foreign() const noexcept;
+  [[nodiscard]] bool foreign() const noexcept override;  // the parent may have given the slot to another task
+  void be_seen() override;
+  void let_go() noexcept override;  // of the slot
   [[nodiscard]] std::optional<TaskError> cancelled_locked() const;
   void settle_locked() const;  // moves what there is of an ended task here; the slot is the caller's to free
   const Settled& settle() const;

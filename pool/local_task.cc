@@ -1,0 +1,48 @@
+#include <warren/pool/detail/local_task.h>
+
+#include "completions.h"
+
+namespace warren::detail {
+
+// A forked child's copy has ended: nobody would finish it there.
+bool LocalCore::ended() const {
+  if (foreign()) return true;
+  const std::scoped_lock lock(mutex_);
+  return ended_;
+}
+
+bool LocalCore::wait_until_ended(Deadline deadline) const {
+  if (foreign()) return true;
+  if (Completions* const here = Completions::current(); here != nullptr) {
+    return here->help(deadline, [this] { return ended(); });
+  }
+  std::unique_lock lock(mutex_);
+  if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
+  changed_.wait(lock, [this] { return ended_; });
+  return true;
+}
+
+void LocalCore::be_seen() {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!ended_) {
+      followed_ = true;
+      return;
+    }
+  }
+  tell_watchers();
+  run_callbacks();
+}
+
+void LocalCore::finish() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+    if (!followed_) return;
+  }
+  tell_watchers();
+  run_callbacks();
+}
+
+}  // namespace warren::detail
