@@ -24,11 +24,18 @@ Result<R> decode_result(const TaskCore& task) {
   }
 }
 
+// A container says that it can be copied whatever it holds.
+template <class T>
+inline constexpr bool kCopies = std::copy_constructible<T>;
+template <class T>
+  requires(std::copy_constructible<T> && requires { typename T::value_type; })
+inline constexpr bool kCopies<T> = std::same_as<T, typename T::value_type> || kCopies<typename T::value_type>;
+
 // What one that was never encoded gives: a copy where that is possible, else itself, once.
 template <class R>
 Result<R> take_value(void* value) {
   auto& result = *static_cast<Result<R>*>(value);
-  if constexpr (std::is_void_v<R> || std::copy_constructible<R>) {
+  if constexpr (std::is_void_v<R> || kCopies<R>) {
     return result;
   } else {
     if (!result.ok()) return result.status();
