@@ -1,4 +1,4 @@
-# install: the tools, and for others' find_package(warren) warren::layout, warren::ipc, warren::pool.
+# install: the tools, and for others' find_package(warren) warren::layout, warren::ipc, warren::pool; and warren.pc.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -17,3 +17,8 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/warren-config.cmake.i
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/warren-config-version.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/warren-config.cmake" "${PROJECT_BINARY_DIR}/warren-config-version.cmake"
         DESTINATION "${_warren_config_dir}")
+
+set(_warren_pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+file(RELATIVE_PATH _warren_prefix_from_pkgconfig "/prefix/${_warren_pkgconfig_dir}" "/prefix")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/warren.pc.in" "${PROJECT_BINARY_DIR}/warren.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/warren.pc" DESTINATION "${_warren_pkgconfig_dir}")

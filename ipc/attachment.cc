@@ -113,6 +113,7 @@ void Attachment::leave_all_lanes_if_alone(std::uint64_t own_threads) noexcept {
   if (self.stat && self.stat->threads <= own_threads + mirrors()) AttachmentList::instance().leave_lanes();
 }
 
+std::vector<int> Attachment::all_descriptors() { return AttachmentList::instance().descriptors(); }
 std::uint64_t Attachment::mirrors() noexcept { return AttachmentList::instance().mirrors(); }
 
 void Attachment::be_found_by(const SegmentId& id) {

@@ -87,6 +87,13 @@ std::uint64_t AttachmentList::mirrors() noexcept {
   return static_cast<std::uint64_t>(std::ranges::count_if(mirrored_, &Readiness::started));
 }
 
+std::vector<int> AttachmentList::descriptors() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<int> found;
+  for (const Attachment* attachment : attachments_) found.push_back(attachment->fd_);
+  return found;
+}
+
 // The lock that a name is held by belongs to an open file description, which a fork shares: the parent's leaving would
 // look like the last. So the child gets a description of its own, opened before the fork, while the parent still holds.
 void AttachmentList::before_fork() noexcept {

@@ -26,6 +26,7 @@ class AttachmentList {
   std::uint64_t mirrors() noexcept;
   // What mirrors() counts. Under mutex(), as every change of it.
   std::vector<Readiness*>& mirrored() noexcept { return mirrored_; }
+  std::vector<int> descriptors();
 
  private:
   AttachmentList();

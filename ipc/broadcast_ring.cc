@@ -1,5 +1,6 @@
 #include <absl/strings/str_cat.h>
 #include <warren/ipc/detail/broadcast_ring.h>
+#include <warren/ipc/detail/mpmc_ring.h>  // check_capacity()
 #include <warren/ipc/detail/standing.h>
 
 namespace warren::detail {
@@ -8,14 +9,9 @@ using layout::BroadcastHeader;
 using layout::OwnedCell;
 
 absl::Status BroadcastRing::check_capacity(std::size_t capacity, std::size_t slot_bytes) {
-  constexpr std::size_t kMostBytes = std::size_t{1} << 45;
   if (capacity == 0)
     return absl::InvalidArgumentError("a Broadcast has a capacity of 1 item at least, {.capacity = 1024}");
-  if (capacity >= kMostBytes / slot_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("a capacity of ", capacity, " items of ", slot_bytes,
-                                                   " bytes does not fit into the address space"));
-  }
-  return absl::OkStatus();
+  return detail::check_capacity(capacity, slot_bytes);
 }
 
 void BroadcastRing::initialise(BroadcastHeader& header, const BroadcastGeometry& geometry, std::size_t payload_bytes,

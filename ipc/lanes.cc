@@ -226,6 +226,8 @@ bool Attachment::dead(const layout::Lane& lane, LaneIdentity identity) const noe
   if (pid_namespace != self.pid_namespace || time_namespace != self.time_namespace) return false;
   const bool sweeping = identity.phase == Phase::kSweeping;  // then the start time in full is that of the one swept
   const std::uint64_t start_time = sweeping ? 0 : lane.start_time.load(std::memory_order_relaxed);
+  const bool own = identity.pid == static_cast<std::uint32_t>(self.pid) && identity.start_low == self.start_low();
+  if (own && (start_time == 0 || start_time == self.start_time)) return false;
   return confirmed_dead(identity, start_time) && lane.identity.load(std::memory_order_relaxed) == identity.word();
 }
 
@@ -241,6 +243,17 @@ bool Attachment::lane_given_back(std::uint32_t index, std::uint16_t generation) 
   const LaneIdentity found =
       LaneIdentity::from(lane(index).identity.load(std::memory_order_acquire));  // [L16] pairs with L4, L12, L13
   return found.generation != generation || found.phase == Phase::kSweeping;
+}
+
+bool Attachment::lane_of_this_process(std::uint32_t index, std::uint16_t generation) const noexcept {
+  const ProcessIdentity& self = this_process();
+  if (!self.known() || index >= lanes_high()) return false;
+  const layout::Lane& lane = this->lane(index);
+  const LaneIdentity found = LaneIdentity::from(lane.identity.load(std::memory_order_relaxed));
+  return found.phase == Phase::kLive && found.generation == generation &&
+         found.pid == static_cast<std::uint32_t>(self.pid) &&
+         lane.start_time.load(std::memory_order_relaxed) == self.start_time &&
+         lane.pid_namespace.load(std::memory_order_relaxed) == self.pid_namespace;
 }
 
 bool Attachment::living(const layout::Lane& lane) const noexcept {
@@ -313,6 +326,7 @@ std::uint32_t Attachment::sweep(const OnDead& on_dead) noexcept {
     if (swept == Swept::kFreed) ++freed;
     news |= swept != Swept::kNothing;
   }
+  if (freed != 0) remains_.store(true, std::memory_order_relaxed);
   if (news) {
     for (const std::uint32_t offset : wait_words_) {
       if (offset != 0) wake(*reinterpret_cast<std::atomic<std::uint32_t>*>(object_ + offset), kWakeAll);

@@ -325,6 +325,18 @@ std::uint64_t LeaseCells::in_use() const noexcept {
   }
   return found;
 }
+// A cell that is being taken is passed once head names it. Where it has been confirmed by then, and the name has gone,
+// the second look finds it held.
+std::uint64_t LeaseCells::passed() const noexcept {
+  const auto is_passed = [this](std::uint32_t index) {
+    const State state = Word::from(cell(index).word.load(std::memory_order_acquire)).state;  // [LE21]
+    return state == State::kHeld || state == State::kReturned ||
+           (state == State::kTaking && HeadWord::names(header_->head.load(std::memory_order_acquire), index));  // [LE8]
+  };
+  std::uint64_t found = 0;
+  for (std::uint32_t i = 0, end = count(); i < end; ++i) found += is_passed(i) || is_passed(i);
+  return found;
+}
 std::size_t LeaseCells::leased() const noexcept { return count_of(State::kHeld); }
 std::size_t LeaseCells::waiting() const noexcept { return count_of(State::kReturned); }
 

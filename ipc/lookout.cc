@@ -1,32 +1,56 @@
 // Looking for the dead cheaply and often, where a sweep is thorough and costs more. docs/algorithms/wait_word.md.
 #include <warren/ipc/detail/attachment.h>
 
+#include <algorithm>
 #include <array>
 
 namespace warren::detail {
+namespace {
 
 using layout::LaneIdentity;
 using Phase = layout::LaneIdentity::Phase;
 
-void Lookout::begin() noexcept { counted_ = attachment_.header().looks.load(std::memory_order_relaxed); }
-
-std::chrono::nanoseconds Lookout::each() const noexcept { return attachment_.look_each(); }
-
-// Counted before it is made, and owned by nobody: of one that dies or stands still in it the others miss that look, and
-// the next period finds nothing counted.
-bool Lookout::found_dead() noexcept {
-  std::atomic<std::uint32_t>& looks = attachment_.header().looks;
-  std::uint32_t now = looks.load(std::memory_order_relaxed);
-  const bool mine = now == counted_ && looks.compare_exchange_strong(now, now + 1, std::memory_order_relaxed);
-  counted_ = mine ? now + 1 : now;
-  return mine && somebody_died();
+std::uint64_t to_word(Time t) noexcept {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(t.time_since_epoch()).count());
 }
 
-// Each process is asked for once: its lanes are many, and mostly lie together.
-bool Lookout::somebody_died() noexcept {
-  std::array<std::uint32_t, 64> asked{};
-  asked[0] = static_cast<std::uint32_t>(this_process().pid);
-  for (std::uint32_t index = 0, end = attachment_.lanes_high(); index < end; ++index) {
+// Since a look that was said to be at `said`. Far too long for one that is yet to come: a clock of another time
+// namespace, or a peer that lies.
+std::chrono::nanoseconds since(std::uint64_t said, Time now) noexcept {
+  const std::uint64_t age = to_word(now) - said;
+  constexpr std::chrono::nanoseconds kLong = std::chrono::hours(24);
+  return age < static_cast<std::uint64_t>(kLong.count()) ? std::chrono::nanoseconds(age) : kLong;
+}
+
+}  // namespace
+
+// Who looks comes again after a period; the others two periods after the last look.
+Time Lookout::next(Time now) const noexcept {
+  const std::chrono::nanoseconds period = look_period();
+  const std::uint64_t said = attachment_.header().looked_ns.load(std::memory_order_relaxed);
+  const std::chrono::nanoseconds ago = since(said, now);
+  return now + about(said == said_ || ago >= period ? period : 2 * period - ago, now);
+}
+
+// Said before it is done, and owned by nobody: where one dies or stands still in a look, that look is missed, and the
+// next one is another's.
+bool Lookout::found_dead(Time now) noexcept {
+  layout::SegmentHeader& header = attachment_.header();
+  std::uint64_t said = header.looked_ns.load(std::memory_order_relaxed);
+  if (said != said_ && since(said, now) < look_period()) return false;
+  if (!header.looked_ns.compare_exchange_strong(said, to_word(now), std::memory_order_relaxed)) return false;
+  said_ = to_word(now);
+  const std::uint32_t high = attachment_.lanes_high();
+  const std::uint32_t parts = std::max((high + kLanes - 1) / kLanes, 1u);
+  const std::uint32_t from = header.looks.fetch_add(1, std::memory_order_relaxed) % parts * kLanes;
+  return somebody_died(from, std::min(from + kLanes, high));
+}
+
+// A process is asked for once: its lanes mostly lie together.
+bool Lookout::somebody_died(std::uint32_t from, std::uint32_t to) noexcept {
+  std::array<std::uint32_t, 64> asked{};  // by the low bits of the pid
+  const auto own = static_cast<std::uint32_t>(this_process().pid);
+  for (std::uint32_t index = from; index < to; ++index) {
     const layout::Lane& lane = attachment_.lane(index);
     const std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L20] as L11; pairs with L4
     const LaneIdentity found = LaneIdentity::from(word);
@@ -35,8 +59,8 @@ bool Lookout::somebody_died() noexcept {
       being_swept_ = word;
       return true;
     }
-    std::uint32_t& known = asked[1 + found.pid % (asked.size() - 1)];
-    if (found.pid == asked[0] || found.pid == known) continue;
+    std::uint32_t& known = asked[found.pid % asked.size()];
+    if (found.pid == own || found.pid == known) continue;
     if (seems_gone(static_cast<pid_t>(found.pid)) && attachment_.dead(lane, found)) return true;
     known = found.pid;
   }

@@ -11,6 +11,15 @@ namespace {
 
 using Take = detail::MutexCore::Take;
 
+// Waits for others, and never for this thread itself.
+Take take(detail::MutexCore& core) noexcept {
+  if (const Take taken = core.try_take(); taken != Take::kHeld) return taken;
+  WARREN_CHECK(!core.held_by_me_elsewhere(),
+               "this thread has locked this mutex already, through a handle that was opened for itself; open it once, "
+               "and copy the handle");
+  return core.take_until(Deadline::never());
+}
+
 detail::SegmentPlan plan_of(layout::ObjectKind kind) {
   return {.kind = kind, .size = sizeof(layout::Mutex), .wait_words = {offsetof(layout::Mutex, waiters)}};
 }
@@ -37,8 +46,7 @@ absl::StatusOr<Mutex> Mutex::attach(detail::Attachment::Pointer attachment) {
 }
 
 void Mutex::lock() noexcept {
-  const Take take = core_.take_until(Deadline::never());
-  WARREN_CHECK(take == Take::kTaken, "this thread has locked this Mutex already; RecursiveMutex allows that");
+  WARREN_CHECK(take(core_) == Take::kTaken, "this thread has locked this Mutex already; RecursiveMutex allows that");
 }
 
 // --- RecursiveMutex --------------------------------------------------------------------------------------------------
@@ -81,6 +89,8 @@ bool RecursiveMutex::entered(Take take) noexcept {
   }
   return false;
 }
+
+void RecursiveMutex::lock() noexcept { (void)entered(take(core_)); }
 
 bool RecursiveMutex::let_go(std::uint32_t& depth) noexcept {
   if (!core_.held_by_me()) return false;

@@ -50,6 +50,16 @@ bool MutexCore::held_by_me() const noexcept {
   return State::from(words_->state.load(std::memory_order_relaxed)).held_by(me(attachment_->seat()));
 }
 
+// `holder` tells threads of this process apart also where one lane was shared.
+bool MutexCore::held_by_me_elsewhere() const noexcept {
+  const Seat& seat = attachment_->seat();
+  const State owner = State::from(words_->state.load(std::memory_order_relaxed));
+  const State mine = me(seat);
+  return owner.held && !seat.sharing && owner.thread == mine.thread && !owner.held_by(mine) &&
+         words_->holder.load(std::memory_order_relaxed) == seat.name &&
+         attachment_->lane_of_this_process(owner.lane, owner.generation);
+}
+
 bool MutexCore::inconsistent() const noexcept {
   return State::from(words_->state.load(std::memory_order_relaxed)).inconsistent;
 }

@@ -69,8 +69,7 @@ void Readiness::mirror() noexcept {
     empty();
     held_up = false;
     (void)sleep_until_done(
-        word_, mode, Deadline::never(), test, [this] { return std::min(attachment_.slice(), attachment_.look_each()); },
-        [] {});
+        word_, mode, Deadline::never(), test, [this] { return std::min(attachment_.slice(), look_period()); }, [] {});
     // A wake that came here may have been meant for who takes; while a claim stood in the way, more than one may have.
     notify(word_, mode, held_up ? kWakeAll : 1);
     std::uint32_t looking = kLooking;

@@ -77,12 +77,12 @@ TakeLedger::TakeLedger(Attachment& attachment, layout::MpmcRingHeader& header)
 // --- done ------------------------------------------------------------------------------------------------------------
 
 // While an item has left a lane's account and is not settled, it stands announced in this one's.
-bool TakeLedger::finish_one(Seat& seat) noexcept {
+bool TakeLedger::finish_one(Seat& seat, CountHeld held) noexcept {
   Taking standing_for_it(*this, seat);
-  if (seat.lane == nullptr) return finish_one_without_lane();
+  if (seat.lane == nullptr) return finish_one_without_lane(held);
   standing_for_it.about_to_take(1);
   WARREN_CRASH_POINT(done_announced);  // nothing happened
-  if (!finish_one_of(*seat.lane) && !find_one_to_finish()) return blind() && settle_one_of_taken();
+  if (!finish_one_of(*seat.lane) && !find_one_to_finish()) return blind() && settle_one_of_taken(held);
   WARREN_CRASH_POINT(done_debited);  // this thread's that died with an item that is not done
   takes_->settled.fetch_add(Settled::kOne, std::memory_order_acq_rel);  // [J9] COMMIT, after J7; pairs with J11, J14
   settled_one();
@@ -90,22 +90,28 @@ bool TakeLedger::finish_one(Seat& seat) noexcept {
 }
 
 // Nothing can stand announced: so the item is settled before it leaves an account, and never seems lost.
-bool TakeLedger::finish_one_without_lane() noexcept {
+bool TakeLedger::finish_one_without_lane(CountHeld held) noexcept {
   const auto has_any = [](const Lane&) { return true; };
   if (!blind() && !find([&] { return find_lane(*attachment_, has_any); })) return false;
-  if (!settle_one_of_taken()) return false;
+  if (!settle_one_of_taken(held)) return false;
   (void)find_one_to_finish();
   return true;
 }
 
-// No account says how many may be settled: no more than were taken.
-bool TakeLedger::settle_one_of_taken() noexcept {
+// No account says how many may be settled: no more than were taken, and are not on lease. What went on lease after
+// `taken` was read counts among the held, and not among the taken: then another look must do.
+bool TakeLedger::settle_one_of_taken(CountHeld held) noexcept {
   std::uint64_t word = takes_->settled.load(std::memory_order_relaxed);
-  for (;;) {
+  for (int look = 0;;) {
     const std::optional<std::uint64_t> taken = this->taken();
     if (!taken) return false;
     const std::uint64_t open = Settled::from(word).open_of(*taken);
     if (open == 0 || open > Settled::kItemsMask / 2) return false;
+    if (open <= held()) {
+      if (++look == kLooks || this->taken() == taken) return false;
+      word = takes_->settled.load(std::memory_order_relaxed);
+      continue;
+    }
     if (takes_->settled.compare_exchange_weak(word, word + Settled::kOne,
                                               std::memory_order_acq_rel))  // [J26] as J9; pairs with J11
       break;
@@ -205,9 +211,9 @@ void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcep
   const std::uint64_t open = settled.open_of(taken);
   if (open > Settled::kItemsMask / 2 || held > open || lanes.open > open - held || taking >= open - held - lanes.open)
     return;
-  const std::uint64_t lost = std::min<std::uint64_t>(open - held - lanes.open - taking, Settled::kLostMask / 2);
+  const std::uint64_t lost = open - held - lanes.open - taking;
   settled.items += lost;
-  settled.lost += static_cast<std::uint32_t>(lost);
+  settled.lost += static_cast<std::uint32_t>(std::min<std::uint64_t>(lost, Settled::kMostOfOneLoss));
   if (!takes_->settled.compare_exchange_strong(word, settled.word(), std::memory_order_acq_rel))
     return;                              // [J21] as J9: all that wait are told by it; pairs with J11, J14
   WARREN_CRASH_POINT(loss_written_off);  // before the wake: slices bound the wait
@@ -225,8 +231,10 @@ absl::Status TakeLedger::tell(std::uint32_t lost, std::uint32_t known, std::atom
                               ? std::string("who took it")
                           : count == 1 ? absl::StrCat("process ", loser.pid)
                                        : absl::StrCat("who took them, process ", loser.pid, " the last,");
-  return absl::AbortedError(absl::StrCat(count == 1 ? "an item is lost: " : absl::StrCat(count, " items are lost: "),
-                                         who, " ended before task_done(); join() again to wait for the others"));
+  const char* const more = count < Settled::kMostOfOneLoss ? "" : " or more";
+  return absl::AbortedError(
+      absl::StrCat(count == 1 ? "an item is lost: " : absl::StrCat(count, more, " items are lost: "), who,
+                   " ended before task_done(); join() again to wait for the others"));
 }
 
 bool has_takes(const Lane& lane) noexcept {

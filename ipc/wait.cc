@@ -50,24 +50,16 @@ WaitTuning& wait_tuning() noexcept {
   return tuning;
 }
 
-namespace {
-
-std::chrono::nanoseconds period_for(std::uint32_t lanes, const std::atomic<std::int64_t>& per_lane,
-                                    const std::atomic<std::int64_t>& min) noexcept {
-  const std::int64_t wanted = per_lane.load(std::memory_order_relaxed) * std::max(lanes, 1u);
-  const std::int64_t least = min.load(std::memory_order_relaxed);
-  const std::int64_t most = std::max(least, wait_tuning().slice_max_ns.load(std::memory_order_relaxed));
+std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept {
+  const WaitTuning& tuning = wait_tuning();
+  const std::int64_t wanted = tuning.slice_per_lane_ns.load(std::memory_order_relaxed) * std::max(lanes, 1u);
+  const std::int64_t least = tuning.slice_min_ns.load(std::memory_order_relaxed);
+  const std::int64_t most = std::max(least, tuning.slice_max_ns.load(std::memory_order_relaxed));
   return std::chrono::nanoseconds(std::clamp(wanted, least, most));
 }
 
-}  // namespace
-
-std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept {
-  return period_for(lanes, wait_tuning().slice_per_lane_ns, wait_tuning().slice_min_ns);
-}
-
-std::chrono::nanoseconds look_for(std::uint32_t lanes) noexcept {
-  return period_for(lanes, wait_tuning().look_per_lane_ns, wait_tuning().look_min_ns);
+std::chrono::nanoseconds look_period() noexcept {
+  return std::chrono::nanoseconds(wait_tuning().look_ns.load(std::memory_order_relaxed));
 }
 
 bool join_membarrier() noexcept {

@@ -31,7 +31,7 @@ std::optional<int> Child::join_until(Deadline deadline) {
 int Child::finish() {
   if (daemon_) {
     signal(SIGTERM);
-    if (const std::optional<int> code = join_until(Deadline::after(kDaemonGrace))) return *code;
+    if (const std::optional<int> code = join_until(Deadline::after(grace_))) return *code;
     signal(SIGKILL);  // it does not heed SIGTERM, or is stopped
   }
   return *join_until(Deadline::never());

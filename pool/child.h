@@ -17,8 +17,8 @@ inline constexpr std::chrono::seconds kDaemonGrace{5};
 
 class Child {
  public:
-  Child(pid_t pid, int pidfd, std::string name, bool daemon)
-      : pid_(pid), pidfd_(pidfd), name_(std::move(name)), daemon_(daemon) {}
+  Child(pid_t pid, int pidfd, std::string name, bool daemon, Timeout grace = kDaemonGrace)
+      : pid_(pid), pidfd_(pidfd), name_(std::move(name)), daemon_(daemon), grace_(grace) {}
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -41,6 +41,7 @@ class Child {
   const int pidfd_;
   const std::string name_;
   const bool daemon_;
+  const Timeout grace_;  // of a daemon
   const std::uint64_t epoch_ = process_epoch();
   std::mutex mutex_;
   std::optional<int> code_;

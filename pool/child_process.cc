@@ -3,12 +3,17 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/detail/process.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
+#include "log.h"
 #include "pidfd.h"
 
 namespace warren::detail {
@@ -48,6 +53,19 @@ void name_process(const std::string& name) noexcept { ::prctl(PR_SET_NAME, name.
 void flush_streams() noexcept {
   std::cout.flush();
   std::fflush(nullptr);
+}
+
+void warn_of_threads(const char* who) {
+  static std::atomic<bool> warned{false};
+  if (warned.load(std::memory_order_relaxed)) return;
+  const StatResult self = read_process_stat(::getpid());
+  if (!self.stat) return;
+  const std::uint64_t threads = self.stat->threads - std::min(Attachment::mirrors(), self.stat->threads);
+  if (threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
+  logger().warn(
+      "{} in a program of {} threads: the child has only the calling one, and whatever locks the others hold stay "
+      "locked there. Remedy: start processes before threads",
+      who, threads);
 }
 
 ForkedChild fork_watched(absl::FunctionRef<void()> work) {

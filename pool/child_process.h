@@ -31,6 +31,9 @@ void name_process(const std::string& name) noexcept;
 // Writes out what stdout, stderr and std::cout hold, so that a fork does not copy it.
 void flush_streams() noexcept;
 
+// Once for each program: `who` forks from one that has threads.
+void warn_of_threads(const char* who);
+
 struct ForkedChild {
   pid_t pid = -1;  // < 0: it could not be forked
   int pidfd = -1;  // < 0: it could not be watched, and was killed

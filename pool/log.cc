@@ -6,12 +6,16 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 #include <warren/ipc/detail/process.h>
+#include <warren/pool/process.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
-namespace warren::detail {
+namespace warren {
 namespace {
 
 // Who writes here has others to look after: what a full or broken pipe does not take is dropped.
@@ -26,19 +30,45 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   void flush_() override {}
 };
 
+// The environment's, until somebody sets another.
+spdlog::level::level_enum first_level() {
+  const char* level = std::getenv("WARREN_LOG");  // NOLINT(concurrency-mt-unsafe): once
+  return level != nullptr ? spdlog::level::from_str(level) : spdlog::level::warn;
+}
+std::atomic<spdlog::level::level_enum>& level_now() {
+  static std::atomic level(first_level());
+  return level;
+}
+
+constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err,
+                             spdlog::level::off};  // in the order of LogLevel
+
 }  // namespace
 
+void set_log_level(LogLevel level) noexcept {
+  level_now().store(kLevels.at(static_cast<std::size_t>(level)), std::memory_order_relaxed);
+}
+
+LogLevel log_level() noexcept {
+  const auto* const first = std::ranges::lower_bound(kLevels, level_now().load(std::memory_order_relaxed));
+  return static_cast<LogLevel>(std::min<std::ptrdiff_t>(first - kLevels.begin(), kLevels.size() - 1));
+}
+
+void log(LogLevel level, std::string_view text) {
+  logger().log(kLevels.at(static_cast<std::size_t>(level)), spdlog::string_view_t(text.data(), text.size()));
+}
+
+// A thread's own in every process: a lock that another thread of the application held at the fork is not in the way.
 spdlog::logger& logger() {
   thread_local std::unique_ptr<spdlog::logger> mine;
   thread_local std::uint64_t made_in_epoch = 0;
-  if (const std::uint64_t epoch = process_epoch(); made_in_epoch != epoch) {
-    const char* level = std::getenv("WARREN_LOG");  // NOLINT(concurrency-mt-unsafe): the supervisor has one thread
-    mine = std::make_unique<spdlog::logger>("warren", std::make_shared<StderrSink>());
-    mine->set_pattern("warren[%P] %l: %v");
-    mine->set_level(level != nullptr ? spdlog::level::from_str(level) : spdlog::level::warn);
+  if (const std::uint64_t epoch = detail::process_epoch(); made_in_epoch != epoch) {
+    mine = std::make_unique<spdlog::logger>(current_process().name, std::make_shared<StderrSink>());
+    mine->set_pattern("warren[%P] %n %l: %v");
     made_in_epoch = epoch;
   }
+  mine->set_level(level_now().load(std::memory_order_relaxed));
   return *mine;
 }
 
-}  // namespace warren::detail
+}  // namespace warren

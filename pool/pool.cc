@@ -33,6 +33,17 @@ void Pool::terminate() {
   if (client().mine()) client_->terminate();
 }
 
+absl::Status Pool::shutdown(const ShutdownOptions& options) {
+  if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  options.cancel_pending ? client_->cancel_pending() : client_->close();
+  return options.wait ? client_->join(Deadline::never()) : absl::OkStatus();
+}
+
+absl::Status Pool::resize(std::uint32_t workers) {
+  if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  return client_->resize(workers);
+}
+
 absl::Status Pool::join_until(Deadline t) {
   if (!client().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
   return client_->join(t);

@@ -19,6 +19,7 @@
 
 #include "child_process.h"
 #include "completions.h"
+#include "monotonic.h"
 #include "pidfd.h"
 #include "pool_client_impl.h"
 #include "supervisor.h"
@@ -35,6 +36,11 @@ absl::Status refused(const std::string& why, absl::StatusCode code = absl::Statu
   error.kind = TaskError::Kind::kRefused;
   error.what = why;
   return make_task_status(code, error);
+}
+
+absl::Status bad_workers(std::uint32_t workers) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(workers, " workers: a pool has at least 1, and at most ", layout::kMaxWorkers));
 }
 
 std::string host_name() {
@@ -78,7 +84,7 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
                             .application_pidfd = self_pidfd,
                             .control = control_,
                             .initializer = initializer,
-                            .name = options.name});
+                            .options = options});
   });
   if (forked.pid < 0) return no_process("cannot fork its supervisor");
   if (forked.pidfd < 0) return no_process("cannot watch its supervisor");
@@ -90,6 +96,16 @@ void PoolClient::Impl::close() {
   const std::scoped_lock lock(maps_mutex_);
   closing_ = true;
   if (maps_ == 0) change_phase(PoolPhase::kClosing);
+}
+
+// Maps under way submit no more.
+void PoolClient::Impl::cancel_pending() {
+  cancelling_ = true;
+  close();
+  const std::uint64_t end = table_.committed();
+  for (std::uint32_t slot = 0; slot < end; ++slot) {
+    (void)table_.cancel({.slot = slot, .generation = table_.state(slot).generation});
+  }
 }
 
 absl::Status PoolClient::Impl::begin_map() {
@@ -114,6 +130,25 @@ void PoolClient::Impl::change_phase(PoolPhase phase) {
 }
 
 void PoolClient::Impl::ring_supervisor() noexcept { ring(control_); }
+
+absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
+  if (workers == 0 || workers > layout::kMaxWorkers) return bad_workers(workers);
+  if (absl::Status status = refusal(); !status.ok()) return status;
+  table_.header().most_workers.store(workers, std::memory_order_seq_cst);  // [SH9] before the states; pairs with SH8
+  ring(control_);
+  return absl::OkStatus();
+}
+
+void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) noexcept {
+  const layout::PoolHeader& header = table_.header();
+  if (header.retired.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return ring(control_);  // who left may be needed, or is the one that is asked for
+  if (with_extras == nullptr) [[likely]]
+    return;
+  const std::optional<std::uint32_t>& worker = with_extras->options.worker;
+  if (with_extras->after_backoff) ring(control_);                           // the supervisor keeps it until its time
+  if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
+}
 
 // In a callback the thread that it is in goes on with others, on which the pool's end may wait.
 bool PoolClient::Impl::await_supervisor(Deadline deadline) {
@@ -210,7 +245,7 @@ absl::Status PoolClient::Impl::refusal(bool of_map) {
   switch (
       table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
     case PoolPhase::kOpen:
-      if (closing_ && !of_map) break;
+      if (closing_ && (!of_map || cancelling_)) break;
       return absl::OkStatus();
     case PoolPhase::kBroken:
       if (supervisor_dead_) return refused("the pool's supervisor was killed", absl::StatusCode::kUnavailable);
@@ -231,8 +266,8 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, layout::TaskState state
   switch (state.loss()) {
     case layout::Loss::kWorkerDied:
       error.kind = TaskError::Kind::kDied;
-      error.signal = slot.signal;
-      error.exit_code = slot.exit_code;
+      error.signal = std::max(0, -slot.ending);
+      error.exit_code = std::max(0, slot.ending);
       return make_task_status(absl::StatusCode::kAborted, error);
     case layout::Loss::kTerminated:
       error.kind = TaskError::Kind::kCancelled;
@@ -407,8 +442,10 @@ PoolClient::~PoolClient() = default;
 absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions& options) {
   const std::uint32_t workers = options.workers != 0 ? options.workers : usable_cpus();
   if (workers > layout::kMaxWorkers) {
-    return absl::InvalidArgumentError(absl::StrCat(workers, " workers: a pool has at most ", layout::kMaxWorkers));
+    return bad_workers(workers);
   }
+  if (options.min_workers == 0)
+    return absl::InvalidArgumentError("min_workers is 0: at least 1 worker has to stay, to notice a task");
   if (options.max_pending == 0 || options.max_pending > layout::kMaxTasks) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_pending is ", options.max_pending, ": it must be 1 to ", layout::kMaxTasks));
@@ -447,6 +484,11 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   }
   absl::Status refusal;
   const bool of_map = submission.chunk;
+  if (const auto& worker = submission.options.worker; worker && *worker >= most_workers() && !of_map) {
+    return std::make_shared<Ticket>(refused(
+        absl::StrCat("worker ", *worker, " was asked for, and the pool has ", most_workers(), ", numbered from 0"),
+        absl::StatusCode::kInvalidArgument));
+  }
   const std::optional<TaskRef> task = impl_->acquire(wait, of_map, refusal);
   if (!task) return refusal.ok() ? nullptr : std::make_shared<Ticket>(refusal);
 
@@ -459,20 +501,53 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   slot.function_offset = submission.function->offset;
   slot.retries =
       std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
-  slot.retry_on = static_cast<std::uint32_t>(submission.options.retry_on);
+  slot.retry_on = static_cast<std::uint16_t>(submission.options.retry_on);
+  const bool has_extras = write_extras(slot, submission);
   auto ticket = std::make_shared<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);
   draft.publish();
+  impl_->published(*task, has_extras ? &submission : nullptr);
   return ticket;
+}
+
+// What stands in the slot's last line, which most tasks do not touch.
+bool PoolClient::write_extras(layout::TaskSlot& slot, const Submission& submission) noexcept {
+  const TaskOptions& options = submission.options;
+  const bool has_any = !options.name.empty() || !options.deadline.forever() || !options.soft_deadline.forever() ||
+                       options.backoff.ns().count() != 0 || options.priority != 0 || options.worker;
+  if (!has_any) [[likely]]
+    return false;
+  const auto limit = [](Timeout d) {  // 0: none
+    return d.forever() ? 0 : std::max<std::uint64_t>(static_cast<std::uint64_t>(d.ns().count()), 1);
+  };
+  layout::TaskExtras& extras = slot.extras;
+  extras.priority.store(std::clamp(options.priority, -layout::kMostPriority, layout::kMostPriority),
+                        std::memory_order_relaxed);
+  extras.place.store(options.worker ? *options.worker + 1 : 0, std::memory_order_relaxed);
+  extras.backoff_ns = static_cast<std::uint64_t>(options.backoff.ns().count());
+  extras.not_before_ns.store(submission.after_backoff && extras.backoff_ns != 0 ? after(extras.backoff_ns) : 0,
+                             std::memory_order_relaxed);
+  extras.deadline_ns = limit(options.deadline);
+  extras.soft_deadline_ns = limit(options.soft_deadline);
+  std::memset(extras.name, 0, sizeof extras.name);
+  std::memcpy(extras.name, options.name.data(), std::min(options.name.size(), sizeof extras.name));
+  slot.has_extras.store(1, std::memory_order_relaxed);
+  return true;
 }
 
 bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test) {
   return impl_->wait(impl_->table().completions(), deadline, test);
 }
 
-std::uint32_t PoolClient::workers() const noexcept { return impl_->table().worker_count(); }
+std::uint32_t PoolClient::most_workers() const noexcept { return impl_->table().most_workers(); }
+std::uint32_t PoolClient::workers() const noexcept {
+  const std::uint32_t most = most_workers();
+  return most - std::min(impl_->table().header().retired.load(std::memory_order_relaxed), most);
+}
+absl::Status PoolClient::resize(std::uint32_t workers) { return impl_->resize(workers); }
 bool PoolClient::mine() const noexcept { return impl_->mine(); }
 void PoolClient::close() { impl_->close(); }
+void PoolClient::cancel_pending() { impl_->cancel_pending(); }
 void PoolClient::terminate() { impl_->change_phase(PoolPhase::kTerminating); }
 absl::Status PoolClient::join(Deadline deadline) { return impl_->join(deadline); }
 

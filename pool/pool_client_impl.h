@@ -53,11 +53,15 @@ class PoolClient::Impl {
 
   // A map under way was accepted with all that it has still to submit: the pool closes when the last one has ended.
   void close();
+  void cancel_pending();  // and close
   absl::Status begin_map();
   void end_map();
   void change_phase(layout::PoolHeader::Phase phase);
   void ring_supervisor() noexcept;
   absl::Status join(Deadline deadline);
+  absl::Status resize(std::uint32_t workers);
+  // After a task became pending: whom it needs is told.
+  void published(TaskRef task, const Submission* with_extras) noexcept;
   // Of a task in LOST.
   [[nodiscard]] absl::Status loss(std::uint32_t index, layout::TaskState state);
 
@@ -86,8 +90,9 @@ class PoolClient::Impl {
   std::vector<const Ticket*> tickets_;  // by slot
 
   std::mutex maps_mutex_;
-  std::atomic<bool> closing_ = false;  // close() was called
-  std::size_t maps_ = 0;               // under way
+  std::atomic<bool> closing_ = false;     // close() was called
+  std::atomic<bool> cancelling_ = false;  // cancel_pending() was called
+  std::size_t maps_ = 0;                  // under way
 
   std::shared_ptr<Completions> completions_;
 

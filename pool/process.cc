@@ -5,11 +5,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/check.h>
 #include <warren/ipc/detail/connections.h>
-#include <warren/ipc/detail/process.h>
-#include <warren/pool/detail/task_error.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,14 +17,12 @@
 #include "child.h"
 #include "child_process.h"
 #include "current_process.h"
-#include "log.h"
 #include "pidfd.h"
+#include "run_target.h"
 #include "usable_cpus.h"
 
 namespace warren {
 namespace {
-
-constexpr int kFailed = 1;
 
 absl::Status no_process(const char* what) {
   return absl::ResourceExhaustedError(absl::StrCat("a process ", what, ": ", std::generic_category().message(errno)));
@@ -37,19 +32,6 @@ std::string name_of(const ProcessOptions& options) {
   static std::atomic<std::uint32_t> started{0};
   const std::uint32_t number = started.fetch_add(1, std::memory_order_relaxed) + 1;
   return options.name.empty() ? absl::StrCat("Process-", number) : options.name;
-}
-
-void warn_of_threads() {
-  static std::atomic<bool> warned{false};
-  if (warned.load(std::memory_order_relaxed)) return;
-  const detail::StatResult self = detail::read_process_stat(::getpid());
-  if (!self.stat) return;
-  const std::uint64_t threads = self.stat->threads - std::min(detail::Attachment::mirrors(), self.stat->threads);
-  if (threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
-  detail::logger().warn(
-      "Process::start in a program of {} threads: the child has only the calling one, and whatever locks the others "
-      "hold stay locked there. Remedy: start processes before threads",
-      threads);
 }
 
 // A daemon's own watch over its parent. A thread, since the kernel's notice (PR_SET_PDEATHSIG) is of the parent's
@@ -64,19 +46,6 @@ void end_with_parent(int parent_pidfd) {
   }).detach();
 }
 
-// In the child.
-int exit_code_of(const detail::Target& target, const std::string& name) {
-  absl::StatusOr<int> code;
-  try {
-    code = target();
-  } catch (...) {
-    code = detail::status_of_current_exception(0);
-  }
-  if (code.ok()) return *code;
-  detail::logger().error("process '{}' failed: {}", name, code.status().ToString());
-  return kFailed;
-}
-
 [[noreturn]] void run_child(const ProcessInfo& self, int parent_pidfd, std::span<const Connection* const> passed,
                             const detail::Target& target) noexcept {
   detail::keep_connections(passed);
@@ -84,18 +53,14 @@ int exit_code_of(const detail::Target& target, const std::string& name) {
   detail::name_process(self.name);
   detail::set_current_process(self);
   if (self.daemon) end_with_parent(parent_pidfd);
-  const int code = exit_code_of(target, self.name);
-  detail::flush_streams();
-  detail::Attachment::leave_all_lanes_if_alone(self.daemon ? 2 : 1);  // it ends well: not to be taken for killed
-  detail::Attachment::leave_all_names();
-  ::_exit(code & 255);
+  detail::run_and_exit(target, self.name, self.daemon ? 2 : 1);
 }
 
 }  // namespace
 
 absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
                                               const detail::Target& target) {
-  warn_of_threads();
+  detail::warn_of_threads("Process::start");
   detail::ChildList& children = detail::ChildList::instance();
   ProcessInfo info{.pid = 0, .name = name_of(options), .daemon = options.daemon};
   const int self_pidfd = options.daemon ? detail::open_pidfd(::getpid()) : -1;

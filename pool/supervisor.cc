@@ -3,11 +3,11 @@
 #include <absl/strings/str_cat.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/detail/connections.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -17,9 +17,15 @@
 #include <vector>
 
 #include "child_process.h"
+#include "current_process.h"
+#include "deadline_watch.h"
+#include "delayed_tasks.h"
 #include "log.h"
 #include "pidfd.h"
+#include "staffing.h"
 #include "worker.h"
+#include "worker_places.h"
+#include "worker_setup.h"
 
 namespace warren::detail {
 namespace {
@@ -28,15 +34,23 @@ using PoolPhase = layout::PoolHeader::Phase;
 using Record = layout::WorkerRecord;
 using Clock = std::chrono::steady_clock;
 
-std::uint64_t monotonic_ns() { return static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()); }
-
 class Supervisor {
  public:
   Supervisor(TaskTable& table, const SupervisorStart& start)
-      : table_(table), start_(start), self_(::getpid()), workers_(table.worker_count()) {}
+      : table_(table),
+        start_(start),
+        self_(::getpid()),
+        staffing_(table, start.options),
+        deadlines_(table),
+        delayed_(table) {
+    workers_.grow(staffing_.most());
+  }
 
   void run() {
     if (::getppid() != start_.application) return;  // it is dead already
+    const std::array own{start_.application_pidfd, start_.control};
+    if (const absl::Status status = keep_descriptors(start_.options, own); !status.ok())
+      break_pool(absl::StrCat("its supervisor ", std::string(status.message())));
     for (std::uint32_t i = 0; i < workers_.size() && phase() != PoolPhase::kBroken; ++i) {
       if (!start_worker(i)) break_pool(cannot_fork());
     }
@@ -44,16 +58,12 @@ class Supervisor {
       const bool application_lives = wait_for_news();
       if (!application_lives) return kill_workers();
       table_.each_condemned([this](const TaskTable::Claim& attempt) { kill_worker_of(attempt.state); });
+      delayed_.look();
       refill();
     }
   }
 
  private:
-  struct Place {
-    pid_t pid = 0;   // 0: nobody
-    int pidfd = -1;  // -1 with a pid: descriptors ended; looked after every slice
-  };
-
   // --- phases
 
   [[nodiscard]] PoolPhase phase() const {
@@ -73,10 +83,10 @@ class Supervisor {
         if (table_.unfinished()) return false;
         set_phase(PoolPhase::kStopped);
         stopped_ = Clock::now();
-        return nobody_left();
+        return workers_.nobody();
       case PoolPhase::kStopped:
         if (Clock::now() - stopped_ > kFarewell) kill_workers();  // a stopped one would never leave
-        return nobody_left();
+        return workers_.nobody();
       case PoolPhase::kTerminating: return given_up(layout::Loss::kTerminated);
       case PoolPhase::kBroken: return given_up(layout::Loss::kBroken);
     }
@@ -109,7 +119,7 @@ class Supervisor {
     logger().error("{} is broken: {}", name(), diagnosis);
   }
   [[nodiscard]] std::string name() const {
-    return start_.name.empty() ? "the pool" : absl::StrCat("pool '", start_.name, "'");
+    return start_.options.name.empty() ? "the pool" : absl::StrCat("pool '", start_.options.name, "'");
   }
 
   // --- waiting
@@ -118,14 +128,10 @@ class Supervisor {
   bool wait_for_news() {
     std::vector<pollfd> fds{{.fd = start_.application_pidfd, .events = POLLIN, .revents = 0},
                             {.fd = start_.control, .events = POLLIN, .revents = 0}};
-    for (const Place& place : workers_) {
-      if (place.pidfd >= 0) fds.push_back({.fd = place.pidfd, .events = POLLIN, .revents = 0});
-    }
-    // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
-    const std::chrono::milliseconds slice(phase() == PoolPhase::kOpen ? 1000 : 10);
-    if (::poll(fds.data(), fds.size(), static_cast<int>(slice.count())) < 0) {
-      if (errno != EINTR) std::this_thread::sleep_for(slice);  // no memory for it
-      for (std::uint32_t i = 0; i < workers_.size(); ++i) reap(i);
+    workers_.add_to(fds);
+    if (::poll(fds.data(), fds.size(), static_cast<int>(time_to_sleep().count())) < 0) {
+      if (errno != EINTR) std::this_thread::sleep_for(time_to_sleep());  // no memory for it
+      settle_ended(nullptr);
       return !has_ended(start_.application_pidfd);
     }
     if ((fds[0].revents & POLLIN) != 0) return false;
@@ -133,10 +139,21 @@ class Supervisor {
       std::uint64_t rings = 0;
       (void)!::read(start_.control, &rings, sizeof rings);  // only to empty it: the phase and the table are the truth
     }
-    for (std::uint32_t i = 0, next = 2; i < workers_.size(); ++i) {
-      if (workers_[i].pidfd < 0 || fds[next++].revents != 0) reap(i);
-    }
+    settle_ended(fds.data() + 2);
     return true;
+  }
+
+  // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
+  std::chrono::milliseconds time_to_sleep() {
+    using std::chrono::milliseconds;
+    const milliseconds slice = staffing_.slice(milliseconds(phase() == PoolPhase::kOpen ? 1000 : 10));
+    const std::uint64_t next =
+        std::min(deadlines_.look([this](std::uint32_t i) { end_overdue(i); }), delayed_.next_ns());
+    const std::uint64_t now = monotonic_ns();
+    if (next <= now) return milliseconds(0);
+    const std::chrono::nanoseconds left(std::min<std::uint64_t>(next - now, std::chrono::nanoseconds::max().count()));
+    return std::min(slice, std::chrono::duration_cast<milliseconds>(std::min<std::chrono::nanoseconds>(left, slice)) +
+                               milliseconds(1));
   }
 
   // --- workers
@@ -147,22 +164,25 @@ class Supervisor {
     record.state.store(Record::State::kStarting, std::memory_order_relaxed);
     record.lane.store(0, std::memory_order_relaxed);
     record.current.store(0, std::memory_order_relaxed);
+    record.leave.store(0, std::memory_order_relaxed);
+    record.idle_since_ns.store(0, std::memory_order_relaxed);
+    record.deadline_ns.store(0, std::memory_order_relaxed);
     record.started_ns.store(monotonic_ns(), std::memory_order_relaxed);
     const pid_t pid = ::fork();
     if (pid == 0) {
-      // Descriptors may be scarce, and a worker needs some.
-      for (const Place& other : workers_) {
-        if (other.pidfd >= 0) ::close(other.pidfd);
-      }
-      run_worker(table_,
-                 {.index = index, .control = start_.control, .supervisor = self_, .initializer = start_.initializer});
+      workers_.close_all();
+      run_worker(table_, {.index = index,
+                          .control = start_.control,
+                          .supervisor = self_,
+                          .initializer = start_.initializer,
+                          .options = start_.options});
     }
     if (pid < 0) {
       record.state.store(Record::State::kNone, std::memory_order_relaxed);
       return false;
     }
     record.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
-    workers_[index] = {.pid = pid, .pidfd = open_pidfd(pid)};
+    workers_.put(index, pid);
     return true;
   }
 
@@ -170,28 +190,53 @@ class Supervisor {
     return absl::StrCat("no worker could be forked: ", std::generic_category().message(errno));
   }
 
-  // New workers for the places of the dead. Where there is no process left for one, the others go on, and it is tried
-  // again after a slice.
+  // New workers for the places of the dead and of those that leave, and as many as resize() says. Where there is no
+  // process left for one, the others go on, and it is tried again after a slice.
   void refill() {
     if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-      if (workers_[i].pid != 0) continue;
-      if (!start_worker(i)) return nobody_left() ? break_pool(cannot_fork()) : void();
+      if (workers_.pid(i) != 0 && leaving(i)) let_leave(i);
+    }
+    if (staffing_.look()) {
+      workers_.grow(staffing_.most());
+      table_.hint_all();
+    }
+    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+      if (workers_.pid(i) != 0 || !staffing_.wanted(i)) continue;
+      if (!start_worker(i)) return workers_.nobody() ? break_pool(cannot_fork()) : void();
     }
   }
+  [[nodiscard]] bool leaving(std::uint32_t index) const {
+    return table_.worker(index).state.load(std::memory_order_acquire) ==
+           Record::State::kLeaving;  // [P17] pairs with P16
+  }
+  // It has no task: the next one need not wait for its end.
+  void let_leave(std::uint32_t index) {
+    workers_.let_leave(index);
+    free_place(index);
+  }
+  void free_place(std::uint32_t index) {
+    Record& record = table_.worker(index);
+    record.state.store(Record::State::kGone, std::memory_order_relaxed);
+    record.restarts.fetch_add(1, std::memory_order_relaxed);
+    early_deaths_ = early_kills_ = 0;
+  }
 
-  void reap(std::uint32_t index) {
-    Place& place = workers_[index];
-    siginfo_t info{};
-    if (place.pid == 0) return;
-    if (::waitid(P_PID, static_cast<id_t>(place.pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
-    if (place.pidfd >= 0) ::close(place.pidfd);
-    const bool exited = info.si_code == CLD_EXITED;
-    const WorkerEnd end{.pid = static_cast<std::uint32_t>(place.pid),
-                        .signal = exited ? 0 : info.si_status,
-                        .exit_code = exited ? info.si_status : 0};
-    place = {};
-    settle(index, end);
+  void settle_ended(const pollfd* fds) {
+    for (const WorkerPlaces::Ended& each : workers_.take_ended(fds)) {
+      if (each.place && !leaving(*each.place)) {
+        settle(*each.place, each.end);
+        continue;
+      }
+      if (each.place) free_place(*each.place);
+      if (each.end.signal != 0 || each.end.exit_code != kWorkerDone) count_death(each.end);
+      (void)table_.attachment().sweep();
+    }
+  }
+  void count_death(const WorkerEnd& end) {
+    table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
+    logger().info("worker {} of {} died: {} {}", end.pid, name(), end.signal != 0 ? "signal" : "exit code",
+                  end.signal != 0 ? end.signal : end.exit_code);
   }
 
   void settle(std::uint32_t index, const WorkerEnd& end) {
@@ -201,12 +246,8 @@ class Supervisor {
     record.state.store(Record::State::kGone, std::memory_order_relaxed);
     record.last_signal.store(end.signal, std::memory_order_relaxed);
     record.last_exit_code.store(end.exit_code, std::memory_order_relaxed);
-    const bool left = phase() == PoolPhase::kStopped && end.signal == 0 && end.exit_code == kWorkerDone;
-    if (!left) {
-      table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);
-      logger().info("worker {} of {} died: {} {}", end.pid, name(), end.signal != 0 ? "signal" : "exit code",
-                    end.signal != 0 ? end.signal : end.exit_code);
-    }
+    count_death(end);
+    delayed_.forget();
     if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
     (void)table_.attachment().sweep();
     if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
@@ -231,42 +272,32 @@ class Supervisor {
         end.signal != 0 ? absl::StrCat("of signal ", end.signal) : absl::StrCat("with exit code ", end.exit_code));
   }
 
-  // Ends the attempt: its worker is killed, and when that is dead the task is tried again or lost: to kCancelled where
-  // its future asked for that, else to kDeadline. False: it has ended by itself.
-  bool end_attempt(const TaskTable::Claim& attempt) {
-    if (!table_.condemn(attempt)) return false;
-    kill_worker_of(attempt.state);
-    return true;
+  // Its worker is stuck, or about to be: it lost the right to go on. When it is dead the task is tried again or lost.
+  void end_overdue(std::uint32_t index) {
+    const Record& record = table_.worker(index);
+    const std::uint64_t slot = record.current.load(std::memory_order_relaxed) - 1;
+    if (slot < table_.committed()) {
+      const layout::TaskState state = table_.state(static_cast<std::uint32_t>(slot));
+      if (is_of(record, state)) (void)table_.condemn({.slot = static_cast<std::uint32_t>(slot), .state = state});
+    }
+    workers_.kill(index);
+  }
+  static bool is_of(const Record& record, const layout::TaskState& state) {
+    const auto lane = layout::WorkerLane::from(record.lane.load(std::memory_order_relaxed));
+    return lane.index == state.lane && static_cast<std::uint8_t>(lane.generation) == state.lane_generation;
   }
 
   // A condemned attempt keeps its worker: it is that one which dies, and no other.
   void kill_worker_of(const layout::TaskState& condemned) {
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-      const auto lane = layout::WorkerLane::from(table_.worker(i).lane.load(std::memory_order_relaxed));
-      if (workers_[i].pid == 0 || lane.index != condemned.lane ||
-          static_cast<std::uint8_t>(lane.generation) != condemned.lane_generation)
-        continue;
-      ::kill(workers_[i].pid, SIGKILL);  // a child not yet reaped: the pid is its own
+      if (is_of(table_.worker(i), condemned)) workers_.kill(i);
     }
   }
 
   void kill_workers() {
-    for (const Place& place : workers_) {
-      if (place.pid != 0) ::kill(place.pid, SIGKILL);  // a child not yet reaped: the pid is its own
-    }
-    for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-      Place& place = workers_[i];
-      if (place.pid == 0) continue;
-      while (::waitpid(place.pid, nullptr, 0) < 0 && errno == EINTR) {
-      }
-      if (place.pidfd >= 0) ::close(place.pidfd);
-      place = {};
+    workers_.kill_all();
+    for (std::uint32_t i = 0; i < workers_.size(); ++i)
       table_.worker(i).state.store(Record::State::kGone, std::memory_order_relaxed);
-    }
-  }
-
-  [[nodiscard]] bool nobody_left() const {
-    return std::ranges::all_of(workers_, [](const Place& place) { return place.pid == 0; });
   }
 
   static constexpr std::chrono::seconds kFarewell{2};  // for what workers have to do before they leave
@@ -276,7 +307,10 @@ class Supervisor {
   TaskTable& table_;
   const SupervisorStart& start_;
   pid_t self_;
-  std::vector<Place> workers_;
+  WorkerPlaces workers_;
+  Staffing staffing_;
+  DeadlineWatch deadlines_;
+  DelayedTasks delayed_;
   Clock::time_point stopped_;
   int early_deaths_ = 0;
   int early_kills_ = 0;
@@ -294,6 +328,7 @@ void run_supervisor(TaskTable& table, const SupervisorStart& start) noexcept {
   sigaddset(&broken_pipe, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);  // until reset_signals() in a worker
   name_process("warren-pool");
+  set_current_process({.name = "warren-pool"});
   table.header().supervisor_pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
   Supervisor(table, start).run();
   table.attachment().leave();

@@ -1,8 +1,9 @@
 // The life of a supervisor process: single-threaded, it forks workers, sees them die, settles what they left, and ends
 // with the pool or with the application.
 #pragma once
+#include <warren/pool/pool.h>
+
 #include <functional>
-#include <string>
 
 #include "task_table.h"
 
@@ -13,7 +14,7 @@ struct SupervisorStart {
   int application_pidfd = -1;
   int control = -1;  // eventfd: rung on close, terminate, and by workers that find nothing to do while closing
   const std::function<void()>& initializer;
-  const std::string& name;
+  const PoolOptions& options;
 };
 
 // In the forked child; ends it.

@@ -3,7 +3,11 @@
 #include <warren/ipc/detail/crash_point.h>
 
 #include <algorithm>
+#include <bit>
+#include <chrono>
 #include <cstring>
+
+#include "monotonic.h"
 
 namespace warren::detail {
 namespace {
@@ -17,7 +21,7 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 
 // Where the parts lie.
 struct Plan {
-  std::uint64_t capacity, workers, hints, slots, heap;
+  std::uint64_t capacity, workers, hints, slots, bands, places, heap;
 };
 // Twice as many as tasks: duplicates and stale ones find room.
 MpmcGeometry hint_geometry(std::uint64_t capacity) { return MpmcGeometry::of(2 * capacity, MpmcRing<1>::kSlotBytes); }
@@ -27,7 +31,9 @@ Plan plan_of(std::size_t max_pending) {
   plan.workers = layout::kPage;
   plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
   plan.slots = round_up(plan.hints + hint_geometry(plan.capacity).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
-  plan.heap = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
+  plan.bands = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
+  plan.places = plan.bands + SideHints::bands_bytes(plan.capacity);
+  plan.heap = plan.places + SideHints::places_bytes();
   return plan;
 }
 std::uint64_t first_slots(std::uint64_t capacity) { return std::min(capacity, layout::kSlotsStep); }
@@ -71,7 +77,11 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, cons
             header.workers_offset = plan.workers;
             header.hints_offset = plan.hints;
             header.slots_offset = plan.slots;
-            header.worker_count = workers;
+            header.bands_offset = plan.bands;
+            header.places_offset = plan.places;
+            header.worker_count.store(workers, std::memory_order_relaxed);
+            header.most_workers.store(workers, std::memory_order_relaxed);
+            header.next_look_ns.store(UINT64_MAX, std::memory_order_relaxed);
             BlockHeap::plan(header.classes, plan.heap, heap_plan(scale));
             std::memcpy(header.name, name.data(), std::min(name.size(), sizeof header.name - 1));
             header.slots_committed.store(first_slots(plan.capacity), std::memory_order_relaxed);
@@ -87,8 +97,8 @@ TaskTable::TaskTable(Attachment& attachment) noexcept
       workers_(reinterpret_cast<layout::WorkerRecord*>(attachment.object() + header_->workers_offset)),
       slots_(reinterpret_cast<TaskSlot*>(attachment.object() + header_->slots_offset)),
       capacity_(header_->table_capacity),
-      worker_count_(header_->worker_count),
       hints_(attachment, *reinterpret_cast<layout::MpmcRingHeader*>(attachment.object() + header_->hints_offset)),
+      side_(attachment, *header_, workers_),
       heap_(attachment, header_->classes, header_->classes, {}) {}
 
 std::uint64_t TaskTable::committed() const noexcept {
@@ -126,8 +136,10 @@ std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
   slot.result_block.store(0, std::memory_order_relaxed);
   slot.result_bytes.store(0, std::memory_order_relaxed);
   slot.submitter = seat.lane_index << 16 | seat.generation;
+  slot.has_extras.store(0, std::memory_order_relaxed);
   slot.worker = 0;
   slot.cancelled.store(0, std::memory_order_relaxed);
+  slot.progress.store(0, std::memory_order_relaxed);
   return TaskRef{.slot = index, .generation = state.generation};
 }
 
@@ -151,9 +163,34 @@ void TaskTable::publish(TaskRef task) noexcept {
 }
 
 void TaskTable::push_hint(TaskRef task, int wake) noexcept {
+  if (has_extras(task.slot) && !is_for_main_ring(task)) [[unlikely]]
+    return;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) ask_for_scan();
   notify(hints_.not_empty(), attachment_->wait_mode(), wake);
+}
+
+// Else it has been pushed. The extras may be those of the slot's next life by now: then so is the hint's generation
+// over.
+bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
+  const layout::TaskExtras& extras = slots_[task.slot].extras;
+  const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
+  Seat& seat = attachment_->seat();
+  if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) {
+    side_.push_delayed(seat, hint);
+    return false;
+  }
+  if (const std::uint32_t place = extras.place.load(std::memory_order_relaxed); place != 0 && place <= most_workers()) {
+    side_.push_place(seat, place - 1, hint);
+    notify(hints_.not_empty(), attachment_->wait_mode(), kWakeAll);  // which of them is asleep nobody knows
+    return false;
+  }
+  const std::int32_t priority =
+      std::clamp(extras.priority.load(std::memory_order_relaxed), -layout::kMostPriority, layout::kMostPriority);
+  if (priority == 0) return true;
+  if (!side_.push_band(seat, priority, hint)) ask_for_scan();
+  notify(hints_.not_empty(), attachment_->wait_mode(), 1);
+  return false;
 }
 
 // An exchange, not a store: it goes on with the release sequence of who asked before.
@@ -248,29 +285,54 @@ std::span<const std::byte> TaskTable::result(std::uint32_t index) const noexcept
 
 // --- workers ---------------------------------------------------------------------------------------------------------
 
-std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front) noexcept {
+std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front, std::uint32_t place) noexcept {
   for (;;) {
     Words<1> hint{};
-    front = hints_.try_pop(seat, hint);
+    const bool beside = side_.any(place);
+    const Front before = beside ? pop_before(seat, place, hint) : Front::kEmpty;
+    front = before == Front::kItem ? before : hints_.try_pop(seat, hint);
+    if (beside && front != Front::kItem) [[unlikely]]
+      front = pop_after(seat, before == Front::kStalled ? before : front, hint);
     if (front != Front::kItem) {
+      if (place != SideHints::kAnyPlace && side_.take_overflow(place)) [[unlikely]] {
+        if (const std::optional<Claim> claimed = scan(seat, place, true)) {
+          side_.note_overflow(place);  // there may be more
+          return claimed;
+        }
+      }
       if (header_->rescan.load(std::memory_order_relaxed) == 0) return std::nullopt;
-      return claim_by_scan(seat);
+      return claim_by_scan(seat, place);
     }
     WARREN_CRASH_POINT(hint_taken);  // still pending: settle_dead_worker() gives another hint
     const TaskRef task{.slot = static_cast<std::uint32_t>(hint[0]),
                        .generation = static_cast<std::uint32_t>(hint[0] >> 32)};
-    if (const std::optional<Claim> claimed = claim(task, seat)) return claimed;
+    if (const std::optional<Claim> claimed = claim(task, seat, place)) return claimed;
   }
 }
 
+// Before the main ring: the worker's own, then the priorities above 0. kStalled: who pushed one may be dead.
+Front TaskTable::pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept {
+  const Front own = place == SideHints::kAnyPlace ? Front::kEmpty : side_.pop_place(seat, place, hint);
+  if (own == Front::kItem) return own;
+  const Front band = side_.pop_bands(seat, true, hint);
+  return band == Front::kEmpty ? own : band;
+}
+// After it those below 0. `found` is what was found so far.
+Front TaskTable::pop_after(Seat& seat, Front found, Words<1>& hint) noexcept {
+  const Front band = side_.pop_bands(seat, false, hint);
+  return band == Front::kEmpty ? found : band;
+}
+
 // A hint may be stale or double: the state word decides.
-std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat) noexcept {
+std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept {
   if (task.slot >= committed()) return std::nullopt;
   std::atomic<std::uint64_t>& state = slots_[task.slot].state;
-  std::uint64_t word = state.load(std::memory_order_relaxed);
+  std::uint64_t word = state.load(std::memory_order_acquire);  // [T20] its extras; pairs with T1, T21
   for (;;) {
     State mine = State::from(word);
     if (mine.phase != Phase::kPending || mine.generation != task.generation) return std::nullopt;
+    if (has_extras(task.slot) && !may_take(task, place)) [[unlikely]]
+      return std::nullopt;
     mine.phase = Phase::kRunning;
     mine.attempt = mine.attempt + 1;
     mine.lane = static_cast<std::uint16_t>(seat.lane_index);
@@ -282,19 +344,41 @@ std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat)
   }
 }
 
-std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat) noexcept {
+// A hint to it may be in the wrong place: a double one that came too early, or of before resize().
+bool TaskTable::may_take(TaskRef task, std::uint32_t place) noexcept {
+  const layout::TaskExtras& extras = slots_[task.slot].extras;
+  if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) return false;  // the supervisor has it
+  const std::uint32_t only = extras.place.load(std::memory_order_relaxed);
+  if (only == 0 || only > most_workers() || place == SideHints::kAnyPlace || only == place + 1) return true;
+  push_hint(task, 1);
+  return false;
+}
+
+std::optional<TaskTable::Claim> TaskTable::claim_by_scan(const Seat& seat, std::uint32_t place) noexcept {
   if (header_->rescan.exchange(0, std::memory_order_acquire) == 0) return std::nullopt;  // [T9] pairs with T8
+  std::optional<Claim> claimed = scan(seat, place, false);
+  if (!claimed) return std::nullopt;
+  ask_for_scan();  // there may be more
+  notify(hints_.not_empty(), attachment_->wait_mode(), 1);
+  return claimed;
+}
+
+std::optional<TaskTable::Claim> TaskTable::scan(const Seat& seat, std::uint32_t place, bool pinned_only) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
     if (state.phase != Phase::kPending) continue;
-    if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat)) {
-      ask_for_scan();  // there may be more
-      notify(hints_.not_empty(), attachment_->wait_mode(), 1);
-      return claimed;
+    if (pinned_only &&
+        (!has_extras(index) || slots_[index].extras.place.load(std::memory_order_relaxed) != place + 1)) {
+      continue;
     }
+    if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat, place)) return claimed;
   }
   return std::nullopt;
+}
+
+std::size_t TaskTable::approx_ready() const noexcept {
+  return hints_.approx_size() + static_cast<std::size_t>(std::popcount(header_->bands.load(std::memory_order_relaxed)));
 }
 
 std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept {
@@ -366,6 +450,11 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
     if (state.word() != claim.state.word()) return false;
     slot.result_block.store(0, std::memory_order_relaxed);
     slot.result_bytes.store(0, std::memory_order_relaxed);
+    slot.progress.store(0, std::memory_order_relaxed);
+    if (has_extras(claim.slot)) {
+      layout::TaskExtras& extras = slot.extras;
+      extras.not_before_ns.store(extras.backoff_ns == 0 ? 0 : after(extras.backoff_ns), std::memory_order_relaxed);
+    }
     const State pending{
         .generation = state.generation, .attempt = state.attempt, .abandoned = abandoned, .phase = Phase::kPending};
     if (!slot.state.compare_exchange_weak(word, pending.word(), std::memory_order_acq_rel))
@@ -420,8 +509,7 @@ void TaskTable::settle_attempt(Claim attempt, const WorkerEnd& how) noexcept {
   }
   if (loss != layout::Loss::kCancelled && attempt.state.attempt <= slot.retries) return void(try_again(attempt));
   slot.worker = how.pid;
-  slot.signal = how.signal;
-  slot.exit_code = how.exit_code;
+  slot.ending = how.signal != 0 ? -how.signal : how.exit_code;
   (void)lose(attempt, loss);
 }
 
@@ -438,11 +526,16 @@ void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how
     if (state.phase == Phase::kCondemned) header_->condemned.store(1, std::memory_order_relaxed);
   }
   WARREN_CRASH_POINT(dead_worker_settled);
+  hint_all();
+  (void)heap_.reclaim([this](std::uint64_t owner, std::uint64_t ref) { return in_use(BlockOwner::from(owner), ref); });
+}
+
+void TaskTable::hint_all() noexcept {
+  const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
     if (state.phase == Phase::kPending) push_hint({.slot = index, .generation = state.generation}, 1);
   }
-  (void)heap_.reclaim([this](std::uint64_t owner, std::uint64_t ref) { return in_use(BlockOwner::from(owner), ref); });
 }
 
 // Follows from the owner's task. Arguments: while that life of the slot lasts. A result: while its attempt runs, and

@@ -6,9 +6,13 @@
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/layout/pool.h>
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
+
+#include "side_hints.h"
 
 namespace warren::detail {
 
@@ -37,7 +41,14 @@ class TaskTable {
 
   [[nodiscard]] layout::PoolHeader& header() const noexcept { return *header_; }
   [[nodiscard]] layout::WorkerRecord& worker(std::uint32_t index) const noexcept { return workers_[index]; }
-  [[nodiscard]] std::uint32_t worker_count() const noexcept { return worker_count_; }
+  // Records that were ever used: all that matter.
+  [[nodiscard]] std::uint32_t worker_count() const noexcept {
+    return std::min(header_->worker_count.load(std::memory_order_relaxed), layout::kMaxWorkers);
+  }
+  [[nodiscard]] std::uint32_t most_workers() const noexcept {
+    return std::clamp(header_->most_workers.load(std::memory_order_seq_cst), 1u,
+                      layout::kMaxWorkers);  // [SH8] after the task is pending; pairs with SH9
+  }
   [[nodiscard]] layout::TaskSlot& slot(std::uint32_t index) const noexcept { return slots_[index]; }
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::uint64_t committed() const noexcept;
@@ -78,14 +89,20 @@ class TaskTable {
   };
   // The hints do not tell all: the next worker that finds none looks at the table.
   void ask_for_scan() noexcept;
-  // Takes the next ready task for the worker that sits in `seat`: PENDING -> RUNNING. Front: why there was none.
-  std::optional<Claim> claim_next(Seat& seat, Front& front) noexcept;
+  // Takes the next ready task for the worker of `place` that sits in `seat`: PENDING -> RUNNING. Front: why there was
+  // none.
+  std::optional<Claim> claim_next(Seat& seat, Front& front, std::uint32_t place = SideHints::kAnyPlace) noexcept;
   std::span<std::byte> grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept;
   // RUNNING -> DONE or FAILED, or FREE where it was abandoned. False: the task is no longer this attempt's; if it is
   // CONDEMNED, or lost, the worker has to leave.
   bool end(const Claim& claim, Phase phase) noexcept;
-  // RUNNING -> PENDING: it may be tried again.
+  // RUNNING -> PENDING: it may be tried again, after its backoff. Where it has one the supervisor is to be rung.
   bool try_again(const Claim& claim) noexcept;
+  [[nodiscard]] bool has_extras(std::uint32_t slot) const noexcept {
+    return slots_[slot].has_extras.load(std::memory_order_relaxed) != 0;
+  }
+  // More ready tasks than the caller can see idle workers for: approximate, and not of one worker alone.
+  [[nodiscard]] std::size_t approx_ready() const noexcept;
 
   // --- the supervisor
   // RUNNING -> CONDEMNED: this attempt will not end the task, and its worker is to be killed. False: it has ended.
@@ -105,6 +122,13 @@ class TaskTable {
   // Every task that has not ended is lost. No worker may be alive.
   void lose_all(layout::Loss loss) noexcept;
   [[nodiscard]] bool unfinished() const noexcept;
+  // A hint for every pending task: those of who died are gone, and those of a place that went stand in its ring.
+  void hint_all() noexcept;
+  // Hints to tasks whose time has not come go to `wait(TaskRef, not_before_ns)`.
+  template <class Wait>
+  void take_delayed(Wait&& wait) noexcept;
+  // Of a task whose time has come, or that may be in the wrong ring.
+  void hint_again(TaskRef task) noexcept { push_hint(task, 1); }
 
   // The wait words.
   [[nodiscard]] std::atomic<std::uint32_t>& ready() const noexcept { return hints_.not_empty(); }
@@ -135,8 +159,14 @@ class TaskTable {
   }
   void note_ending(std::uint32_t slot) noexcept;
   void push_hint(TaskRef task, int wake) noexcept;
-  std::optional<Claim> claim(TaskRef task, const Seat& seat) noexcept;
-  std::optional<Claim> claim_by_scan(const Seat& seat) noexcept;
+  // Out of the way of tasks that have no options.
+  [[gnu::noinline, gnu::cold]] bool is_for_main_ring(TaskRef task) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_after(Seat& seat, Front found, Words<1>& hint) noexcept;
+  std::optional<Claim> claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept;
+  [[nodiscard]] [[gnu::noinline, gnu::cold]] bool may_take(TaskRef task, std::uint32_t place) noexcept;
+  std::optional<Claim> claim_by_scan(const Seat& seat, std::uint32_t place) noexcept;
+  std::optional<Claim> scan(const Seat& seat, std::uint32_t place, bool pinned_only) noexcept;
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
   bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
   bool lose(const Claim& expected, layout::Loss loss) noexcept;
@@ -149,9 +179,30 @@ class TaskTable {
   layout::WorkerRecord* workers_;
   layout::TaskSlot* slots_;
   std::uint64_t capacity_;
-  std::uint32_t worker_count_;
   MpmcRing<1> hints_;
+  SideHints side_;
   BlockHeap heap_;
 };
+
+// --- bodies ----------------------------------------------------------------------------------------------------------
+
+template <class Wait>
+void TaskTable::take_delayed(Wait&& wait) noexcept {
+  if (!side_.any_delayed()) return;
+  const auto look = [&](std::uint32_t index) {
+    if (index >= committed()) return;
+    const State state = this->state(index);
+    if (state.phase != Phase::kPending || !has_extras(index)) return;
+    wait(TaskRef{.slot = index, .generation = state.generation},
+         slots_[index].extras.not_before_ns.load(std::memory_order_relaxed));
+  };
+  bool overflow = false;
+  Words<1> hint{};
+  while (side_.pop_delayed(attachment_->seat(), hint, overflow) == Front::kItem) {
+    look(static_cast<std::uint32_t>(hint[0]));
+  }
+  if (!overflow) return;
+  for (std::uint32_t index = 0; index < committed(); ++index) look(index);
+}
 
 }  // namespace warren::detail

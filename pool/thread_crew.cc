@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "current_task.h"
+#include "monotonic.h"
+#include "ready_queue.h"
 #include "usable_cpus.h"
 
 namespace warren::detail {
@@ -32,8 +34,23 @@ absl::Status task_failure(absl::StatusCode code, TaskError::Kind kind, std::stri
 absl::Status refused(std::string why) {
   return task_failure(absl::StatusCode::kFailedPrecondition, TaskError::Kind::kRefused, std::move(why));
 }
+absl::Status invalid(std::string why) {
+  return task_failure(absl::StatusCode::kInvalidArgument, TaskError::Kind::kRefused, std::move(why));
+}
 absl::Status cancelled(std::string why) {
   return task_failure(absl::StatusCode::kCancelled, TaskError::Kind::kCancelled, std::move(why));
+}
+
+absl::Status check(const TaskOptions& options) {
+  if (!options.deadline.forever()) {
+    return invalid(
+        "a deadline for a task of a ThreadPool: nobody can end a thread. Remedy: .soft_deadline, and a task that asks "
+        "current_task().stop_requested(); or Pool");
+  }
+  if (options.worker) {
+    return invalid("a certain worker for a task of a ThreadPool, whose threads are all the same. Remedy: Pool");
+  }
+  return absl::OkStatus();
 }
 
 // What this thread is in the middle of: a task's run, or its callbacks.
@@ -79,7 +96,11 @@ ThreadWork::ThreadWork() noexcept : id_([] {
   return TaskId{last.fetch_add(1, std::memory_order_relaxed) + 1};
 }()) {}
 
-void set_attempt_of_task(std::uint32_t attempt) noexcept { CurrentTaskScope::set_attempt(attempt); }
+void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept {
+  CurrentTaskScope::set_attempt(attempt);
+  if (soft_deadline.forever()) return;
+  CurrentTaskScope::set_soft_deadline(after(static_cast<std::uint64_t>(soft_deadline.ns().count())));
+}
 
 // The queue says which task is next; the scheduler (Boost.Asio's) which thread takes it. A token is a handler that runs
 // whatever is next then, so tasks can leave the queue, or pass others in it, and no handler has to be found.
@@ -93,8 +114,9 @@ struct ThreadCrew::Impl {
   void take_token();
   void end(const std::shared_ptr<ThreadWork>& work);
   void fail(const std::shared_ptr<ThreadWork>& work, const absl::Status& why);
-  std::list<std::shared_ptr<ThreadWork>> empty_queue_locked();
-  void fail_all(const std::list<std::shared_ptr<ThreadWork>>& works, const absl::Status& why);
+  ReadyQueue::Works empty_queue_locked();
+  void fail_all(const ReadyQueue::Works& works, const absl::Status& why);
+  void cancel_all(const absl::Status& why);
   [[nodiscard]] absl::Status why_refused_locked(bool chunk) const;
 
   // --- threads
@@ -111,7 +133,7 @@ struct ThreadCrew::Impl {
 
   std::mutex mutex;  // of all below but the context; no code of users runs under it
   std::condition_variable room, settled, parked_wake;
-  std::list<std::shared_ptr<ThreadWork>> queue;
+  ReadyQueue queue;
   std::size_t tokens = 0;   // handlers on their way: not fewer than tasks in the queue
   std::size_t pending = 0;  // tasks that have not ended: for max_pending
   std::size_t open = 0;     // tasks whose callbacks have not run: for join()
@@ -119,6 +141,7 @@ struct ThreadCrew::Impl {
   std::uint64_t endings = 0;
   std::size_t joining_inside = 0;  // tasks that wait in join() for all others
   bool closed = false;
+  absl::Status cancelling;  // set: what chunks fail with that are yet to come
   absl::Status broken;
 
   std::vector<std::thread> threads;
@@ -143,8 +166,7 @@ void ThreadCrew::Impl::take_token() {
     if (surplus == 0) {
       --tokens;
       if (queue.empty()) return;
-      work = std::move(queue.front());
-      queue.pop_front();
+      work = queue.pop();
       work->state_.store(ThreadWork::State::kRunning, std::memory_order_relaxed);
     } else {
       --surplus;
@@ -156,7 +178,7 @@ void ThreadCrew::Impl::take_token() {
   }
   const InFrame frame(this);
   {
-    const CurrentTaskScope scope(work->work_id(), 1);
+    const CurrentTaskScope scope(work->work_id(), work->progress_, terminated);
     work->run();
   }
   end(work);
@@ -183,21 +205,34 @@ void ThreadCrew::Impl::fail(const std::shared_ptr<ThreadWork>& work, const absl:
   end(work);
 }
 
-std::list<std::shared_ptr<ThreadWork>> ThreadCrew::Impl::empty_queue_locked() {
-  for (const auto& work : queue) work->state_.store(ThreadWork::State::kCancelled, std::memory_order_relaxed);
-  return std::exchange(queue, {});
+ReadyQueue::Works ThreadCrew::Impl::empty_queue_locked() {
+  ReadyQueue::Works works = queue.take_all();
+  for (const auto& work : works) work->state_.store(ThreadWork::State::kCancelled, std::memory_order_relaxed);
+  return works;
 }
 
-void ThreadCrew::Impl::fail_all(const std::list<std::shared_ptr<ThreadWork>>& works, const absl::Status& why) {
+void ThreadCrew::Impl::fail_all(const ReadyQueue::Works& works, const absl::Status& why) {
   room.notify_all();
   for (const auto& work : works) fail(work, why);
 }
 
+void ThreadCrew::Impl::cancel_all(const absl::Status& why) {
+  ReadyQueue::Works works;
+  {
+    const std::scoped_lock lock(mutex);
+    closed = true;
+    if (cancelling.ok()) cancelling = why;
+    works = empty_queue_locked();
+    settled.notify_all();
+    let_threads_end_locked();
+  }
+  fail_all(works, why);
+}
+
 absl::Status ThreadCrew::Impl::why_refused_locked(bool chunk) const {
   if (!broken.ok()) return broken;
-  if (terminated) return chunk ? cancelled("the pool was terminated") : refused("the pool is closed");
-  if (closed && !(chunk && maps != 0)) return refused("the pool is closed");
-  return absl::OkStatus();
+  if (chunk && maps != 0) return cancelling;
+  return closed ? refused("the pool is closed") : absl::OkStatus();
 }
 
 // --- threads ---------------------------------------------------------------------------------------------------------
@@ -231,7 +266,7 @@ void ThreadCrew::Impl::work(ThreadCrew& crew) {
 // False: it threw, and the pool is broken.
 bool ThreadCrew::Impl::initialize() {
   if (!options.initializer) return true;
-  std::list<std::shared_ptr<ThreadWork>> works;
+  ReadyQueue::Works works;
   absl::Status why;
   try {
     options.initializer();
@@ -326,19 +361,19 @@ void ThreadCrew::give_place() {
   impl_->room.notify_one();
 }
 
-void ThreadCrew::enqueue(const std::shared_ptr<ThreadWork>& work, bool chunk) {
+void ThreadCrew::enqueue(const std::shared_ptr<ThreadWork>& work, const TaskOptions& options, bool chunk) {
   if (!mine()) {
     work->fail(refused("the pool belongs to the process that made it"));
     return work->tell();
   }
-  absl::Status refusal;
+  absl::Status refusal = check(options);
   {
     const std::scoped_lock lock(impl_->mutex);
     ++impl_->open;
-    refusal = impl_->why_refused_locked(chunk);
+    if (refusal.ok()) refusal = impl_->why_refused_locked(chunk);
     if (refusal.ok()) {
       work->state_.store(ThreadWork::State::kQueued, std::memory_order_relaxed);
-      work->place_ = impl_->queue.insert(impl_->queue.end(), work);
+      impl_->queue.push(work, options.priority);
       if (impl_->tokens >= impl_->queue.size()) return;
       ++impl_->tokens;
     }
@@ -355,8 +390,7 @@ bool ThreadCrew::cancel(ThreadWork& work) {
     const auto state = work.state_.load(std::memory_order_relaxed);
     if (state != ThreadWork::State::kQueued) return state == ThreadWork::State::kCancelled;
     work.state_.store(ThreadWork::State::kCancelled, std::memory_order_relaxed);
-    held = std::move(*work.place_);
-    impl_->queue.erase(work.place_);
+    held = impl_->queue.take(work);
   }
   impl_->fail(held, cancelled("cancelled before it ran"));
   return true;
@@ -402,16 +436,17 @@ void ThreadCrew::close() {
   impl_->room.notify_all();
 }
 
+void ThreadCrew::cancel_pending() { impl_->cancel_all(cancelled("cancelled before it ran")); }
+
 void ThreadCrew::terminate() {
-  std::list<std::shared_ptr<ThreadWork>> works;
-  {
-    const std::scoped_lock lock(impl_->mutex);
-    impl_->closed = true;
-    impl_->terminated = true;
-    works = impl_->empty_queue_locked();
-    impl_->let_threads_end_locked();
-  }
-  impl_->fail_all(works, cancelled("the pool was terminated"));
+  impl_->terminated = true;
+  impl_->cancel_all(cancelled("the pool was terminated"));
+}
+
+bool ThreadCrew::pause(Timeout d) {
+  std::unique_lock lock(impl_->mutex);
+  (void)wait_until(impl_->settled, lock, Deadline::after(d), [this] { return terminated(); });
+  return !terminated();
 }
 
 absl::Status ThreadCrew::join(Deadline deadline) {

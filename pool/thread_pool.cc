@@ -37,4 +37,10 @@ absl::Status ThreadPool::join_until(Deadline t) {
   return crew_->join(t);
 }
 
+absl::Status ThreadPool::shutdown(const ShutdownOptions& options) {
+  if (!crew().mine()) return absl::FailedPreconditionError("the pool belongs to the process that made it");
+  options.cancel_pending ? crew_->cancel_pending() : crew_->close();
+  return options.wait ? crew_->join(Deadline::never()) : absl::OkStatus();
+}
+
 }  // namespace warren

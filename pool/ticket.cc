@@ -54,6 +54,15 @@ bool Ticket::successful() const {
   return settled_ ? settled_->status.ok() : client_->impl_->table().state(slot_).phase == Phase::kDone;
 }
 
+double Ticket::progress() const noexcept {
+  if (foreign()) return 0;
+  const std::scoped_lock lock(mutex_);
+  if (settled_) return settled_->progress;
+  const TaskTable& table = client_->impl_->table();
+  if (table.state(slot_).phase == Phase::kDone) return 1;
+  return layout::TaskSlot::fraction(table.slot(slot_).progress.load(std::memory_order_relaxed));
+}
+
 bool Ticket::cancel() {
   if (foreign()) return false;
   const std::scoped_lock lock(mutex_);
@@ -126,6 +135,9 @@ void Ticket::settle_locked() const {
   const layout::TaskState state = table.state(slot_);
   const std::span<const std::byte> result = table.result(slot_);
   Settled settled;
+  settled.progress = state.phase == Phase::kDone
+                         ? 1
+                         : layout::TaskSlot::fraction(table.slot(slot_).progress.load(std::memory_order_relaxed));
   switch (state.phase) {
     case Phase::kDone: settled.bytes.assign(result.begin(), result.end()); break;
     case Phase::kFailed:
@@ -159,18 +171,20 @@ const Ticket::Settled& Ticket::settle() const {
   return *settled_;
 }
 
-std::shared_ptr<Ticket> Ticket::submit_again(std::span<const std::byte> front) const {
+std::shared_ptr<Ticket> Ticket::submit_again(const TaskOptions& options, bool after_backoff,
+                                             std::span<const std::byte> front) const {
   if (foreign()) return std::make_shared<Ticket>(client_->impl_->refusal());
   const Settled& settled = settle();  // changes no more
   const std::span<const std::byte> arguments = settled.arguments;
   return client_->submit({.function = settled.function,
-                          .options = TaskOptions{},
+                          .options = options,
                           .encode =
                               [&](Writer& w) {
                                 w.bytes(front);
                                 w.bytes(arguments.subspan(std::min(front.size(), arguments.size())));
                               },
-                          .chunk = true});
+                          .chunk = true,
+                          .after_backoff = after_backoff});
 }
 
 void Ticket::be_seen() {

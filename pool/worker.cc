@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <absl/strings/str_cat.h>
 #include <signal.h>
 #include <stdio_ext.h>
 #include <sys/prctl.h>
@@ -7,7 +8,6 @@
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/pool/detail/function_registry.h>
 #include <warren/pool/detail/keep_until_idle.h>
-#include <warren/pool/detail/result_sink.h>
 #include <warren/pool/detail/task_error.h>
 
 #include <chrono>
@@ -18,84 +18,23 @@
 #include "child_process.h"
 #include "current_process.h"
 #include "current_task.h"
+#include "monotonic.h"
+#include "slot_sink.h"
+#include "worker_setup.h"
 
 namespace warren::detail {
 namespace {
 
 using Record = layout::WorkerRecord;
 
-// Writes into the slot's own bytes, then into blocks.
-class SlotSink final : public ResultSink {
- public:
-  SlotSink(TaskTable& table, const TaskTable::Claim& claim)
-      : table_(table), claim_(claim), slot_(table.slot(claim.slot)), attempt_(claim.state.attempt) {
-    go_on_behind(0);
-  }
-
-  Writer& writer() noexcept override {
-    leave_if_forked();
-    return *writer_;
-  }
-  void commit() noexcept override {
-    leave_if_forked();
-    if (!writer_->ok()) return;
-    committed_ = writer_->size();
-    slot_.result_bytes.store(committed_, std::memory_order_release);  // [T16] after the bytes; pairs with T17
-    WARREN_CRASH_POINT(chunk_committed);  // what was committed is delivered, the rest is run again or lost
-  }
-  void fail(const absl::Status& status) override {
-    leave_if_forked();
-    failed_ = true;
-    go_on_behind(committed_);
-    writer_->put(ItemTag::kTaskFailed);
-    put_status(*writer_, status);
-    commit();
-  }
-  [[nodiscard]] std::uint32_t attempt() const noexcept override { return attempt_; }
-  void set_attempt(std::uint32_t attempt) noexcept override {
-    leave_if_forked();
-    attempt_ = attempt;
-    CurrentTaskScope::set_attempt(attempt);
-  }
-
-  [[nodiscard]] bool failed() const noexcept { return failed_; }
-  // After the invoker: what it wrote is the result.
-  void finish() {
-    leave_if_forked();
-    if (failed_) return;
-    if (writer_->ok()) return commit();
-    fail(absl::Status(writer_->status()));  // a copy: a new writer takes the place of this one
-  }
-
- private:
-  // A task may fork, and its child come out of the function too. It is no second worker.
-  void leave_if_forked() const noexcept {
-    if (process_epoch() != epoch_) [[unlikely]]
-      ::_exit(kWorkerDone);
-  }
-  static std::span<std::byte> grow(void* context, std::size_t used, std::size_t needed) {
-    auto& sink = *static_cast<SlotSink*>(context);
-    const std::span<std::byte> larger = sink.table_.grow_result(sink.claim_, used, needed);
-    if (!larger.empty()) sink.memory_ = larger;
-    return larger;
-  }
-  void go_on_behind(std::size_t used) { writer_.emplace(memory_, &grow, this, used); }
-
-  TaskTable& table_;
-  const TaskTable::Claim& claim_;
-  layout::TaskSlot& slot_;
-  const std::uint64_t epoch_ = process_epoch();
-  std::uint32_t attempt_;
-  std::span<std::byte> memory_{slot_.result};
-  std::size_t committed_ = 0;
-  std::optional<Writer> writer_;
-  bool failed_ = false;
-};
-
 class Worker {
  public:
   Worker(TaskTable& table, const WorkerStart& start)
-      : table_(table), start_(start), record_(table.worker(start.index)), seat_(table.attachment().seat()) {}
+      : table_(table),
+        start_(start),
+        record_(table.worker(start.index)),
+        seat_(table.attachment().seat()),
+        clock_(table.header(), record_, start) {}
 
   int run() {
     if (const absl::Status status = initialise(); !status.ok()) {
@@ -103,11 +42,16 @@ class Worker {
       return kInitializerFailed;
     }
     record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
-    for (;;) {
+    for (std::uint64_t served = 1;; ++served) {
       const std::optional<TaskTable::Claim> claim = next();
-      if (!claim || !execute(*claim)) break;
+      if (!claim) break;
+      if (!execute(*claim)) {
+        flush_streams();
+        return kWorkerDone;  // condemned: the supervisor takes it for dead
+      }
+      if (served == start_.options.max_tasks_per_worker || too_large()) break;
     }
-    flush_streams();
+    leave();
     return kWorkerDone;
   }
 
@@ -115,8 +59,23 @@ class Worker {
   absl::Status initialise() {
     record_.lane.store(layout::WorkerLane{.index = seat_.lane_index, .generation = seat_.generation}.word(),
                        std::memory_order_relaxed);
-    if (seat_.lane == nullptr)
-      return absl::ResourceExhaustedError("no lane for the worker: no memory, or no descriptor to read /proc by");
+    if (seat_.lane == nullptr) {
+      return absl::ResourceExhaustedError(
+          "a worker's initializer failed: no lane for the worker: no memory, or no descriptor to read /proc by");
+    }
+    if (absl::Status status = set_up_worker(start_.options, start_.index); !status.ok())
+      return absl::FailedPreconditionError(absl::StrCat("a worker ", std::string(status.message())));
+    if (absl::Status status = run_initializer(); !status.ok())
+      return absl::FailedPreconditionError("a worker's initializer failed: " + std::string(status.message()));
+    if (too_large()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "a worker has ", resident_bytes(), " bytes of memory before its first task, and max_worker_rss is ",
+          start_.options.max_worker_rss));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status run_initializer() {
     if (!start_.initializer) return absl::OkStatus();
     const std::uint64_t epoch = process_epoch();
     try {
@@ -128,12 +87,27 @@ class Worker {
     }
   }
 
+  // The peak is had from the kernel without a file.
+  [[nodiscard]] bool too_large() const noexcept {
+    const std::uint64_t most = start_.options.max_worker_rss;
+    return most != 0 && peak_resident_bytes() > most && resident_bytes() > most;
+  }
+  [[nodiscard]] bool asked_to_leave() const noexcept { return record_.leave.load(std::memory_order_relaxed) != 0; }
+
+  // It has no task, and takes none any more: the supervisor need not wait for its end to fork the next one.
+  void leave() {
+    record_.state.store(Record::State::kLeaving, std::memory_order_release);  // [P16] its counts; pairs with P17
+    WARREN_CRASH_POINT(worker_leaving);                                       // its lane is swept
+    if (!stopped()) ring(start_.control);
+    flush_streams();
+  }
+
   void diagnose(const absl::Status& status) {
     layout::PoolHeader& header = table_.header();
     std::uint32_t nobody = 0;
     if (!header.diagnosed.compare_exchange_strong(nobody, 2, std::memory_order_acquire))
       return;  // [P2] one writes; pairs with P1
-    const std::string text = "a worker's initializer failed: " + std::string(status.message());
+    const std::string text(status.message());
     std::memcpy(header.diagnosis, text.data(), std::min(text.size(), sizeof header.diagnosis - 1));
     header.diagnosed.store(1, std::memory_order_release);  // [P1] the text is whole; pairs with P7, P9
   }
@@ -147,12 +121,14 @@ class Worker {
            layout::PoolHeader::Phase::kClosing;  // [P5] pairs with P3
   }
 
-  // nullopt: the pool has stopped. One idle worker of the pool spins, the others sleep at once.
+  // nullopt: the pool has stopped, or this worker is asked to leave. One idle worker of the pool spins, the others
+  // sleep at once.
   std::optional<TaskTable::Claim> next() {
     std::optional<TaskTable::Claim> claim;
     const auto test = [&] {
       Front front = Front::kEmpty;
-      claim = table_.claim_next(seat_, front);
+      if (asked_to_leave()) return Progress::kDone;
+      claim = table_.claim_next(seat_, front, start_.index);
       if (claim || stopped()) return Progress::kDone;
       if (front != Front::kStalled) return Progress::kBlocked;
       look_behind_stall();
@@ -163,6 +139,7 @@ class Worker {
     if (spin(test)) return claim;
     show_output();
     let_go_of_kept();
+    if (!start_.options.idle_timeout.forever()) record_.idle_since_ns.store(monotonic_ns(), std::memory_order_relaxed);
     Attachment& attachment = table_.attachment();
     if (closing()) ring(start_.control);
     bool told = closing();
@@ -205,19 +182,22 @@ class Worker {
   bool execute(const TaskTable::Claim& claim) {
     record_.current.store(std::uint64_t{claim.slot} + 1, std::memory_order_relaxed);
     record_.state.store(Record::State::kBusy, std::memory_order_relaxed);
-    SlotSink sink(table_, claim);
-    {
-      const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot},
-                                   claim.state.attempt);
-      invoke(claim, sink);
-    }
+    record_.idle_since_ns.store(0, std::memory_order_relaxed);
+    if (table_.header().retired.load(std::memory_order_relaxed) != 0 && table_.approx_ready() != 0) [[unlikely]]
+      ring(start_.control);  // there is work for one of those that left
+    const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot}, claim.state.attempt,
+                                 table_.slot(claim.slot), record_);
+    SlotSink sink(table_, claim, clock_);
+    invoke(claim, sink);
     sink.finish();
     WARREN_CRASH_POINT(result_written);  // as while it ran: tried again or lost
     const layout::TaskSlot& slot = table_.slot(claim.slot);
     const bool may_try_again = sink.failed() && slot.retry_on == static_cast<std::uint32_t>(RetryOn::kAnyFailure) &&
                                claim.state.attempt <= slot.retries;
-    if (!(may_try_again && table_.try_again(claim)) &&
-        !table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone)) {
+    const bool later = may_try_again && table_.has_extras(claim.slot) && slot.extras.backoff_ns != 0;
+    if (may_try_again && table_.try_again(claim)) {
+      if (later) ring(start_.control);
+    } else if (!table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone)) {
       return false;
     }
     record_.current.store(0, std::memory_order_relaxed);
@@ -262,6 +242,7 @@ class Worker {
   const WorkerStart& start_;
   Record& record_;
   Seat& seat_;
+  AttemptClock clock_;
   std::chrono::steady_clock::time_point stalled_since_, last_stall_;
 };
 

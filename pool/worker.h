@@ -1,5 +1,8 @@
 // The life of a worker process: takes tasks from the table, runs them, writes their results.
 #pragma once
+#include <sys/types.h>
+#include <warren/pool/pool.h>
+
 #include <functional>
 
 #include "task_table.h"
@@ -15,6 +18,7 @@ struct WorkerStart {
   int control = -1;  // eventfd: the supervisor looks at the pool when it is written to
   pid_t supervisor = 0;
   const std::function<void()>& initializer;  // empty: none
+  const PoolOptions& options;
 };
 
 // In the forked child; ends it. Nothing is thrown, and no thread's exit unwinds, into the program that made the pool.

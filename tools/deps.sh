@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build libboost1.81-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev)
-test=(libgtest-dev libgmock-dev libbenchmark-dev spin python3)
+test=(libgtest-dev libgmock-dev libbenchmark-dev pkgconf spin python3)
 check=(clang-16 clang-tidy-16 libclang-rt-16-dev clang-format-16 python3)
 
 wanted=()

@@ -16,6 +16,8 @@ namespace warren::test {
 // Of negative controls: what a task does to the pool that runs it. Set before the pool is made.
 inline void (*mistake)() = nullptr;
 
+using std::chrono_literals::operator""h;
+
 inline constexpr std::size_t kSubmitted = 7;  // gate: opens when everything is
 
 inline void began(int number) {
@@ -58,18 +60,20 @@ class PoolLoad {
     const int base = options_.base;
     for (int i = 0; i < kNumbers; ++i) marks->ran[static_cast<std::size_t>(base + i)] = 0;
     end_ = std::chrono::steady_clock::now() + options_.patience;
-    constexpr TaskOptions kOnDeath{.retries = kRetries};
-    constexpr TaskOptions kOnAnything{.retries = kRetries, .retry_on = RetryOn::kAnyFailure};
+    const TaskOptions on_anything{
+        .deadline = 1h, .retries = kRetries, .backoff = 1ms, .retry_on = RetryOn::kAnyFailure, .priority = 1};
     std::array<Future<int>, kEach> plain, throws;
     std::array<Future<int>, kFew> reads;
     std::array<Future<std::vector<std::string>>, kFew> grown;
     for (int i = 0; i < kEach; ++i) {
       const auto at = static_cast<std::size_t>(i);
       plain[at] = pool_.submit(plain_task, base + kPlain + i);
-      throws[at] = pool_.submit(kOnAnything, throwing_task, base + kThrows + i);
+      throws[at] = pool_.submit(on_anything, throwing_task, base + kThrows + i);
       if (i >= kFew) continue;
       grown[at] = pool_.submit(growing_task, base + kGrown + i);
-      reads[at] = pool_.submit(kOnDeath, reading_task, base + kReads + i, large_value(base + kReads + i));
+      const TaskOptions on_death{
+          .retries = kRetries, .priority = -1, .worker = static_cast<std::uint32_t>(i) % pool_.workers()};
+      reads[at] = pool_.submit(on_death, reading_task, base + kReads + i, large_value(base + kReads + i));
       pool_.submit(growing_task, base + kForgotten + i);
     }
     const int first = base + kItems;

@@ -42,7 +42,8 @@ const std::vector<TableCase> kTableCases = [] {
       {kDoGrown, kTwo},        {kDoSmall, kForgotten}, {kDoSmall, kScan},           {kTryAgainGrown, kForgotten},
       {kSubmitGrown, kOne},    {kWithdraw, kOne},      {kAbandon, kEnded},          {kFree, kEnded},
       {kSettle, kRetryOfDead}, {kSettle, kLossOfDead}, {kSettle, kForgottenByDead}, {kKill, kRetryOfDead},
-      {kDoSmall, kFollowed},   {kSettle, kOutOfTime},  {kSettle, kKilled},
+      {kDoSmall, kFollowed},   {kSettle, kOutOfTime},  {kSettle, kKilled},          {kDoSmall, kPriorities},
+      {kDoSmall, kPinned},     {kSubmit, kPinned},
   };
   if (!whole_product()) return cases;
   const TableCase more[] = {

@@ -34,7 +34,7 @@ inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds s
   detail::WaitTuning& tuning = detail::wait_tuning();
   tuning.slice_min_ns = slice.count();
   tuning.slice_max_ns = slice.count();
-  tuning.look_min_ns = slice.count();  // it sweeps before it would look
+  tuning.look_ns = slice.count();  // it sweeps before it would look
   tuning.slice_per_lane_ns = 0;
   tuning.stall_ns = stall.count();
   tuning.spins = false;

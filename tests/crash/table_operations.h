@@ -74,6 +74,12 @@ inline constexpr TableState kKilled{
     .name = "killed", .retries = 1, .large = true, .dead = Dead::kGrew, .condemned = Condemned::kCancelled};
 inline constexpr TableState kEnded{.name = "ended", .large = true, .ended = true};
 
+using Side = TableState::Side;
+inline constexpr TableState kPriorities{.name = "priorities", .pending = 3, .retries = 2, .side = Side::kPriority};
+inline constexpr TableState kPinned{.name = "pinned", .pending = 2, .retries = 2, .side = Side::kPinned};
+inline constexpr TableState kPriorityHintGone{
+    .name = "priority_hint_gone", .pending = 3, .dead = Dead::kClaimed, .side = Side::kPriority};
+
 inline std::string name_of(const TableOperation& operation, const TableState& state) {
   return std::string(operation.name) + "_" + state.name;
 }

@@ -42,6 +42,7 @@ struct TableState {
   enum class Hints { kThere, kTwice, kRescan } hints = Hints::kThere;
   enum class Dead { kNobody, kTookHint, kClaimed, kGrew } dead = Dead::kNobody;  // an earlier worker, at the first task
   bool ended = false;  // by the time the victim begins, the first task is done
+  enum class Side { kNone, kPriority, kPinned } side = Side::kNone;                // where the hints of all tasks go
   enum class Condemned { kNo, kDeadline, kCancelled } condemned = Condemned::kNo;  // the first attempt of it
   bool followed = false;          // somebody wants to know which tasks end
   bool killed_meanwhile = false;  // while the victim is held, the first task's future kills it
@@ -83,7 +84,7 @@ class TableTrial : public Trial {
   detail::Seat& seat() { return attachment_->seat(); }
   std::optional<TaskTable::Claim> claim() {
     Front front = Front::kEmpty;
-    return table_.claim_next(seat(), front);
+    return table_.claim_next(seat(), front, 0);
   }
   // Counts that the task is begun, and looks whether somebody else is in the midst of it.
   void begin(const TaskTable::Claim& claim) {
@@ -131,6 +132,14 @@ class TableTrial : public Trial {
     if (withdraw) return table_.withdraw(*task), std::nullopt;
     slot.arguments_bytes = sizeof(Stamp);
     slot.retries = retries;
+    if (state_.side != TableState::Side::kNone) {
+      const bool pinned = state_.side == TableState::Side::kPinned;
+      slot.extras.priority.store(pinned ? 0 : static_cast<std::int32_t>(number % 3) - 1);
+      slot.extras.place.store(pinned ? 1 : 0);
+      slot.extras.not_before_ns.store(0);
+      slot.extras.backoff_ns = 0;
+      slot.has_extras.store(1);
+    }
     table_.publish(*task);
     return task;
   }
@@ -328,7 +337,7 @@ inline Verdict TableTrial::survive(bool finished) {
 inline void TableTrial::drain() {
   const auto end = std::chrono::steady_clock::now() + kPatience;
   for (Front front = Front::kEmpty;;) {
-    if (const auto task = table_.claim_next(seat(), front)) {
+    if (const auto task = table_.claim_next(seat(), front, 0)) {
       this->begin(*task);
       write_result(*task, {kSmall});
       leave(*task);

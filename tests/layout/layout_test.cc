@@ -153,7 +153,7 @@ TEST(Layout, SegmentHeader) {
       FIELD(created_ns) FIELD(creator_pid) FIELD(creator_uid) FIELD(creator_start_time) FIELD(pid_namespace)
           FIELD(foreign) FIELD(element_size) FIELD(element_hash) FIELD(element_align) FIELD(wait_words)
               FIELD(time_namespace) FIELD(element_name) FIELD(name) FIELD(lanes_high) FIELD(lanes_committed)
-                  FIELD(looks);
+                  FIELD(looked_ns) FIELD(looks);
   expect_golden("segment_header", image.text("SegmentHeader"));
 }
 
@@ -372,9 +372,11 @@ TEST(Layout, PoolHeader) {
   using S = PoolHeader;
   Image<S> image;
   image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
-      FIELD(application_pid) FIELD(name) FIELD(phase) FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths)
-          FIELD(slots_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned)
-              FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
+      FIELD(application_pid) FIELD(name) FIELD(bands_offset) FIELD(places_offset) FIELD(phase) FIELD(supervisor_pid)
+          FIELD(diagnosed) FIELD(worker_deaths) FIELD(slots_committed) FIELD(bands) FIELD(bands_committed)
+              FIELD(most_workers) FIELD(retired) FIELD(next_look_ns) FIELD(delayed) FIELD(delayed_committed)
+                  FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(diagnosis)
+                      FIELD(classes) FIELD(endings) FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 
@@ -410,7 +412,8 @@ TEST(Layout, WorkerRecord) {
   using S = WorkerRecord;
   Image<S> image;
   image FIELD(pid) FIELD(state) FIELD(current) FIELD(tasks_done) FIELD(started_ns) FIELD(restarts) FIELD(lane)
-      FIELD(last_signal) FIELD(last_exit_code);
+      FIELD(last_signal) FIELD(last_exit_code) FIELD(leave) FIELD(pinned) FIELD(idle_since_ns) FIELD(deadline_ns)
+          FIELD(ring_committed) FIELD(report);
   expect_golden("worker_record", image.text("WorkerRecord"));
 }
 
@@ -419,8 +422,17 @@ TEST(Layout, TaskSlot) {
   Image<S> image;
   image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
       FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
-          FIELD(retry_on) FIELD(worker) FIELD(cancelled) FIELD(signal) FIELD(exit_code) FIELD(arguments) FIELD(result);
+          FIELD(retry_on) FIELD(has_extras) FIELD(worker) FIELD(cancelled) FIELD(ending) FIELD(progress)
+              FIELD(arguments) FIELD(result);
   expect_golden("task_slot", image.text("TaskSlot"));
+}
+
+TEST(Layout, TaskExtras) {
+  using S = TaskExtras;
+  Image<S> image;
+  image FIELD(priority) FIELD(place) FIELD(not_before_ns) FIELD(backoff_ns) FIELD(deadline_ns) FIELD(soft_deadline_ns)
+      FIELD(name);
+  expect_golden("task_extras", image.text("TaskExtras"));
 }
 
 // --- places, numbers, packed words -----------------------------------------------------------------------------------

@@ -211,9 +211,9 @@ TABLE = (
     )
     + runs(
         "barrier",
-        ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3"],
-        assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DSPLIT"],
-        end_state=["-DNOSLICE", "-DMARKLATE", "-DOWNGEN"],
+        ["", "-DTIMEOUT", "-DRESETS", "-DRESETS -DTIMEOUT -DMAXC=1", "-DP=2 -DROUNDS=3", "-DSTOPS -DP=2 -DMAXC=1"],
+        assertion=["-DTIMEOUT -DBLIND", "-DRESETS -DNOFATE", "-DRESETS -DSTALE", "-DSPLIT"],
+        end_state=["-DNOSLICE", "-DMARKLATE", "-DOWNGEN", "-DSTOPS -DALONE -DP=2 -DMAXC=1"],
     )
     + runs(
         "shared_mutex",

@@ -1,6 +1,6 @@
 # cmake -DBUILD_DIR=... -DWORK_DIR=... -DGENERATOR=... -DCOMPILER=... -DFLAGS=... -P install_and_use.cmake
 # Installs a build of Warren to a fresh prefix, then configures, builds and runs a consumer that knows the prefix only,
-# and the tools that lie there.
+# by find_package() and by pkg-config, and the tools that lie there.
 file(REMOVE_RECURSE "${WORK_DIR}")
 foreach(step IN ITEMS install configure build run inspect count)
   set(install ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
@@ -16,3 +16,13 @@ foreach(step IN ITEMS install configure build run inspect count)
     message(FATAL_ERROR "${step} failed: ${result}")
   endif()
 endforeach()
+
+file(GLOB_RECURSE pc "${WORK_DIR}/prefix/*/warren.pc")
+cmake_path(GET pc PARENT_PATH pc_dir)
+set(ENV{PKG_CONFIG_PATH} "${pc_dir}")
+execute_process(COMMAND pkg-config --cflags --libs "warren >= 0.1" OUTPUT_VARIABLE flags COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(flags UNIX_COMMAND "${FLAGS} ${flags}")
+set(consumer "${WORK_DIR}/consumer")
+execute_process(COMMAND ${COMPILER} -std=c++20 "${CMAKE_CURRENT_LIST_DIR}/consumer.cc" ${flags} -o "${consumer}"
+                        COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${consumer}" COMMAND_ERROR_IS_FATAL ANY)

@@ -12,19 +12,19 @@ class NoSlices {
     constexpr std::int64_t kHour = 3'600'000'000'000;
     tuning_.slice_min_ns = kHour;
     tuning_.slice_max_ns = kHour;
-    tuning_.look_min_ns = kHour;
+    tuning_.look_ns = kHour;
   }
   ~NoSlices() {
     tuning_.slice_min_ns = min_;
     tuning_.slice_max_ns = max_;
-    tuning_.look_min_ns = look_;
+    tuning_.look_ns = look_;
   }
   NoSlices(const NoSlices&) = delete;
   NoSlices& operator=(const NoSlices&) = delete;
 
  private:
   detail::WaitTuning& tuning_ = detail::wait_tuning();
-  const std::int64_t min_ = tuning_.slice_min_ns, max_ = tuning_.slice_max_ns, look_ = tuning_.look_min_ns;
+  const std::int64_t min_ = tuning_.slice_min_ns, max_ = tuning_.slice_max_ns, look_ = tuning_.look_ns;
 };
 
 }  // namespace warren::test

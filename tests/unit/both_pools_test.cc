@@ -131,6 +131,31 @@ TYPED_TEST(BothPools, TimesThatAreOverDoNotWait) {
   EXPECT_TRUE(future.wait_for(std::chrono::seconds::max()));
 }
 
+TYPED_TEST(BothPools, TheLargerPriorityIsFirst) {
+  auto pool = this->make(1);
+  Future<void> first = pool.submit([] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  std::vector<Future<std::uint32_t>> futures;
+  for (const int priority : {0, -3, 5, 0, 99, 5}) {
+    futures.push_back(pool.submit({.priority = priority}, [] { return ++marks->count; }));
+  }
+  marks->open(0);
+  std::vector<std::uint32_t> places;
+  for (const auto& future : futures) places.push_back(future.get().value() - 1);
+  EXPECT_THAT(places, ElementsAre(4, 6, 2, 5, 1, 3));
+}
+
+TYPED_TEST(BothPools, ProgressIsWhatTheTaskReports) {
+  auto pool = this->make(1);
+  const Future<void> future = pool.submit([] { current_task().report(0.5), ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  EXPECT_NEAR(future.progress(), 0.5, 1e-6);
+  marks->open(0);
+  future.wait();
+  EXPECT_EQ(future.progress(), 1);
+  EXPECT_EQ(pool.map_async(twice, {1, 2, 3}).get().value().back(), 6);
+}
+
 // --- cancel ----------------------------------------------------------------------------------------------------------
 
 TYPED_TEST(BothPools, ACancelledTaskNeverRunsAndIsDone) {
@@ -368,6 +393,31 @@ TYPED_TEST(BothPools, TerminatedItFailsAtOnceWhatHasNotBegun) {
   marks->open(0);
   EXPECT_TRUE(pool.join().ok());
   EXPECT_EQ(marks->count, 1u);
+}
+
+TYPED_TEST(BothPools, ShutdownWaitsAndCancelsAsAsked) {
+  auto pool = this->make(1);
+  Future<void> running = pool.submit([] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  Future<void> waiting = pool.submit([] { ++marks->count; });
+  const auto mapped = pool.map_async(twice, {1, 2, 3});
+  EXPECT_TRUE(pool.shutdown({.wait = false, .cancel_pending = true}).ok());
+  EXPECT_EQ(waiting.get().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(mapped.get().status().code(), absl::StatusCode::kCancelled);
+  marks->open(0);
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_TRUE(pool.shutdown().ok());
+  EXPECT_EQ(marks->count, 1u);
+}
+
+TYPED_TEST(BothPools, AsCompletedAndWaitTakeTheirFutures) {
+  auto pool = this->make(2);
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 10; ++i) futures.push_back(pool.submit(twice, i));
+  int sum = 0;
+  for (Future<int>& future : as_completed(futures)) sum += future.get().value();
+  EXPECT_EQ(sum, 90);
+  EXPECT_EQ(wait(futures).done.size(), 10u);
 }
 
 TYPED_TEST(BothPools, AnInitializerThatThrowsIsToldByEveryFuture) {

@@ -370,6 +370,28 @@ TEST(Lease, ItsCopyInAForkedChildIsEmpty) {
   EXPECT_FALSE(Lease<int>().ack());
 }
 
+// Who only leases looks for the dead too, and then takes back what they had.
+TEST(Lease, WhatTheDeadHadIsTakenBackByWhoOnlyLeases) {
+  auto queue = queue_of<std::string>(8);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(queue.push(std::string(5'000, 'x')));
+  const QueueBlocks blocks(queue);
+  const std::size_t all = blocks.owned();
+  Child dead([&] {
+    auto borrowed = queue.borrow();
+    ::raise(SIGKILL);
+  });
+  (void)dead.join();
+  auto first = queue.try_lease();
+  EXPECT_TRUE(first);
+  auto second = queue.try_lease();
+  EXPECT_TRUE(second);
+  while (blocks.owned() == all) {
+    EXPECT_FALSE(queue.try_lease());
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(blocks.owned(), all - 1);
+}
+
 void take_back_by_force(Queue<int>& queue) {
   const test::LeaseView view(Reach::attachment(queue), 1);
   EXPECT_TRUE(view.cells().give_back({.index = 0, .word = view.cell(0).word.load()}));

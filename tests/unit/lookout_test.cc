@@ -43,17 +43,12 @@ using test::Reach;
 // In this process and in those that it forks.
 class OnlyLooks {
  public:
-  OnlyLooks() {
-    tuning_.look_min_ns = 2'000'000;
-    tuning_.look_per_lane_ns = 0;
-  }
-  ~OnlyLooks() { tuning_.look_per_lane_ns = detail::WaitTuning().look_per_lane_ns.load(); }
+  OnlyLooks() { detail::wait_tuning().look_ns = 2'000'000; }
   OnlyLooks(const OnlyLooks&) = delete;
   OnlyLooks& operator=(const OnlyLooks&) = delete;
 
  private:
   const NoSlices no_slices_;
-  detail::WaitTuning& tuning_ = detail::wait_tuning();
 };
 
 // More than forty lanes of others, who do nothing.
@@ -261,14 +256,28 @@ class Lookouts : public ::testing::Test {
     child.join();
     return pid;
   }
-  Lookout begun() {
+  // At a time that many periods after the test began.
+  bool found(Lookout& lookout, double periods) const { return lookout.found_dead(at(periods)); }
+  bool found(double periods = 0) const {
     Lookout lookout(*at_);
-    lookout.begin();
-    return lookout;
+    return found(lookout, periods);
+  }
+  [[nodiscard]] detail::Time at(double periods) const {
+    return begin_ + std::chrono::nanoseconds(static_cast<std::int64_t>(periods * kPeriod.count()));
+  }
+  // Of the next look, in periods from then on.
+  [[nodiscard]] double next(const Lookout& lookout, double periods) const {
+    return static_cast<double>((lookout.next(at(periods)) - at(periods)).count()) / kPeriod.count();
+  }
+  void expect_next(const Lookout& lookout, double now, double periods) const {
+    EXPECT_LE(next(lookout, now), periods);
+    EXPECT_GE(next(lookout, now), periods * 0.74);
   }
   layout::SegmentHeader& header() const {
     return *reinterpret_cast<layout::SegmentHeader*>(at_->object() - layout::kObjectOffset);
   }
+  static constexpr std::chrono::nanoseconds kPeriod = 32ms;
+  const detail::Time begin_ = std::chrono::steady_clock::now();
   detail::Attachment::Pointer at_ =
       detail::Attachment::create({}, {.kind = layout::ObjectKind::kRaw, .size = 4096, .wait_words = {64}}, {}).value();
 };
@@ -282,16 +291,14 @@ TEST_F(Lookouts, FindNobodyWhereAllLive) {
   });
   seated.wait();
   stopped.stop();
-  Lookout lookout = begun();
-  EXPECT_FALSE(lookout.found_dead());
-  EXPECT_FALSE(lookout.found_dead());
+  EXPECT_FALSE(found());
 }
 
 TEST_F(Lookouts, FindTheReapedAndTheZombie) {
   (void)forge(reaped());
-  EXPECT_TRUE(begun().found_dead());
+  EXPECT_TRUE(found(0));
   EXPECT_EQ(at_->sweep(), 1u);
-  EXPECT_FALSE(begun().found_dead());
+  EXPECT_FALSE(found(1));
   Gate seated;
   Child zombie([&] {
     (void)at_->seat();
@@ -300,7 +307,7 @@ TEST_F(Lookouts, FindTheReapedAndTheZombie) {
   });
   seated.wait();
   zombie.kill_but_not_reap();
-  EXPECT_TRUE(begun().found_dead());
+  EXPECT_TRUE(found(2));
 }
 
 // The hint says that it may be gone, and the kernel that it is not.
@@ -316,54 +323,84 @@ TEST_F(Lookouts, DoNotTakeAThreadForDeadWhoseLeaderEnded) {
   });
   seated.wait();
   while (!detail::seems_gone(child.pid())) ::sched_yield();
-  EXPECT_FALSE(begun().found_dead());
+  EXPECT_FALSE(found());
 }
 
 TEST_F(Lookouts, OfAnotherNamespaceFindNobody) {
   const std::uint32_t index = forge(reaped());
   at_->lane(index).pid_namespace = detail::this_process().pid_namespace + 1;
-  EXPECT_FALSE(begun().found_dead());
+  EXPECT_FALSE(found());
 }
 
-TEST_F(Lookouts, OneLooksForAll) {
-  Lookout a = begun(), b = begun();
+TEST_F(Lookouts, OneLooksForAllAndGoesOn) {
   (void)forge(reaped());
-  EXPECT_TRUE(a.found_dead());
-  EXPECT_FALSE(b.found_dead()) << "a has looked since b began";
-  EXPECT_TRUE(b.found_dead()) << "nobody has since b last asked";
-  EXPECT_FALSE(a.found_dead());
+  Lookout a(*at_), b(*at_);
+  expect_next(a, 0, 1);
+  EXPECT_TRUE(found(a, 0));
+  EXPECT_FALSE(found(b, 0.9)) << "a has looked";
+  expect_next(a, 0, 1);
+  expect_next(b, 0.5, 1.5);
+  EXPECT_TRUE(found(a, 0.8));
+  EXPECT_FALSE(found(b, 1.7));
 }
 
-// It died, or stands still, right after it counted its look.
+// It has what it waited for; or it died, or stands still, also within a look.
 TEST_F(Lookouts, ALookerThatIsGoneIsReplaced) {
-  Lookout lookout = begun();
   (void)forge(reaped());
-  ++header().looks;
-  EXPECT_FALSE(lookout.found_dead());
-  EXPECT_TRUE(lookout.found_dead());
+  Lookout a(*at_), b(*at_);
+  EXPECT_TRUE(found(a, 0));
+  expect_next(b, 0.1, 1.9);
+  EXPECT_TRUE(found(b, 1.5));
+  EXPECT_FALSE(found(a, 2)) << "it came back too late";
+  expect_next(a, 2, 1.5);
+  EXPECT_TRUE(found(b, 2.5));
 }
 
-TEST_F(Lookouts, TheCountWraps) {
+TEST_F(Lookouts, GoThroughAllLanes) {
+  std::vector<std::thread> threads;
+  Gate seated, end;
+  for (std::uint32_t i = 0; i < 3 * Lookout::kLanes; ++i) {
+    threads.emplace_back([&] {
+      (void)at_->seat();
+      seated.arrive();
+      end.wait();
+    });
+  }
+  seated.wait_for(3 * Lookout::kLanes);
+  (void)forge(reaped());
+  int times = 0;
+  for (int i = 0; i < 8; ++i) times += found(i) ? 1 : 0;
+  EXPECT_EQ(times, 2) << "one in four";
+  end.open();
+  for (std::thread& thread : threads) thread.join();
+}
+
+// A clock that is shifted against this one, or a peer that lies.
+TEST_F(Lookouts, AreNotKeptFromItByALookThatIsYetToCome) {
+  (void)forge(reaped());
+  for (const std::uint64_t said : {~std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 63}) {
+    header().looked_ns = said;
+    Lookout lookout(*at_);
+    expect_next(lookout, 0, 1);
+    EXPECT_TRUE(found(lookout, 0));
+  }
   header().looks = ~0u;
-  Lookout lookout = begun();
-  (void)forge(reaped());
-  EXPECT_TRUE(lookout.found_dead());
+  EXPECT_TRUE(found(1));
   EXPECT_EQ(header().looks, 0u);
-  EXPECT_TRUE(lookout.found_dead());
 }
 
-TEST_F(Lookouts, TellOfALaneThatAnotherOneSweepsOnce) {
+TEST_F(Lookouts, TellOnceOfALaneThatAnotherOneSweeps) {
   (void)forge(::getpid(), Phase::kSweeping);
-  Lookout lookout = begun();
-  EXPECT_TRUE(lookout.found_dead());
-  EXPECT_FALSE(lookout.found_dead());
+  Lookout lookout(*at_);
+  EXPECT_TRUE(found(lookout, 0));
+  EXPECT_FALSE(found(lookout, 1));
 }
 
 TEST_F(Lookouts, FindADeadSweeper) {
   (void)forge(reaped(), Phase::kSweeping);
-  Lookout lookout = begun();
-  EXPECT_TRUE(lookout.found_dead());
-  EXPECT_TRUE(lookout.found_dead());
+  Lookout lookout(*at_);
+  EXPECT_TRUE(found(lookout, 0));
+  EXPECT_TRUE(found(lookout, 1));
 }
 
 // Whoever is being swept can hold nothing any more, though its sweeper may stand still.
@@ -371,13 +408,6 @@ TEST_F(Lookouts, WhoIsBeingSweptHoldsNothing) {
   const std::uint32_t index = forge(::getpid(), Phase::kSweeping);
   EXPECT_TRUE(at_->lane_given_back(index, 7));
   EXPECT_FALSE(at_->holds_lane(index, 7));
-}
-
-TEST_F(Lookouts, PeriodsGrowWithTheLanesSlowly) {
-  EXPECT_EQ(detail::look_for(0), 32ms);
-  EXPECT_EQ(detail::look_for(64), 32ms);
-  EXPECT_EQ(detail::look_for(128), 64ms);
-  EXPECT_EQ(detail::look_for(layout::kMaxLanes), 2s);
 }
 
 }  // namespace

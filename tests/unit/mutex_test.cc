@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -260,6 +262,43 @@ TEST(MutexTest, AnotherTypeOfThatNameIsRefused) {
 }
 
 using MutexDeathTest = ::testing::Test;
+
+// Each opening has lanes of its own, and so another owner's word for one and the same thread.
+template <class M>
+void expect_own_lock_is_known_through_another_handle() {
+  const std::string name = test::unique_name();
+  auto first = M::create(name).value();
+  auto second = M::open(name).value();
+  first.lock();
+  EXPECT_FALSE(second.try_lock());
+  EXPECT_FALSE(second.try_lock_for(1ms));
+  EXPECT_FALSE(second.unlock());
+  EXPECT_TRUE(first.unlock());
+  EXPECT_DEATH(
+      {
+        first.lock();
+        second.lock();
+      },
+      "through a handle that was opened for itself; open it once");
+  // Another thread of this process waits, and gets it.
+  first.lock();
+  std::thread other([&] {
+    EXPECT_FALSE(second.try_lock_for(5ms));
+    second.lock();
+    EXPECT_TRUE(second.unlock());
+  });
+  std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(first.unlock());
+  other.join();
+  second.lock();
+  EXPECT_TRUE(second.unlock());
+}
+TEST(MutexDeathTest, OnesOwnThroughAnotherHandleStopsTheProgram) {
+  expect_own_lock_is_known_through_another_handle<Mutex>();
+}
+TEST(MutexDeathTest, OnesOwnRecursiveOneThroughAnotherHandleStopsTheProgram) {
+  expect_own_lock_is_known_through_another_handle<RecursiveMutex>();
+}
 
 TEST(MutexDeathTest, RelockingOnesOwnStopsTheProgram) {
   auto mutex = Mutex::create().value();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/child.h"
+#include "support/lease_view.h"
 #include "support/reach.h"
 #include "support/resources.h"
 
@@ -239,6 +240,39 @@ TEST_F(QueueJoin, AnAcknowledgedLeaseIsDone) {
   EXPECT_FALSE(lease.ack());
   EXPECT_TRUE(queue.join().ok());
   EXPECT_TRUE(queue.join_until(std::chrono::steady_clock::now()).ok());
+  EXPECT_FALSE(queue.task_done());
+}
+
+// Once a thread without a lane took something, no account says who has what.
+TEST_F(QueueJoin, OneTaskDoneTooManySettlesNoLease) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1) && queue.push(2));
+  header_of(queue).takes.blind.store(1);
+  auto lease = queue.lease();
+  EXPECT_EQ(queue.pop(), 2);
+  EXPECT_TRUE(queue.task_done());
+  EXPECT_FALSE(queue.task_done()) << "that would be the lease's";
+  EXPECT_TRUE(waits(queue));
+  EXPECT_TRUE(lease.give_back());
+  EXPECT_FALSE(queue.task_done()) << "it came back";
+  EXPECT_TRUE(queue.lease().ack());
+  EXPECT_TRUE(queue.join().ok());
+}
+
+// A cell that somebody is about to take, or died in that, stands for nothing that was taken.
+TEST_F(QueueJoin, ACellThatIsBeingTakenHidesNoItemFromABlindTaskDone) {
+  auto queue = make_queue();
+  ASSERT_TRUE(queue.push(1) && queue.push(2));
+  EXPECT_TRUE(queue.lease().ack());
+  EXPECT_EQ(queue.pop(), 2);
+  layout::Lane& lane = *test::Reach::attachment(queue).seat().lane;
+  lane.finished.store(lane.taken.load());  // as if who popped had none
+  header_of(queue).takes.blind.store(1);
+  const test::LeaseView view(test::Reach::attachment(queue), 1);
+  const auto word = view.word(0);
+  view.cell(0).word.store(
+      test::LeaseView::Word{.state = test::LeaseView::State::kTaking, .version = word.version + 1}.word());
+  EXPECT_TRUE(queue.task_done());
   EXPECT_FALSE(queue.task_done());
 }
 
@@ -762,6 +796,20 @@ TEST_F(QueueJoin, WhateverTheWordsSayCallsReturn) {
   spoil(lane.taking);
   spoil(lane.taken);
   spoil(lane.finished);
+}
+
+// A batch of as many as the count of losses has room for.
+TEST_F(QueueJoin, ALossOfVeryManyIsToldAndNotForgotten) {
+  const std::string name = test::unique_name();
+  auto queue = Queue<int>::create(name, {.capacity = 4}).value();
+  auto other = Queue<int>::open(name).value();
+  layout::MpmcRingHeader& header = header_of(queue);
+  header.head.store(std::uint64_t{layout::Settled::kLostMask} + 1);
+  header.tail.store(std::uint64_t{layout::Settled::kLostMask} + 1);
+  for (Queue<int>* const each : {&queue, &other}) {
+    expect_lost(each->join(), "4095 or more items are lost");
+    EXPECT_TRUE(each->join().ok());
+  }
 }
 
 // Counters near the end of their words go on from zero.

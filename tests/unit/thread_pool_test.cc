@@ -16,6 +16,7 @@ namespace {
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using std::chrono_literals::operator""h;
 
 ThreadPool make_threads(std::uint32_t workers, std::size_t max_pending = 65536) {
   return ThreadPool::create({.workers = workers, .max_pending = max_pending}).value();
@@ -114,6 +115,44 @@ TEST(ThreadPoolTest, RetriesOfWhatIsUsedUpAreInvalid) {
   const auto takes = [](std::unique_ptr<int>) {};
   EXPECT_EQ(pool.apply(again, takes, std::make_unique<int>(1)).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(pool.apply({.retries = 1}, takes, std::make_unique<int>(1)).ok()) << "no worker dies alone";
+}
+
+TEST(ThreadPoolTest, WhatMakesNoSenseOnThreadsIsInvalid) {
+  ThreadPool pool = make_threads(1);
+  const auto expect_invalid = [](const absl::Status& status, const char* remedy) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(remedy));
+  };
+  expect_invalid(pool.apply({.deadline = 1s}, [] {}), ".soft_deadline");
+  expect_invalid(pool.apply({.worker = 0}, [] {}), "Pool");
+  expect_invalid(pool.map({.task = {.deadline = 1s}}, [](int) {}, {1, 2}), ".soft_deadline");
+  EXPECT_TRUE(pool.apply({.name = "unseen"}, [] {}).ok());
+}
+
+TEST(ThreadPoolTest, TasksSeeThatTheyShouldStop) {
+  ThreadPool pool = make_threads(2);
+  const auto until_stopped = [] {
+    while (!current_task().stop_requested()) std::this_thread::sleep_for(1ms);
+  };
+  EXPECT_TRUE(pool.apply({.soft_deadline = 5ms}, until_stopped).ok());
+  EXPECT_FALSE(pool.apply([] { return current_task().stop_requested(); }).value());
+  Future<void> running = pool.submit(until_stopped);
+  while (!running.running()) std::this_thread::yield();
+  pool.terminate();
+  EXPECT_TRUE(running.get().ok()) << "it ran to its end";
+}
+
+TEST(ThreadPoolTest, BackoffEndsWhenThePoolIsTerminated) {
+  ThreadPool pool = make_threads(1);
+  std::latch in(1);
+  const Future<void> future = pool.submit({.retries = 1, .backoff = 1h, .retry_on = RetryOn::kAnyFailure}, [&] {
+    in.count_down();
+    throw std::runtime_error("first");
+  });
+  in.wait();
+  pool.terminate();
+  ASSERT_TRUE(future.wait_for(kPromptly));
+  EXPECT_EQ(task_error(future.get())->what, "first");
 }
 
 // --- threads ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ Json worker_as_json(const WorkerInfo& worker) {
       {"index", worker.index},           {"pid", worker.pid},           {"state", worker.state}, {"task", nullptr},
       {"tasks_done", worker.tasks_done}, {"restarts", worker.restarts}, {"age_seconds", nullptr}};
   if (worker.age_seconds) json["age_seconds"] = *worker.age_seconds;
-  if (worker.task) json["task"] = {{"id", *worker.task}, {"attempt", worker.attempt}};
+  if (worker.task) json["task"] = {{"id", *worker.task}, {"attempt", worker.attempt}, {"name", worker.task_name}};
   return json;
 }
 

@@ -56,11 +56,18 @@ Row segment_row(const SegmentInfo& info) {
           readable ? age_as_text(info.age_seconds) : "-"};
 }
 
+// "7.3", "7.3 resize".
+std::string task_cell(const WorkerInfo& worker) {
+  if (!worker.task) return "-";
+  return absl::StrCat(*worker.task >> 32, ".", *worker.task & 0xffffffff, worker.task_name.empty() ? "" : " ",
+                      printable(worker.task_name));
+}
+
 Row worker_row(const WorkerInfo& worker) {
   return {absl::StrCat(worker.index),
           worker.pid != 0 ? absl::StrCat(worker.pid) : "-",
           worker.state,
-          worker.task ? absl::StrCat(*worker.task >> 32, ".", *worker.task & 0xffffffff) : "-",
+          task_cell(worker),
           worker.task ? absl::StrCat(worker.attempt) : "-",
           absl::StrCat(worker.tasks_done),
           absl::StrCat(worker.restarts),

@@ -36,6 +36,7 @@ std::string state_name(WorkerRecord::State state) {
     case WorkerRecord::State::kIdle: return "idle";
     case WorkerRecord::State::kBusy: return "busy";
     case WorkerRecord::State::kGone: return "gone";
+    case WorkerRecord::State::kLeaving: return "leaving";
   }
   return "unknown";
 }
@@ -142,9 +143,11 @@ class PoolReader {
     const auto slot = file_.read<TaskSlot>(place(header_.slots_offset + index * sizeof(TaskSlot)));
     if (!slot) return;
     const TaskState state = state_of(**slot);
-    if (state.phase != TaskState::Phase::kRunning) return;
+    if (!state.claimed()) return;
     info.task = std::uint64_t{state.generation} << 32 | index;
     info.attempt = state.attempt;
+    if ((*slot)->has_extras.load(std::memory_order_relaxed) != 0)
+      info.task_name = text_of((*slot)->extras.name, sizeof(*slot)->extras.name);
   }
 
   const RawFile& file_;

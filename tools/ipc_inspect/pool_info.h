@@ -15,8 +15,9 @@ namespace warren::tools {
 struct WorkerInfo {
   std::uint32_t index = 0;
   pid_t pid = 0;
-  std::string state;                  // none, starting, idle, busy, gone; dead: killed, and not yet replaced
+  std::string state;                  // none, starting, idle, busy, leaving, gone; dead: killed, and not yet replaced
   std::optional<std::uint64_t> task;  // the id of the one that it runs
+  std::string task_name = {};         // of that; empty: it has none
   std::uint32_t attempt = 0;          // of that
   std::uint64_t tasks_done = 0;
   std::uint32_t restarts = 0;

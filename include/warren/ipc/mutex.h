@@ -33,7 +33,8 @@ class Mutex : public Handle {
   static absl::StatusOr<Mutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // Blocks. Locked by this thread already: a broken program, stopped with a message.
+  // Blocks. Locked by this thread already, also through a handle that was opened for itself: a broken program, stopped
+  // with a message.
   void lock() noexcept;
   // False: another one has it, or this thread already.
   [[nodiscard]] bool try_lock() noexcept { return core_.try_take() == Take::kTaken; }
@@ -70,8 +71,8 @@ template <class M>
 class LetGo;
 }
 
-// As Mutex, and its owner may lock it again: it is free after as many unlocks. Locked 2^32 - 1 times over it stays so
-// until its owner ends.
+// As Mutex, and its owner may lock it again, by the handle that it locked it with or a copy: it is free after as many
+// unlocks. Locked 2^32 - 1 times over it stays so until its owner ends.
 class RecursiveMutex : public Handle {
  public:
   static absl::StatusOr<RecursiveMutex> create(const ObjectOptions& options = {});
@@ -80,7 +81,7 @@ class RecursiveMutex : public Handle {
   static absl::StatusOr<RecursiveMutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  void lock() noexcept { (void)try_lock_until(Deadline::never()); }
+  void lock() noexcept;
   [[nodiscard]] bool try_lock() noexcept { return entered(core_.try_take()); }
   [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
   [[nodiscard]] bool try_lock_until(Deadline t) noexcept { return entered(core_.take_until(t)); }

@@ -171,7 +171,9 @@ class Queue : public Handle {
 
   // One of the items that were popped is done. False: more often than that; nothing changed. An item on lease is done
   // by ack(), not by this; one that made no T when it is skipped. Blocks for nobody.
-  bool task_done() noexcept { return items_.takes().finish_one(attachment_->seat()); }
+  bool task_done() noexcept {
+    return items_.takes().finish_one(attachment_->seat(), [this] { return items_.ring().cells().passed(); });
+  }
   // Waits until every item is done. Aborted: some were lost, with the process that ended last with one. With a time
   // limit also DeadlineExceeded.
   absl::Status join() { return join_until(Deadline::never()); }
@@ -247,8 +249,15 @@ class Queue : public Handle {
 
   // A slice is over: looks for the dead, and takes back what they had.
   void swept() noexcept {
-    if (attachment_->sweep() != 0) items_.swept();
+    (void)attachment_->sweep();
+    take_back_remains();
     items_.ring().give_back_leases_of_dead();
+  }
+
+  // Also of those that a look for leases found dead.
+  void take_back_remains() noexcept {
+    if (attachment_->remains()) [[unlikely]]
+      items_.swept();
   }
 
   Items items_;
@@ -345,6 +354,7 @@ Lease<T> Queue<T>::lease_until(Deadline deadline) {
     if (std::optional<T> item = items_.open(taken)) return Lease<T>(std::move(hold), std::move(item));
     (void)hold.acknowledge();
   }
+  take_back_remains();
   return Lease<T>();
 }
 

@@ -4,6 +4,8 @@
 //   workers_offset        WorkerRecord[kMaxWorkers]
 //   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready
 //   slots_offset          TaskSlot[table_capacity], committed kSlotsStep at a time
+//   bands_offset          such a ring for each priority, committed with its first task
+//   places_offset         such a ring for each worker, and one of tasks that wait for a time, committed likewise
 //   BlockClass offsets    the owner words of every class, then the blocks of every class
 #pragma once
 #include <warren/layout/block_heap.h>
@@ -67,6 +69,18 @@ struct TaskState {
 
 inline constexpr std::size_t kInlineBytes = 84;
 
+// Of TaskOptions, what few tasks have. Read only where TaskSlot::has_extras says so.
+struct TaskExtras {
+  std::atomic<std::int32_t> priority;        // -kMostPriority to kMostPriority, larger first
+  std::atomic<std::uint32_t> place;          // the worker's index + 1; 0: any
+  std::atomic<std::uint64_t> not_before_ns;  // CLOCK_MONOTONIC; 0: at once
+  std::uint64_t backoff_ns;
+  std::uint64_t deadline_ns;  // of one attempt; 0: none
+  std::uint64_t soft_deadline_ns;
+  char name[24];  // cut off; no zero behind the longest
+};
+static_assert(sizeof(TaskExtras) == kLine);
+
 // One task. What is larger than kInlineBytes lies in a block.
 struct TaskSlot {
   std::atomic<std::uint64_t> state;
@@ -79,16 +93,21 @@ struct TaskSlot {
   std::atomic<std::uint64_t> result_block;
   std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
   std::uint32_t retries;
-  std::uint32_t retry_on;                // RetryOn
-  std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
-  std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
-  std::int32_t signal;
-  std::int32_t exit_code;
+  std::uint16_t retry_on;                 // RetryOn
+  std::atomic<std::uint16_t> has_extras;  // 0 or 1
+  std::uint32_t worker;                   // pid of the last attempt's, where a loss has one; else 0
+  std::atomic<std::uint32_t> cancelled;   // 1: its future wants it killed; it is tried no more
+  std::int32_t ending;                    // of that worker: its exit code, or minus the signal
+  std::atomic<std::uint32_t> progress;    // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
+  TaskExtras extras;
+
+  [[nodiscard]] static double fraction(std::uint32_t progress) noexcept { return progress / 4294967295.0; }
 };
-static_assert(sizeof(TaskSlot) == 4 * kLine);
+static_assert(sizeof(TaskSlot) == 5 * kLine);
 static_assert(offsetof(TaskSlot, result_block) == 48 && offsetof(TaskSlot, arguments) == 88);
+static_assert(offsetof(TaskSlot, extras) == 4 * kLine);
 
 // A worker's lane as its record holds it: {generation, index + 1}; 0: it has none yet.
 struct WorkerLane {
@@ -102,7 +121,16 @@ struct WorkerLane {
 
 // A worker, as its supervisor and ipc-inspect see it.
 struct WorkerRecord {
-  enum class State : std::uint32_t { kNone = 0, kStarting = 1, kIdle = 2, kBusy = 3, kGone = 4 };
+  enum class State : std::uint32_t {
+    kNone = 0,
+    kStarting = 1,
+    kIdle = 2,
+    kBusy = 3,
+    kGone = 4,
+    kLeaving = 5,  // it takes no more tasks, and ends
+  };
+  static constexpr std::uint32_t kMayHoldHints = 1, kTooManyHints = 2;  // of `pinned`
+  static constexpr std::uint64_t kOverdue = ~std::uint64_t{0};          // of `deadline_ns`
   std::atomic<std::uint32_t> pid;
   std::atomic<State> state;
   std::atomic<std::uint64_t> current;  // slot + 1 of the task it runs
@@ -112,11 +140,20 @@ struct WorkerRecord {
   std::atomic<std::uint32_t> lane;        // WorkerLane
   std::atomic<std::int32_t> last_signal;  // of the one before
   std::atomic<std::int32_t> last_exit_code;
-  std::byte reserved[16];
+  std::atomic<std::uint32_t> leave;           // 1: the supervisor wants it to go, when it has no task
+  std::atomic<std::uint32_t> pinned;          // of the ring of tasks for this place: kMayHoldHints | kTooManyHints
+  std::atomic<std::uint64_t> idle_since_ns;   // CLOCK_MONOTONIC; only in a pool whose idle workers leave
+  std::atomic<std::uint64_t> deadline_ns;     // of what it runs; 0: none; kOverdue: the supervisor kills it
+  std::atomic<std::uint32_t> ring_committed;  // 1: the place's ring has memory
+  std::byte reserved[52];
+  std::atomic<std::uint64_t> report[8];  // what its task says that it does: text that ends with 0
 };
-static_assert(sizeof(WorkerRecord) == kLine);
+static_assert(sizeof(WorkerRecord) == 3 * kLine);
 
 inline constexpr std::uint32_t kMaxWorkers = 1024;
+inline constexpr std::int32_t kMostPriority = 10;  // and as many below 0, which is the main ring's
+inline constexpr std::uint32_t kBands = 2 * kMostPriority + 1;
+inline constexpr std::uint64_t kPlaceHints = 256;  // of one worker's ring; more are found in the table
 inline constexpr std::uint64_t kSlotsStep = 1024;
 inline constexpr std::uint64_t kEndings = 512;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;
@@ -160,14 +197,23 @@ struct PoolHeader {
   std::uint64_t workers_offset;
   std::uint64_t hints_offset;
   std::uint64_t slots_offset;
-  std::uint32_t worker_count;
+  std::atomic<std::uint32_t> worker_count;  // records that were ever used
   std::uint32_t application_pid;
   char name[64];
+  std::uint64_t bands_offset;
+  std::uint64_t places_offset;
   alignas(kLine) std::atomic<Phase> phase;
   std::atomic<std::uint32_t> supervisor_pid;
   std::atomic<std::uint32_t> diagnosed;  // 2: a worker writes the diagnosis, 1: it is complete
   std::atomic<std::uint32_t> worker_deaths;
   std::atomic<std::uint64_t> slots_committed;
+  std::atomic<std::uint32_t> bands;            // bit i: the ring of priority i - kMostPriority may hold hints
+  std::atomic<std::uint32_t> bands_committed;  // likewise: it has memory
+  std::atomic<std::uint32_t> most_workers;     // as resize() said last
+  std::atomic<std::uint32_t> retired;          // of those: left, since there was nothing to do
+  std::atomic<std::uint64_t> next_look_ns;     // when the supervisor looks for deadlines again
+  std::atomic<std::uint32_t> delayed;          // of the ring of tasks that wait for a time: as WorkerRecord::pinned
+  std::atomic<std::uint32_t> delayed_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
   std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin

@@ -38,7 +38,9 @@ struct SegmentHeader {
 
   alignas(kLine) std::atomic<std::uint32_t> lanes_high;  // lanes ever claimed: what a scan has to look at
   std::atomic<std::uint32_t> lanes_committed;            // lanes whose memory is there
-  std::atomic<std::uint32_t> looks;  // at whether somebody died; who counts one makes it, and nobody else need
+  std::atomic<std::uint64_t>
+      looked_ns;                     // CLOCK_MONOTONIC, at whether somebody died: while it is young, nobody else need
+  std::atomic<std::uint32_t> looks;  // so often; the next one goes on where the last one ended
 
   static constexpr std::uint32_t kKeepName = 1;
   static constexpr std::uint32_t kKnownFlags = kKeepName;

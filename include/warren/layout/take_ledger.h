@@ -6,7 +6,7 @@
 namespace warren::layout {
 
 // What joins compare with the items taken. One word, so that a loss is written off and told in one step.
-//   bits 63..20 items that are done or written off, as far as they go | 19..0 of these, written off
+//   bits 63..20 items that are done or written off, as far as they go | 19..0 of these, written off, as far as counted
 struct Settled {
   std::uint64_t items = 0;
   std::uint32_t lost = 0;
@@ -14,6 +14,9 @@ struct Settled {
   static constexpr std::uint64_t kOne = std::uint64_t{1} << 20;
   static constexpr std::uint32_t kLostMask = (1u << 20) - 1;
   static constexpr std::uint64_t kItemsMask = (std::uint64_t{1} << 44) - 1;
+  // Of one loss no more are counted: whatever a dead consumer had taken at once, the count does not go round to where
+  // it was when somebody last asked.
+  static constexpr std::uint32_t kMostOfOneLoss = 4095;
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return items << 20 | (lost & kLostMask); }
   [[nodiscard]] static constexpr Settled from(std::uint64_t word) noexcept {

@@ -10,6 +10,9 @@
 
 namespace warren {
 
+template <class R>
+class Future;
+
 namespace detail {
 // The result of an ended task, decoded; its failure in one layer.
 template <class R>
@@ -83,6 +86,15 @@ Result<V> continue_with(F& f, Result<R> result) {
 }
 }  // namespace detail
 
+namespace detail {
+struct FutureAccess {
+  template <class R>
+  static const std::shared_ptr<TaskCore>& task(const Future<R>& future) noexcept {
+    return future.task_;
+  }
+};
+}  // namespace detail
+
 // Move-only. Dropped: the task still runs, its result is thrown away. Outlives its pool. Const calls are thread-safe.
 //
 // Codes of a failed task: Unknown it threw; what it returned; Aborted its worker died; Cancelled the pool was
@@ -152,11 +164,16 @@ class Future {
   template <class F>
   auto then(F f) &&;
 
+  // What the task last reported with current_task().report(), 0 to 1; 1 where it was successful. Of map_async: how many
+  // of its chunks have ended.
+  [[nodiscard]] double progress() const noexcept { return valid() ? task_->progress() : 0; }
+
   // An eventfd that is readable once the task has ended, for poll, epoll, asio and warren::wait. It belongs to the
   // future. -1: no descriptor is left.
   [[nodiscard]] int fileno() const { return valid() ? task_->fileno() : -1; }
 
  private:
+  friend struct detail::FutureAccess;
   template <class F>
   void follow(F f);
 
@@ -213,3 +230,5 @@ auto Future<R>::then(F f) && {
 }
 
 }  // namespace warren
+
+#include <warren/pool/as_completed.h>  // IWYU pragma: export

@@ -15,24 +15,55 @@
 // a task runs the program's atexit handlers in the worker, and fails the task. The supervisor tells on stderr what
 // breaks a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
+#include <sys/resource.h>
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/for_each.h>
 #include <warren/pool/detail/map.h>
+#include <warren/pool/detail/map_task.h>
 #include <warren/pool/future.h>
 
 #include <functional>
 #include <initializer_list>
+#include <map>
+#include <optional>
 #include <ranges>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace warren {
 
 struct PoolOptions {
-  std::uint32_t workers = 0;          // 0: one per usable processor; at most 1024
-  Function<void()> initializer = {};  // run first in every worker; if it throws, the pool breaks and says why
-  std::size_t max_pending = 65536;    // tasks that have not ended; then submit waits, try_submit refuses. Results that
-                                      // are not yet got do not count: they move out of the way
-  std::string name = {};              // shown by ipc-inspect; at most 63 characters
+  std::uint32_t workers = 0;               // 0: one per usable processor; at most 1024
+  Function<void()> initializer = {};       // run first in every worker; if it throws, the pool breaks and says why
+  std::uint64_t max_tasks_per_worker = 0;  // then another one takes its place, and nothing is lost; 0: no limit. A
+                                           // chunk of map and imap is one task
+  std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
+                                           // tasks; 0: no limit. What is shared with the application counts
+  std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
+                                           // that are not yet got do not count: they move out of the way
+  std::string name = {};                   // shown by ipc-inspect; at most 63 characters
+
+  // A worker that has been idle for so long leaves, as long as min_workers stay. One comes back for a task that finds
+  // all others busy.
+  std::uint32_t min_workers = 1;
+  Timeout idle_timeout = kForever;
+
+  // What workers are like, from before the initializer on. If it cannot be done, the pool breaks and says why.
+  std::vector<std::uint32_t> cpus = {};                // the processors that they may run on; empty: as the application
+  bool pin_workers = false;                            // each on one of those, in turn
+  int nice = 0;                                        // added to the application's; less than 0 needs privileges
+  std::vector<std::pair<int, ::rlimit>> rlimits = {};  // {RLIMIT_AS, {soft, hard}}; setrlimit(2)
+  std::map<std::string, std::optional<std::string>> environment = {};  // beside what is there; nullopt: without
+  std::string working_directory = {};                                  // empty: the application's
+  std::optional<std::vector<int>> keep_fds =
+      {};  // of the descriptors open now these and 0 to 2 alone: all others become
+           // /dev/null; nullopt: all. Handles and pipes of Warren see to theirs
+};
+
+struct ShutdownOptions {
+  bool wait = true;
+  bool cancel_pending = false;  // what no worker has begun
 };
 
 // What apply_async calls, in the submitting process: one of them, once the task has ended.
@@ -143,6 +174,21 @@ class Pool {
     return map(options, std::forward<F>(f), std::views::all(items));
   }
 
+  // map in the background: the ranges are read here, and the future has the whole. Dropped: the items still run.
+  // cancel() cancels the chunks that wait, kill() ends those that run, too: the whole fails then.
+  template <detail::NotOptions F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(F&& f, Rg&&... ranges) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(ranges)...);
+  }
+  template <detail::Asked F, class... Rg>
+    requires(sizeof...(Rg) > 0)
+  Future<detail::MapValue<F, Rg...>> map_async(const MapOptions& options, F&& f, Rg&&... ranges);
+  template <detail::NotOptions F, class T>
+  Future<detail::MapValue<F, std::initializer_list<T>>> map_async(F&& f, std::initializer_list<T> items) {
+    return map_async(MapOptions{}, std::forward<F>(f), std::views::all(items));
+  }
+
   // Elements are tuples, pairs or arrays: f(std::get<0>(e), ...).
   template <detail::NotOptions F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(F&& f, Rg&& tuples) {
@@ -151,6 +197,12 @@ class Pool {
   template <detail::Asked F, class Rg>
   Result<detail::StarValue<F, Rg>> starmap(const MapOptions& options, F&& f, Rg&& tuples);
 
+  template <detail::NotOptions F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(F&& f, Rg&& tuples) {
+    return starmap_async(MapOptions{}, std::forward<F>(f), std::forward<Rg>(tuples));
+  }
+  template <detail::Asked F, class Rg>
+  Future<detail::StarValue<F, Rg>> starmap_async(const MapOptions& options, F&& f, Rg&& tuples);
   // Calls f(T&) for every element of an Array<T>, in place: nothing is copied. Waits until every element has run. No
   // lock is taken: who reads the array meanwhile, or runs another for_each over it, holds items.mutex() around both. An
   // element that fails (throws, returns a bad Status, kills its worker) costs the others nothing: they have run and are
@@ -204,7 +256,16 @@ class Pool {
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
   absl::Status join_until(Deadline t);
 
+  // close(), and join() if asked to wait; tasks that no worker has begun are cancelled if asked for, those of maps too.
+  // Without a wait OK. In a callback too.
+  absl::Status shutdown(const ShutdownOptions& options = {});
+
+  // How many workers the pool keeps: as many as it was made with or resize() said, without those that have left since
+  // they had nothing to do. A worker that died counts: another takes its place.
   [[nodiscard]] std::uint32_t workers() const noexcept { return client().workers(); }
+  // Returns at once. More: they are started. Fewer: those of the highest numbers finish their task, and leave; tasks
+  // that only they were to run (TaskOptions::worker) go to any. InvalidArgument for 0 and for more than 1024.
+  absl::Status resize(std::uint32_t workers);
 
  private:
   explicit Pool(std::shared_ptr<detail::PoolClient> client) noexcept : client_(std::move(client)) {}
@@ -272,6 +333,29 @@ Result<detail::StarValue<F, Rg>> Pool::starmap(const MapOptions& options, F&& f,
     return detail::run_map<std::decay_t<F>>(client(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples)));
   } else {
     return absl::UnimplementedError("");  // told above
+  }
+}
+
+template <detail::Asked F, class... Rg>
+  requires(sizeof...(Rg) > 0)
+Future<detail::MapValue<F, Rg...>> Pool::map_async(const MapOptions& options, F&& f, Rg&&... ranges) {
+  if constexpr (detail::CheckedMap<F, Rg...>::ok) {
+    using Task = detail::MapTask<detail::ItemValue<F, Rg...>>;
+    return Future<detail::MapValue<F, Rg...>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...)));
+  } else {
+    return {};  // told above
+  }
+}
+
+template <detail::Asked F, class Rg>
+Future<detail::StarValue<F, Rg>> Pool::starmap_async(const MapOptions& options, F&& f, Rg&& tuples) {
+  if constexpr (detail::CheckedStar<F, Rg>::ok) {
+    using Task = detail::MapTask<typename detail::CheckedStar<F, Rg>::value>;
+    return Future<detail::StarValue<F, Rg>>(Task::template start<std::decay_t<F>>(
+        client().shared_from_this(), options, f, detail::Star<Rg>(std::forward<Rg>(tuples))));
+  } else {
+    return {};  // told above
   }
 }
 

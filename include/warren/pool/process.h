@@ -19,6 +19,7 @@
 #include <warren/ipc/time.h>
 #include <warren/pool/detail/target.h>
 #include <warren/pool/pool.h>
+#include <warren/pool/supervisor.h>
 
 #include <cstdint>
 #include <memory>

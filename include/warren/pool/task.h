@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -82,13 +83,24 @@ class Function<R()> {
 };
 
 enum class RetryOn {
-  kDeath,       // of the worker
+  kDeath,       // of the worker, also one that was killed since the deadline was over
   kAnyFailure,  // also: threw, returned a failure
 };
 
 struct TaskOptions {
-  std::uint32_t retries = 0;  // attempts after the first
+  std::string name = {};             // shown by ipc-inspect; the first 24 characters are kept
+  Timeout deadline = kForever;       // of one attempt, from its start: then its worker is killed, also one that is
+                                     // stopped, and another takes its place; DeadlineExceeded
+  Timeout soft_deadline = kForever;  // likewise, but only current_task().stop_requested() becomes true
+  std::uint32_t retries = 0;  // attempts after the first; after the last one that kills its worker it is tried no
+                              // more
+  Timeout backoff = std::chrono::nanoseconds::zero();  // before each attempt after the first, the same for all. Its
+                                                       // worker runs other tasks meanwhile; but a chunk waits there
   RetryOn retry_on = RetryOn::kDeath;
+  int priority = 0;  // larger first, and among equals who came first: -10 to 10, what is beyond counts as that. Tasks
+                     // that run already are not interrupted
+  std::optional<std::uint32_t> worker = {};  // this one alone may run it, 0 to Pool::workers() - 1, and does so before
+                                             // all others, whatever their priority. If it dies, the one in its place
 };
 
 namespace detail {
@@ -105,7 +117,7 @@ struct Misplaced {
 
 struct MapOptions {
   std::optional<std::size_t> chunksize = {};  // items per task; default: map ceil(n / (4 workers)), imap 1
-  TaskOptions task = {};                      // retries are an item's, not a chunk's
+  TaskOptions task = {};                      // deadline and retries are an item's, not a chunk's
   detail::Misplaced retries = {};             // not here, but in `task`
   detail::Misplaced retry_on = {};
 };
@@ -135,8 +147,13 @@ struct TaskError {
 // The task that the calling thread runs in a worker.
 class CurrentTask {
  public:
+  // True once the soft deadline of this attempt is over: the task should come to an end, and nothing makes it. Only in
+  // the thread that runs the task.
+  [[nodiscard]] bool stop_requested() const noexcept;
   [[nodiscard]] std::uint32_t attempt() const noexcept;  // the first is 1; 0 outside a task
   [[nodiscard]] TaskId id() const noexcept;
+  // For Future::progress(), 0 to 1, and a text of at most 63 bytes for ipc-inspect. Does nothing outside a task.
+  void report(double fraction, std::string_view text = {}) const noexcept;
 };
 [[nodiscard]] CurrentTask current_task() noexcept;
 

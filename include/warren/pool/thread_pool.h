@@ -7,8 +7,10 @@
 // - A task that crashes, calls std::exit() or ends its thread (pthread_exit) does so to the program. One that throws fails.
 // - Nobody can end a thread: terminate() and kill() reach what has not begun. What runs goes on to its end, and its
 //   future has its result then; of a map, the item. Destroy what tasks refer to only behind join().
-// - TaskOptions: no worker dies alone, so RetryOn::kDeath retries nothing. With kAnyFailure further attempts have copies
-//   of the arguments: of what cannot be copied, InvalidArgument.
+// - TaskOptions: priority, retries with RetryOn::kAnyFailure, backoff (it passes in the task's thread) and soft_deadline
+//   are as in Pool; stop_requested() is also true once the pool was terminated. Further attempts have copies of the
+//   arguments: of what cannot be copied, InvalidArgument. RetryOn::kDeath retries nothing, since no worker dies alone.
+//   `deadline` and `worker` are InvalidArgument. `name`, and the text of report(), are shown nowhere.
 // - Callbacks (on_done, then) run in the thread that ran the task, before it takes another one; of a task that was
 //   cancelled, in the thread that cancelled it; and at once in this one if the task has ended and the others have run.
 //   In order of registration, without a lock.
@@ -190,6 +192,10 @@ class ThreadPool {
   absl::Status join() { return join_until(Deadline::never()); }
   absl::Status join_for(Timeout d) { return join_until(Deadline::after(d)); }  // + DeadlineExceeded: not yet
   absl::Status join_until(Deadline t);
+
+  // close(), and join() if asked to wait; tasks that have not begun are cancelled if asked for, those of maps too.
+  // Without a wait OK.
+  absl::Status shutdown(const ShutdownOptions& options = {});
 
   [[nodiscard]] std::uint32_t workers() const noexcept { return crew().workers(); }
 

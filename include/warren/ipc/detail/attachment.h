@@ -90,21 +90,22 @@ struct SegmentExpectation {
   ElementType element = {};
 };
 
-// The looks of one sleep at whether somebody died. Of all who sleep on a segment one makes them, who counts the next
-// one: the others find it counted, and if he is gone, one of them finds it not. docs/algorithms/wait_word.md.
+// The looks of one sleep at whether somebody died. One of all who sleep on a segment makes them: who says when it did,
+// and goes on. The others see that, and one of them goes on where it has not been said for too long.
+// docs/algorithms/wait_word.md.
 class Lookout {
  public:
   explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
-  void begin() noexcept;  // the sleep
-  [[nodiscard]] std::chrono::nanoseconds each() const noexcept;
+  static constexpr std::uint32_t kLanes = 48;  // that one look is at; the next one is at the next ones
+  [[nodiscard]] Time next(Time now) const noexcept;
   // True: there is somebody to sweep.
-  [[nodiscard]] bool found_dead() noexcept;
+  [[nodiscard]] bool found_dead(Time now) noexcept;
 
  private:
-  [[nodiscard]] bool somebody_died() noexcept;
+  [[nodiscard]] bool somebody_died(std::uint32_t from, std::uint32_t to) noexcept;
 
   const Attachment& attachment_;
-  std::uint32_t counted_ = 0;
+  std::uint64_t said_ = 0;         // when this one looked last; 0: it never did
   std::uint64_t being_swept_ = 0;  // the identity of a lane that was told of already
 };
 
@@ -163,6 +164,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // Likewise, gives back the lanes of all: else it would count as killed. Nothing where the process has more than
   // `own_threads`, which may be inside.
   static void leave_all_lanes_if_alone(std::uint64_t own_threads = 1) noexcept;
+  // Those of all attachments of this process.
+  static std::vector<int> all_descriptors();
   // How many threads of this process mirror an object's readiness: they hold no lane, and no lock that a fork could
   // catch them with.
   static std::uint64_t mirrors() noexcept;
@@ -173,6 +176,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   [[nodiscard]] bool holds_lane(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when that thread has left, or was found dead by whoever sweeps its lane now. Costs a load: nobody is asked.
   [[nodiscard]] bool lane_given_back(std::uint32_t index, std::uint16_t generation) const noexcept;
+  // True when that thread is one of this very process, attached here or through another attachment of the segment.
+  [[nodiscard]] bool lane_of_this_process(std::uint32_t index, std::uint16_t generation) const noexcept;
   // True when a lane that announces `position` is not confirmed dead.
   [[nodiscard]] bool announced_by_living(std::uint64_t position) const noexcept;
   // The same for a lane that says that it takes `position`.
@@ -185,9 +190,13 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // death may be told to many, at any time, also when the lane has another owner.
   using OnDead = std::function<void(layout::Lane& lane, std::uint16_t generation, std::uint32_t pid)>;
   std::uint32_t sweep(const OnDead& on_dead = nullptr) noexcept;
+  // True once after this process's sweeps freed lanes, whichever call swept: what the dead had of the object besides is
+  // there to be taken back.
+  bool remains() noexcept {
+    return remains_.load(std::memory_order_relaxed) && remains_.exchange(false, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] std::chrono::nanoseconds slice() const noexcept { return slice_for(lanes_high()); }
-  [[nodiscard]] std::chrono::nanoseconds look_each() const noexcept { return look_for(lanes_high()); }
   template <class Test>
   bool wait_for_change(std::atomic<std::uint32_t>& word, Spinner& spinner, Deadline deadline, Test&& test) {
     return wait_for_change(word, spinner, deadline, std::forward<Test>(test), [this] { (void)sweep(); });
@@ -274,6 +283,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::uint32_t creator_time_namespace_ = 0;
   std::array<std::uint32_t, 4> wait_words_{};
   ReadinessSlot readiness_;
+  std::atomic<bool> remains_{false};
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to

@@ -192,7 +192,8 @@ bool BroadcastRing::wait_for_room(Deadline deadline, Swept&& swept) noexcept {
       header_->not_full, attachment_->seat().push_spinner, deadline,
       [this] { return room() ? Progress::kDone : Progress::kBlocked; },
       [&] {
-        if (attachment_->sweep() != 0) swept();
+        (void)attachment_->sweep();
+        if (attachment_->remains()) swept();
       });
 }
 

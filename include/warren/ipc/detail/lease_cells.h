@@ -79,6 +79,8 @@ class LeaseCells {
   [[nodiscard]] std::size_t waiting() const noexcept;
   // Both, and those that are being taken: never fewer than have been.
   [[nodiscard]] std::uint64_t in_use() const noexcept;
+  // Those that head has passed, as it stands now: exact where nobody takes meanwhile, else perhaps too many.
+  [[nodiscard]] std::uint64_t passed() const noexcept;
   [[nodiscard]] std::uint64_t returned() const noexcept { return header_->returned.load(std::memory_order_relaxed); }
 
  private:

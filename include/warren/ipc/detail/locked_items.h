@@ -249,7 +249,8 @@ class LockedItems {
   bool wait_to_pop(Deadline deadline, typename Items::Incoming& item);
   // A slice is over: looks for the dead, and takes back what they had.
   void swept(Deadline until) noexcept {
-    if (attachment_->sweep() != 0) items_.swept(until);
+    (void)attachment_->sweep();
+    if (attachment_->remains()) items_.swept(until);
   }
 
   Attachment* attachment_;

@@ -19,6 +19,8 @@ class MutexCore {
   [[nodiscard]] Take take_until(Deadline deadline) noexcept;
   bool unlock() noexcept;  // false: not the owner
   [[nodiscard]] bool held_by_me() const noexcept;
+  // By this thread, through another attachment of the segment, which has another lane: it would wait for itself.
+  [[nodiscard]] bool held_by_me_elsewhere() const noexcept;
 
   [[nodiscard]] bool inconsistent() const noexcept;
   bool make_consistent() noexcept;  // false: not the owner, or it is consistent

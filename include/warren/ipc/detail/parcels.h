@@ -123,7 +123,7 @@ class ParcelRing : public ParcelHeap {
   // Nobody gets to see it: it is done.
   void count_undecodable() noexcept override {
     ParcelHeap::count_undecodable();
-    (void)takes_.finish_one(attachment_->seat());
+    (void)takes_.finish_one(attachment_->seat(), [this] { return ring_.cells().passed(); });
   }
   [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
   [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }

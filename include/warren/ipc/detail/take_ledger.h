@@ -4,6 +4,7 @@
 // announcement back. So what the lanes say is never less than what their threads have; what is missing when all taken
 // items are counted went with the dead, whose lanes a sweep settles.
 #pragma once
+#include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/crash_point.h>
@@ -62,8 +63,10 @@ class TakeLedger {
     std::uint64_t taken_ = 0;
   };
 
-  // One item is done. False: nobody has one that is not; nothing changed.
-  bool finish_one(Seat& seat) noexcept;
+  using CountHeld = absl::FunctionRef<std::uint64_t()>;
+  // One item is done. False: nobody has one that is not; nothing changed. `held()` says how many are on lease or came
+  // back from one, so that they are not taken for such: exactly, or too many where somebody takes meanwhile.
+  bool finish_one(Seat& seat, CountHeld held) noexcept;
   // One item is done that no lane has counted as taken: `let_go` gives up what has stood for it till then, in one step.
   // False, and nothing changed, where that did nothing.
   template <class LetGo>
@@ -90,8 +93,8 @@ class TakeLedger {
   template <class Look>
   bool find(Look&& look) const noexcept;
   bool find_one_to_finish() noexcept;
-  bool finish_one_without_lane() noexcept;
-  bool settle_one_of_taken() noexcept;
+  bool finish_one_without_lane(CountHeld held) noexcept;
+  bool settle_one_of_taken(CountHeld held) noexcept;
   // Somebody without a lane took items: the lanes do not say who has how many.
   [[nodiscard]] bool blind() const noexcept { return takes_->blind.load(std::memory_order_relaxed) != 0; }
   void settled_one() noexcept;

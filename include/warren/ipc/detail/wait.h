@@ -14,6 +14,7 @@
 namespace warren::detail {
 
 inline constexpr int kWakeAll = INT_MAX;
+using Time = std::chrono::steady_clock::time_point;
 
 // What a look at the state found.
 enum class Progress {
@@ -62,17 +63,16 @@ struct WaitTuning {
   std::atomic<std::int64_t> slice_per_lane_ns{20'000'000};
   std::atomic<std::int64_t> slice_min_ns{80'000'000};
   std::atomic<std::int64_t> slice_max_ns{2'000'000'000};
-  std::atomic<std::int64_t> look_per_lane_ns{500'000};
-  std::atomic<std::int64_t> look_min_ns{32'000'000};
+  std::atomic<std::int64_t> look_ns{32'000'000};
   std::atomic<std::int64_t> stall_ns{500'000};  // how long a claim may stand before its owner's life is asked for
   std::atomic<bool> spins{true};                // false: waits go to sleep at once
 };
 WaitTuning& wait_tuning() noexcept;
 
-// How long a sleeper sleeps at most before it sweeps, when `lanes` threads are attached; and before it looks whether it
-// need sweep sooner.
+// How long a sleeper sleeps at most before it sweeps, when `lanes` threads are attached.
 std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept;
-std::chrono::nanoseconds look_for(std::uint32_t lanes) noexcept;
+// From one look at whether somebody died, who need be swept sooner, to the next.
+std::chrono::nanoseconds look_period() noexcept;
 
 // Between the read-modify-write that announces a waiter and the loads of its test.
 void await_barrier(layout::WaitMode mode) noexcept;
@@ -124,47 +124,44 @@ bool spin_until_done(Spinner& spinner, Test&& test) {
   return false;
 }
 
-// Of a sleeper that is told of deaths by others, or need not be.
+// Less by up to a quarter, by chance: of those who came together one comes first.
+[[nodiscard]] inline std::chrono::nanoseconds about(std::chrono::nanoseconds period, Time now) noexcept {
+  return period - std::chrono::nanoseconds((now.time_since_epoch().count() >> 4) % (period.count() / 4 + 1));
+}
+
+// Of a sleeper that is told of deaths in another way, or need not be.
 struct NoLooks {
-  void begin() noexcept {}
-  [[nodiscard]] static std::chrono::nanoseconds each() noexcept { return std::chrono::hours(1); }
-  [[nodiscard]] static bool found_dead() noexcept { return false; }
+  [[nodiscard]] static Time next(Time) noexcept { return Time::max(); }
+  [[nodiscard]] static bool found_dead(Time) noexcept { return false; }
 };
 
-// When a sleeper looks after the dead: a slice after it began, or at one of the looks between if that finds one. Each
-// period is a little shorter, by chance, so that one of those who came together does it for all.
+// When a sleeper looks after the dead: when a slice is over, or at one of the looks between if that finds one.
 template <class Slice, class Looks>
 class Vigil {
  public:
-  Vigil(Slice& slice, Looks& looks) : slice_(slice), looks_(looks) {
-    looks_.begin();
-    begin();
-  }
+  Vigil(Slice& slice, Looks& looks) : slice_(slice), looks_(looks) { begin(); }
   // How long to sleep now.
   [[nodiscard]] std::chrono::nanoseconds left() const {
     return std::max(std::min(slice_end_, look_at_) - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0));
   }
   // True: it is time to sweep, and the next slice begins.
   [[nodiscard]] bool over() {
-    const auto now = std::chrono::steady_clock::now();
+    const Time now = std::chrono::steady_clock::now();
     if (now < slice_end_) {
       if (now < look_at_) return false;
-      look_at_ = end_of(looks_.each(), now);
-      if (!looks_.found_dead()) return false;
+      const bool found = looks_.found_dead(now);
+      look_at_ = looks_.next(now);
+      if (!found) return false;
     }
     begin();
     return true;
   }
 
  private:
-  using Time = std::chrono::steady_clock::time_point;
-  [[nodiscard]] static Time end_of(std::chrono::nanoseconds period, Time now) {
-    return now + period - std::chrono::nanoseconds((now.time_since_epoch().count() >> 4) % (period.count() / 4 + 1));
-  }
   void begin() {
-    const auto now = std::chrono::steady_clock::now();
-    slice_end_ = end_of(slice_(), now);
-    look_at_ = end_of(looks_.each(), now);
+    const Time now = std::chrono::steady_clock::now();
+    slice_end_ = now + about(slice_(), now);
+    look_at_ = looks_.next(now);
   }
 
   Slice& slice_;

@@ -30,22 +30,29 @@ struct Chunk {
           .retry_on_any_failure = options.retry_on == RetryOn::kAnyFailure ? 1u : 0u};
 }
 
+// What holds for the chunk as one task: all but retries, which are an item's. Its deadlines are armed for each item.
+[[nodiscard]] inline TaskOptions options_of_chunk(TaskOptions options) {
+  options.retries = 0;
+  options.retry_on = RetryOn::kDeath;
+  return options;
+}
+
 // The same arguments, other items of them.
 [[nodiscard]] inline Chunk again(const Chunk& chunk, const TaskOptions& options, std::uint64_t first,
                                  std::uint64_t count, std::uint32_t attempt) {
   Chunk next{.ticket = nullptr, .begin = chunk.begin, .first = first, .count = count, .attempt = attempt};
   const ChunkHead head = head_of(next, options);
-  next.ticket = chunk.ticket->submit_again(std::as_bytes(std::span(&head, 1)));
+  next.ticket = chunk.ticket->submit_again(options_of_chunk(options), attempt > 1, std::as_bytes(std::span(&head, 1)));
   return next;
 }
 
-// Submits the items as one chunk of calls of f. Deadline and retries are an item's, so the task itself has none.
+// Submits the items as one chunk of calls of f.
 template <class F, class... T>
 Chunk submit_chunk(PoolClient& client, const TaskOptions& options, const F& f, std::size_t begin,
                    const std::vector<std::tuple<T...>>& items) {
   Chunk chunk{.ticket = nullptr, .begin = begin, .first = 0, .count = items.size(), .attempt = 1};
   chunk.ticket = client.submit({.function = registered<ChunkTask<F, T...>>().id(),
-                                .options = TaskOptions{},
+                                .options = options_of_chunk(options),
                                 .encode =
                                     [&](Writer& w) {
                                       w.put(head_of(chunk, options));
@@ -88,7 +95,8 @@ std::vector<Chunk> go_on(const Chunk& chunk, const TaskOptions& options, const a
   if (done == chunk.count) return rest;
   if (failure.ok() && status.ok()) failure = absl::DataLossError("the chunk's results are not whole");
   const std::optional<TaskError> error = task_error(status);
-  if (failure.ok() && (!error || error->kind != TaskError::Kind::kDied)) failure = status;
+  const bool by_death = error && (error->kind == TaskError::Kind::kDied || error->kind == TaskError::Kind::kDeadline);
+  if (failure.ok() && !by_death) failure = status;
   if (!failure.ok()) {
     for (; done < chunk.count; ++done) fail(chunk.begin + chunk.first + done, failure);
     return rest;

@@ -116,6 +116,7 @@ struct ChunkTask {
         if (sink.writer().size() != before) return status;  // a codec threw in the middle of a value
         sink.writer().put(ItemTag::kTriedAgain);
         sink.commit();
+        sink.wait_before_next_attempt();
       }
     }
     const std::size_t before = sink.writer().size();

@@ -81,6 +81,7 @@ class ThenTask final : public LocalTask<V> {
   void give(Result<V> result) { this->set(std::move(result)); }
   [[nodiscard]] bool poll() const override { return this->ended() || (source_->poll() && this->ended()); }
   [[nodiscard]] bool running() const override { return !this->ended(); }
+  [[nodiscard]] double progress() const noexcept override { return source_ != nullptr ? source_->progress() : 0; }
   bool cancel() override { return source_ != nullptr && source_->cancel(); }
   bool kill() override { return source_ != nullptr && source_->kill(); }
   [[nodiscard]] TaskId id() const noexcept override { return source_ != nullptr ? source_->id() : TaskId{}; }

@@ -58,14 +58,14 @@ auto submit_all(Client& client, const MapOptions& options, const F& f, Source& s
     return true;
   };
   if (const std::optional<std::size_t> known = source.size(); known || options.chunksize) {
-    const std::size_t size = options.chunksize.value_or(default_chunksize(known.value_or(1), client.workers()));
+    const std::size_t size = options.chunksize.value_or(default_chunksize(known.value_or(1), client.most_workers()));
     while (submit(source.take(size))) {
     }
     return chunks;
   }
   // Nobody can tell how many there are, so they are read first.
   std::vector<Item> all = source.take(SIZE_MAX);
-  const std::size_t size = default_chunksize(all.size(), client.workers());
+  const std::size_t size = default_chunksize(all.size(), client.most_workers());
   for (auto from = all.begin(); from != all.end();) {
     const auto to = from + std::min(static_cast<std::ptrdiff_t>(size), all.end() - from);
     (void)submit(std::vector<Item>(std::move_iterator(from), std::move_iterator(to)));
@@ -150,7 +150,7 @@ class MapStream final : public StreamSource<R> {
   }
 
   void refill() {
-    while (!input_ended_ && under_way_.size() < kChunksPerWorker * client_->workers()) {
+    while (!input_ended_ && under_way_.size() < kChunksPerWorker * client_->most_workers()) {
       std::vector<Item> items = source_.take(options_.chunksize.value_or(1));
       const std::size_t count = items.size();
       if (count == 0) {

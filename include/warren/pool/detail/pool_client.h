@@ -12,7 +12,10 @@
 
 namespace warren {
 struct PoolOptions;
+namespace layout {
+struct TaskSlot;
 }
+}  // namespace warren
 
 namespace warren::detail {
 
@@ -29,6 +32,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
     const TaskOptions& options;
     absl::FunctionRef<void(Writer&)> encode;
     bool chunk = false;
+    bool after_backoff = false;  // its first attempt is another's next
   };
   // Never null, never fails itself: what is wrong is the ticket's status. Waits while the table is full.
   std::shared_ptr<Ticket> submit(const Submission& submission);
@@ -44,9 +48,12 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
 
   [[nodiscard]] std::uint32_t workers() const noexcept;
+  [[nodiscard]] std::uint32_t most_workers() const noexcept;  // those that left for want of work included
+  absl::Status resize(std::uint32_t workers);
   // Only of the process that made the pool: a forked child leaves it alone.
   [[nodiscard]] bool mine() const noexcept;
   void close();
+  void cancel_pending();  // and close
   void terminate();
   absl::Status join(Deadline deadline);
 
@@ -56,6 +63,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   class NewTask;
 
   std::shared_ptr<Ticket> submit_if(const Submission& submission, bool wait);
+  static bool write_extras(layout::TaskSlot& slot, const Submission& submission) noexcept;
 
   explicit PoolClient(std::unique_ptr<Impl> impl);
 

@@ -28,6 +28,8 @@ class ResultSink {
   // 1 for the first attempt; and what a chunk says of the item that runs.
   [[nodiscard]] virtual std::uint32_t attempt() const noexcept = 0;
   virtual void set_attempt(std::uint32_t attempt) noexcept = 0;
+  // Where a chunk tries an item again at once.
+  virtual void wait_before_next_attempt() noexcept = 0;
 
  protected:
   ResultSink() = default;

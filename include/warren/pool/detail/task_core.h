@@ -36,6 +36,7 @@ class TaskCore : public std::enable_shared_from_this<TaskCore> {
   [[nodiscard]] virtual bool poll() const { return ended(); }  // ended(), for who asks again and again
   [[nodiscard]] virtual bool running() const = 0;
   [[nodiscard]] virtual bool successful() const = 0;
+  [[nodiscard]] virtual double progress() const noexcept = 0;
   virtual bool cancel() = 0;  // true: it was cancelled, and will not run
   virtual bool kill() = 0;    // true: it was cancelled, and whoever runs it is killed
   [[nodiscard]] virtual TaskId id() const noexcept = 0;

@@ -19,8 +19,8 @@ namespace warren::detail {
 
 class ThreadCrew;
 
-// What current_task() says in this thread.
-void set_attempt_of_task(std::uint32_t attempt) noexcept;
+// What current_task() says in this thread from now on.
+void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept;
 
 // A task as its crew sees it.
 class ThreadWork {
@@ -31,10 +31,12 @@ class ThreadWork {
   virtual ~ThreadWork() = default;
 
   [[nodiscard]] TaskId work_id() const noexcept { return id_; }
+  [[nodiscard]] double reported() const noexcept { return progress_.load(std::memory_order_relaxed) / 4294967295.0; }
   [[nodiscard]] bool being_run() const noexcept { return state_.load(std::memory_order_relaxed) == State::kRunning; }
 
  private:
   friend class ThreadCrew;
+  friend class ReadyQueue;
   enum class State : std::uint8_t { kNew, kQueued, kRunning, kCancelled };
 
   // One of these two, once; it keeps the result, and lets go of the function and its arguments.
@@ -44,7 +46,9 @@ class ThreadWork {
 
   const TaskId id_;
   std::atomic<State> state_ = State::kNew;  // changed under the crew's mutex
-  std::list<std::shared_ptr<ThreadWork>>::iterator place_;  // while it is queued
+  std::atomic<std::uint32_t> progress_ = 0;  // of 2^32 - 1
+  std::size_t level_ = 0;                    // while it is queued, and the next
+  std::list<std::shared_ptr<ThreadWork>>::iterator place_;
 };
 
 class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
@@ -60,7 +64,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
   bool take_place(bool wait);
   void give_place();
   // Runs the task, or fails it: never itself. A chunk belongs to a map that was accepted.
-  void enqueue(const std::shared_ptr<ThreadWork>& work, bool chunk = false);
+  void enqueue(const std::shared_ptr<ThreadWork>& work, const TaskOptions& options, bool chunk);
   // True: it will never run.
   bool cancel(ThreadWork& work);
 
@@ -70,11 +74,16 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
   // Asks `test` again whenever a task ends. False: the time is up.
   bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
 
+  // Between two attempts, in the thread of the task. False: the pool was terminated.
+  bool pause(Timeout d);
+
   [[nodiscard]] std::uint32_t workers() const noexcept;
+  [[nodiscard]] std::uint32_t most_workers() const noexcept { return workers(); }
   // Only of the process that made the pool: a forked child has none of the threads.
   [[nodiscard]] bool mine() const noexcept;
   [[nodiscard]] bool terminated() const noexcept;
   void close();
+  void cancel_pending();  // and close
   void terminate();
   absl::Status join(Deadline deadline);
 

@@ -131,9 +131,9 @@ struct ChunkCall {
         results.push_back(cut_short());
       } else if constexpr (std::is_trivially_copyable_v<F>) {
         F fresh = function;
-        results.push_back(call_with_retries<R>(fresh, item, options));
+        results.push_back(call_with_retries<R>(*crew, fresh, item, options));
       } else {
-        results.push_back(call_with_retries<R>(function, item, options));
+        results.push_back(call_with_retries<R>(*crew, function, item, options));
       }
     }
     return results;
@@ -149,7 +149,7 @@ ThreadChunk submit_chunk(ThreadCrew& crew, const TaskOptions& options, const F& 
   const std::size_t count = items.size();
   (void)crew.take_place(true);
   return {.ticket = enqueue_task<ThreadTask<std::vector<Result<R>>, Whole, std::tuple<>>>(
-              crew, true, TaskOptions{}, Whole{&crew, options, f, std::move(items)}),
+              crew, true, options, Whole{&crew, options, f, std::move(items)}),
           .begin = begin,
           .count = count};
 }
@@ -194,20 +194,18 @@ class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
     if (!under_way.ok()) return task->set(under_way.status()), task;
     auto chunks = submit_all<F, typename std::remove_cvref_t<Source>::Item>(crew, options, f, source);
     task->chunks_.assign(std::move_iterator(chunks.begin()), std::move_iterator(chunks.end()));
-    task->left_ = task->chunks_.size() + 1;
+    if (task->chunks_.empty()) return task->whole(), task;
+    task->left_ = task->chunks_.size();
     for (const ThreadChunk& chunk : task->chunks_) {
       chunk.ticket->watch(task.get(), [task](TaskCore&) { task->one_ended(); });
     }
-    task->one_ended();
     return task;
   }
 
-  [[nodiscard]] bool running() const override {
-    if (this->ended()) return false;
-    for (const ThreadChunk& chunk : chunks_) {
-      if (chunk.ticket->running() || chunk.ticket->ended()) return true;
-    }
-    return false;
+  [[nodiscard]] bool running() const override { return !this->ended(); }
+  [[nodiscard]] double progress() const noexcept override {
+    const std::size_t left = left_.load(std::memory_order_relaxed);
+    return chunks_.empty() ? 0 : 1 - static_cast<double>(left) / static_cast<double>(chunks_.size());
   }
   // The chunks that wait. True: there were some, so the whole fails.
   bool cancel() override {
@@ -222,7 +220,9 @@ class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
 
  private:
   void one_ended() {
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) whole();
+  }
+  void whole() {
     std::conditional_t<std::is_void_v<R>, int, Whole> values{};
     absl::Status failure;
     for (const ThreadChunk& chunk : chunks_) {
@@ -288,7 +288,7 @@ struct RangeCall {
     std::tuple<std::reference_wrapper<T>> argument{element};
     auto on_element = [&f](std::reference_wrapper<T> x) { return std::invoke(f, x.get()); };
     using Raw = typename ResultOf<std::decay_t<std::invoke_result_t<F&, T&>>>::value;
-    auto result = call_with_retries<Raw>(on_element, argument, options);
+    auto result = call_with_retries<Raw>(*crew, on_element, argument, options);
     if constexpr (std::is_void_v<Raw>) {
       return result;
     } else {
@@ -311,7 +311,7 @@ absl::Status run_thread_for_each(ThreadCrew& crew, const MapOptions& options, co
     const std::size_t count = std::min(size, all - begin);
     (void)crew.take_place(true);
     tasks.push_back(enqueue_task<ThreadTask<FirstFailure, Whole, std::tuple<>>>(
-        crew, true, TaskOptions{}, Whole{&crew, options.task, f, first, begin, count}));
+        crew, true, options.task, Whole{&crew, options.task, f, first, begin, count}));
     begin += count;
     std::ranges::advance(first, static_cast<std::ptrdiff_t>(count));
   }

@@ -88,26 +88,29 @@ inline constexpr bool kForEveryAttempt = std::is_trivially_copyable_v<T> || (Car
 
 // Further attempts have the arguments afresh, and a plain function; another function is called again as it is then.
 template <class R, class F, class... T>
-Result<R> call_with_retries(F& f, std::tuple<T...>& arguments, const TaskOptions& options) {
+Result<R> call_with_retries(ThreadCrew& crew, F& f, std::tuple<T...>& arguments, const TaskOptions& options) {
   std::uint32_t attempt = 1;
   if (options.retry_on == RetryOn::kAnyFailure && options.retries != 0) {
     if constexpr (std::same_as<CalleeOf<F, T...>, F&> && (kForEveryAttempt<T> && ...)) {
       for (; attempt <= options.retries; ++attempt) {
         std::tuple<T...> copies = arguments;
-        set_attempt_of_task(attempt);
-        if constexpr (std::is_trivially_copyable_v<F>) {
-          F function = f;
-          if (Result<R> result = call_once<R>(function, copies, attempt); result.ok()) return result;
-        } else if (Result<R> result = call_once<R>(f, copies, attempt); result.ok()) {
-          return result;
-        }
+        begin_attempt(attempt, options.soft_deadline);
+        Result<R> result = [&] {
+          if constexpr (std::is_trivially_copyable_v<F>) {
+            F function = f;
+            return call_once<R>(function, copies, attempt);
+          } else {
+            return call_once<R>(f, copies, attempt);
+          }
+        }();
+        if (result.ok() || !crew.pause(options.backoff)) return result;
       }
     } else {
       return absl::InvalidArgumentError(
           "retries of a task whose function or arguments one attempt uses up. Remedy: arguments that can be copied");
     }
   }
-  set_attempt_of_task(attempt);
+  begin_attempt(attempt, options.soft_deadline);
   return call_once<R>(f, arguments, attempt);
 }
 
@@ -122,6 +125,7 @@ class ThreadTask final : public LocalTask<R>, public ThreadWork {
   bool cancel() override { return crew_->cancel(*this); }
   bool kill() override { return cancel(); }  // nobody can end a thread
   [[nodiscard]] TaskId id() const noexcept override { return work_id(); }
+  [[nodiscard]] double progress() const noexcept override { return this->successful() ? 1 : reported(); }
 
  private:
   struct Held {
@@ -134,7 +138,7 @@ class ThreadTask final : public LocalTask<R>, public ThreadWork {
   };
 
   void run() noexcept override {
-    outcome_.emplace(call_with_retries<R>(call_->function, call_->arguments, call_->options));
+    outcome_.emplace(call_with_retries<R>(*crew_, call_->function, call_->arguments, call_->options));
     call_.reset();
   }
   void fail(const absl::Status& why) noexcept override {
@@ -167,13 +171,14 @@ template <class F, class... A>
 using ThreadTaskOf =
     ThreadTask<typename CheckedThreadTask<F, A...>::value, std::decay_t<F>, typename ThreadCall<F, A...>::Arguments>;
 
-// In a place that was taken.
+// In a place that was taken. The options of a chunk are its items', but for the priority.
 template <class Task, class... A>
 std::shared_ptr<Task> enqueue_task(ThreadCrew& crew, bool chunk, const TaskOptions& options, A&&... a) {
   HeldPlace place(crew);
-  auto task = std::make_shared<Task>(crew.shared_from_this(), options, std::forward<A>(a)...);
+  auto task =
+      std::make_shared<Task>(crew.shared_from_this(), chunk ? TaskOptions{} : options, std::forward<A>(a)...);
   place.used();
-  crew.enqueue(task, chunk);
+  crew.enqueue(task, options, chunk);
   return task;
 }
 

@@ -33,13 +33,15 @@ class Ticket final : public TaskCore {
   [[nodiscard]] bool poll() const override;  // notices the supervisor's death
   [[nodiscard]] bool running() const override;
   [[nodiscard]] bool successful() const override;
+  [[nodiscard]] double progress() const noexcept override;
   bool cancel() override;
   bool kill() override;
   // A chunk gives the results that it had committed in any case, behind them the error with which it failed, and the
   // loss where it is lost.
   absl::Status read(absl::FunctionRef<void(Reader&)> decode) const override;
   // Submits the arguments of this lost chunk once more, with other bytes in front. Its own slot is given back first.
-  std::shared_ptr<Ticket> submit_again(std::span<const std::byte> front) const;
+  std::shared_ptr<Ticket> submit_again(const TaskOptions& options, bool after_backoff,
+                                       std::span<const std::byte> front) const;
   [[nodiscard]] TaskId id() const noexcept override;
   [[nodiscard]] const std::shared_ptr<PoolClient>& client() const noexcept { return client_; }
   bool wait_until_ended(Deadline deadline) const override;
@@ -49,7 +51,8 @@ class Ticket final : public TaskCore {
   struct Settled {
     absl::Status status = {};           // why there is no result
     std::vector<std::byte> bytes = {};  // the result
-    FunctionId function = {};           // of a lost chunk
+    double progress = 0;
+    FunctionId function = {};  // of a lost chunk
     std::vector<std::byte> arguments = {};
   };
   [[nodiscard]] bool foreign() const noexcept override;  // the parent may have given the slot to another task

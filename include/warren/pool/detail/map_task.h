@@ -1,0 +1,162 @@
+// map_async: the chunks of a map, followed by the pool's thread for callbacks.
+#pragma once
+#include <warren/pool/detail/local_task.h>
+#include <warren/pool/detail/map.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace warren::detail {
+
+template <class R>
+class MapTask final : public LocalTask<typename MapOf<R>::value> {
+ public:
+  using Whole = typename MapOf<R>::value;
+
+  MapTask(std::shared_ptr<PoolClient> client, const MapOptions& options, PoolClient::MapUnderWay under_way)
+      : client_(std::move(client)), options_(options), under_way_(std::move(under_way)) {}
+  ~MapTask() override {
+    if (this->foreign()) (void)under_way_.release();
+  }
+
+  // A map that cannot begin has failed.
+  template <class F, class Source, class Item = typename Source::Item>
+  static std::shared_ptr<MapTask> start(std::shared_ptr<PoolClient> client, const MapOptions& options, const F& f,
+                                        Source&& source) {
+    absl::Status status = check_chunksize(options);
+    PoolClient::MapUnderWay under_way(nullptr, [](PoolClient*) {});
+    if (status.ok()) {
+      absl::StatusOr<PoolClient::MapUnderWay> begun = client->begin_map();
+      status = begun.status();
+      if (begun.ok()) under_way = *std::move(begun);
+    }
+    auto task = std::make_shared<MapTask>(client, options, std::move(under_way));
+    if (!status.ok()) {
+      task->set(Result<Whole>(std::move(status)));
+      return task;
+    }
+    std::deque<Chunk> chunks = submit_all<F, Item>(*client, options, f, source);
+    task->open_ = 1;  // this call
+    task->follow(chunks);
+    task->close_one();
+    return task;
+  }
+
+  [[nodiscard]] bool running() const override { return !this->ended(); }
+  // Of the chunks that wait. True: there was one, so the map fails.
+  bool cancel() override {
+    const auto cancelled = std::ranges::count_if(tickets(), [](const auto& ticket) { return ticket->cancel(); });
+    const std::scoped_lock lock(mutex_);
+    return cancelled_ = cancelled_ || cancelled != 0;
+  }
+  bool kill() override {
+    {
+      const std::scoped_lock lock(mutex_);
+      killed_ = true;
+    }
+    const auto killed = std::ranges::count_if(tickets(), [](const auto& ticket) { return ticket->kill(); });
+    const std::scoped_lock lock(mutex_);
+    return cancelled_ = cancelled_ || killed != 0;
+  }
+  [[nodiscard]] TaskId id() const noexcept override { return id_; }
+  [[nodiscard]] double progress() const noexcept override {
+    const std::scoped_lock lock(mutex_);
+    return followed_ == 0 ? 0 : static_cast<double>(ended_) / static_cast<double>(followed_);
+  }
+
+ private:
+  template <class Chunks>
+  void follow(Chunks& chunks) {
+    bool killed = false;
+    {
+      const std::scoped_lock lock(mutex_);
+      for (const Chunk& chunk : chunks) {
+        tickets_.push_back(chunk.ticket);
+        if (id_ == TaskId{}) id_ = chunk.ticket->id();
+      }
+      open_ += chunks.size();
+      followed_ += chunks.size();
+      killed = killed_;
+    }
+    for (Chunk& chunk : chunks) {
+      const std::shared_ptr<Ticket> ticket = chunk.ticket;
+      if (killed) (void)ticket->kill();
+      ticket->watch(this, [self = std::static_pointer_cast<MapTask>(this->shared_from_this()),
+                           chunk = std::move(chunk)](TaskCore&) { self->take(chunk); });
+    }
+  }
+
+  void take(const Chunk& chunk) {
+    Piece piece;
+    std::vector<Chunk> rest = collect<R>(chunk, options_.task, [&](std::size_t item, Result<R> result) {
+      if (result.ok()) {
+        if constexpr (!std::is_void_v<R>) piece.push_back(*std::move(result));
+        return;
+      }
+      const std::scoped_lock lock(mutex_);
+      if (item >= failed_item_) return;
+      failed_item_ = item;
+      if constexpr (std::is_void_v<R>) {
+        failure_ = std::move(result);
+      } else {
+        failure_ = result.status();
+      }
+    });
+    {
+      const std::scoped_lock lock(mutex_);
+      ++ended_;
+      if constexpr (!std::is_void_v<R>) pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
+    }
+    follow(rest);
+    close_one();
+  }
+
+  void close_one() {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (--open_ != 0) return;
+    }
+    under_way_.reset();  // before callbacks, which may wait for the pool's end
+    if constexpr (std::is_void_v<R>) {
+      this->set(failure_);
+    } else {
+      if (!failure_.ok()) return this->set(failure_);
+      std::vector<R> whole;
+      for (auto& [begin, piece] : pieces_) std::ranges::move(piece, std::back_inserter(whole));
+      pieces_.clear();
+      this->set(std::move(whole));
+    }
+  }
+
+  [[nodiscard]] std::vector<std::shared_ptr<Ticket>> tickets() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::shared_ptr<Ticket>> found;
+    for (const auto& each : tickets_) {
+      if (auto ticket = each.lock()) found.push_back(std::move(ticket));
+    }
+    return found;
+  }
+
+  using Piece = std::vector<std::conditional_t<std::is_void_v<R>, char, R>>;
+
+  std::shared_ptr<PoolClient> client_;
+  MapOptions options_;
+  PoolClient::MapUnderWay under_way_;
+  mutable std::mutex mutex_;  // of what follows
+  std::vector<std::weak_ptr<Ticket>> tickets_;
+  std::size_t open_ = 0;      // chunks, and who submits them
+  std::size_t followed_ = 0;  // chunks
+  std::size_t ended_ = 0;
+  bool killed_ = false;
+  bool cancelled_ = false;  // a chunk was
+  TaskId id_;
+  std::map<std::size_t, Piece> pieces_;  // by the place of their first item
+  std::size_t failed_item_ = SIZE_MAX;
+  absl::Status failure_;
+};
+
+}  // namespace warren::detail

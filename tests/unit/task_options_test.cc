@@ -1,0 +1,267 @@
+// TaskOptions: priority, worker, name, backoff. Deadlines: pool_deadline_test.cc.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <warren/pool/pool.h>
+
+#include "support/pool_view.h"
+#include "support/pool_world.h"
+
+namespace warren::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+using Clock = std::chrono::steady_clock;
+
+class TaskOptionsTest : public WithMarks {
+ protected:
+  // Keeps the pool's one worker busy until gate 0 opens.
+  static Future<void> hold(Pool& pool) {
+    Future<void> held = pool.submit([] { ++marks->count, marks->pass(0); });
+    EXPECT_TRUE(marks->await_count(1));
+    return held;
+  }
+};
+
+// The order in which tasks began.
+int turn() { return static_cast<int>(marks->gates[7].fetch_add(1)); }
+
+// --- priority --------------------------------------------------------------------------------------------------------
+
+TEST_F(TaskOptionsTest, LargerPrioritiesComeFirstAndEqualsInOrder) {
+  Pool pool = make_pool(1);
+  const Future<void> held = hold(pool);
+  std::vector<std::pair<int, Future<int>>> tasks;
+  for (const int priority : {0, -1, 5, 0, 10, -10, 5, 1, -1, 0, 10}) {
+    tasks.emplace_back(priority, pool.submit({.priority = priority}, [] { return turn(); }));
+  }
+  marks->open(0);
+  std::vector<std::pair<int, int>> found;  // {turn, priority}, in order of submission
+  for (const auto& [priority, future] : tasks) found.emplace_back(future.get().value(), priority);
+  std::vector<std::size_t> expected(tasks.size());
+  for (std::size_t i = 0; i < tasks.size(); ++i) expected[i] = i;
+  std::ranges::stable_sort(expected, std::greater<>(), [&](std::size_t i) { return tasks[i].first; });
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(found[expected[i]].first, static_cast<int>(i)) << "priority " << tasks[expected[i]].first;
+  }
+}
+
+TEST_F(TaskOptionsTest, PrioritiesBeyondTheLastCountAsThat) {
+  Pool pool = make_pool(1);
+  const Future<void> held = hold(pool);
+  const auto first = pool.submit({.priority = 10}, [] { return turn(); });
+  const auto second = pool.submit({.priority = INT_MAX}, [] { return turn(); });
+  const auto fourth = pool.submit({.priority = INT_MIN}, [] { return turn(); });
+  const auto third = pool.submit([] { return turn(); });
+  marks->open(0);
+  EXPECT_EQ(first.get().value(), 0);
+  EXPECT_EQ(second.get().value(), 1);
+  EXPECT_EQ(third.get().value(), 2);
+  EXPECT_EQ(fourth.get().value(), 3);
+}
+
+TEST_F(TaskOptionsTest, ManyOfEveryPriorityAreAllRun) {
+  Pool pool = make_pool(3, 2000);
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 4000; ++i) {
+    futures.push_back(pool.submit(
+        {.priority = i % 21 - 10}, [](int n) { return ++marks->count, n; }, i));
+  }
+  for (int i = 0; i < 4000; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), i);
+  EXPECT_EQ(marks->count, 4000u);
+}
+
+TEST_F(TaskOptionsTest, AMapHasAPriorityToo) {
+  Pool pool = make_pool(1);
+  const Future<void> held = hold(pool);
+  const Future<int> before = pool.submit([] { return turn(); });
+  std::thread opens([&] {
+    EXPECT_TRUE(eventually([] { return PoolView::of_this_process().header().bands != 0; }, kPromptly));
+    marks->open(0);
+  });
+  const auto turns = pool.map(
+      {.chunksize = 2, .task = {.priority = 1}}, [](int) { return turn(); }, std::views::iota(0, 2));
+  opens.join();
+  EXPECT_EQ(turns.value(), (std::vector{0, 1}));
+  EXPECT_EQ(before.get().value(), 2);
+}
+
+TEST_F(TaskOptionsTest, AStoppedOrKilledWorkerLosesNoPriorityTask) {
+  Pool pool = make_pool(2);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 40; ++i) {
+      futures.push_back(pool.submit(
+          {.retries = 50, .priority = i % 3 - 1}, [](int n) { return n; }, i));
+    }
+    for (const pid_t worker : workers_of(pool)) ::kill(worker, SIGKILL);
+    for (int i = 0; i < 40; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get_for(kPromptly).value(), i);
+  }
+}
+
+// --- one worker alone ------------------------------------------------------------------------------------------------
+
+TEST_F(TaskOptionsTest, OneWorkerAloneRunsWhatIsForIt) {
+  Pool pool = make_pool(3);
+  std::array<pid_t, 3> pids{};
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    pids[i] = pool.submit({.worker = i}, [] { return ::getpid(); }).get().value();
+    EXPECT_EQ(pids[i], static_cast<pid_t>(PoolView::of_this_process().workers()[i].pid));
+  }
+  std::vector<std::pair<std::uint32_t, Future<pid_t>>> many;
+  for (std::uint32_t i = 0; i < 900; ++i)
+    many.emplace_back(i % 3, pool.submit({.worker = i % 3}, [] { return ::getpid(); }));
+  for (const auto& [worker, future] : many) EXPECT_EQ(future.get().value(), pids[worker]);
+}
+
+// More than its ring holds: the table is looked through.
+TEST_F(TaskOptionsTest, ManyForOneWorkerAreAllRunThere) {
+  Pool pool = make_pool(2, 5000);
+  const pid_t first = pool.submit({.worker = 0}, [] { return ::getpid(); }).get().value();
+  std::vector<Future<void>> held;
+  for (std::uint32_t i = 0; i < 2; ++i)
+    held.push_back(pool.submit({.worker = i}, [] { ++marks->count, marks->pass(0); }));
+  ASSERT_TRUE(marks->await_count(2));
+  std::vector<Future<pid_t>> futures;
+  for (int i = 0; i < 1000; ++i) futures.push_back(pool.submit({.worker = 0}, [] { return ::getpid(); }));
+  marks->open(0);
+  for (const auto& each : futures) EXPECT_EQ(each.get_for(kPromptly).value(), first);
+}
+
+TEST_F(TaskOptionsTest, TheOneInItsPlaceRunsItWhenItDied) {
+  Pool pool = make_pool(2);
+  const pid_t first = pool.submit({.worker = 1}, [] { return ::getpid(); }).get().value();
+  const auto dies = pool.submit({.worker = 1}, [] { marks->pass(0), die(Death::kKilled); });
+  const auto after = pool.submit({.worker = 1}, [] { return ::getpid(); });
+  EXPECT_EQ(pool.submit({.worker = 0}, [] { return 1; }).get().value(), 1);
+  marks->open(0);
+  EXPECT_EQ(dies.get().code(), absl::StatusCode::kAborted);
+  const pid_t second = after.get_for(kPromptly).value();
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second, static_cast<pid_t>(PoolView::of_this_process().workers()[1].pid));
+}
+
+TEST_F(TaskOptionsTest, ItComesBeforeAllOthersThere) {
+  Pool pool = make_pool(1);
+  const Future<void> held = hold(pool);
+  const auto third = pool.submit([] { return turn(); });
+  const auto second = pool.submit({.priority = 10}, [] { return turn(); });
+  const auto first = pool.submit({.priority = -10, .worker = 0}, [] { return turn(); });
+  marks->open(0);
+  EXPECT_EQ(first.get().value(), 0);
+  EXPECT_EQ(second.get().value(), 1);
+  EXPECT_EQ(third.get().value(), 2);
+}
+
+TEST_F(TaskOptionsTest, AWorkerThatIsNotThereIsRefused) {
+  Pool pool = make_pool(2);
+  const absl::Status status = pool.submit({.worker = 2}, [] {}).get();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("worker 2 was asked for, and the pool has 2"));
+}
+
+TEST_F(TaskOptionsTest, WhatWasForAWorkerThatResizeTookIsForAny) {
+  Pool pool = make_pool(3);
+  const Future<void> held = pool.submit({.worker = 2}, [] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 300; ++i)
+    futures.push_back(pool.submit(
+        {.worker = 2}, [](int n) { return n; }, i));
+  EXPECT_TRUE(pool.resize(1).ok());
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get_for(kPromptly).value(), i);
+  marks->open(0);
+  EXPECT_TRUE(held.get().ok());
+}
+
+// --- name ------------------------------------------------------------------------------------------------------------
+
+TEST_F(TaskOptionsTest, ANameStandsInTheSlotAndIsCutOff) {
+  Pool pool = make_pool(1);
+  const auto named = pool.submit({.name = "resize picture 0123456789"}, [] { marks->pass(0); });
+  const layout::TaskSlot& slot = PoolView::of_this_process().slots()[static_cast<std::uint32_t>(named.id().value)];
+  EXPECT_EQ(slot.has_extras, 1);
+  EXPECT_EQ(std::string(slot.extras.name, sizeof slot.extras.name), "resize picture 012345678");
+  marks->open(0);
+  EXPECT_TRUE(named.get().ok());
+}
+
+// --- backoff ---------------------------------------------------------------------------------------------------------
+
+TEST_F(TaskOptionsTest, ABackoffStandsBeforeEachAttemptAndHoldsUpNobody) {
+  Pool pool = make_pool(1);
+  const auto begin = Clock::now();
+  const TaskOptions options{.retries = 2, .backoff = 150ms, .retry_on = RetryOn::kAnyFailure};
+  const auto fails = pool.submit(options, [] { ++marks->count, throw 1; });
+  ASSERT_TRUE(marks->await_count(1));
+  EXPECT_EQ(pool.apply([] { return 1; }).value(), 1) << "the only worker waits";
+  EXPECT_EQ(fails.get().code(), absl::StatusCode::kUnknown);
+  EXPECT_GE(Clock::now() - begin, 300ms);
+  EXPECT_EQ(marks->count, 3u);
+}
+
+TEST_F(TaskOptionsTest, ABackoffStandsBehindADeathToo) {
+  Pool pool = make_pool(2);
+  const auto begin = Clock::now();
+  const auto dies = pool.submit({.retries = 1, .backoff = 150ms}, [] {
+    if (current_task().attempt() == 1) die(Death::kKilled);
+  });
+  // Other deaths, after which every pending task gets a new hint: not before its time.
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(pool.apply([] { die(Death::kKilled); }).ok());
+  EXPECT_TRUE(dies.get_for(kPromptly).ok());
+  EXPECT_GE(Clock::now() - begin, 150ms);
+}
+
+TEST_F(TaskOptionsTest, ABackoffIsAnItems) {
+  Pool pool = make_pool(2);
+  for (const RetryOn on : {RetryOn::kDeath, RetryOn::kAnyFailure}) {
+    const auto begin = Clock::now();
+    const TaskOptions options{.retries = 1, .backoff = 100ms, .retry_on = on};
+    const auto results = pool.map(
+        {.chunksize = 5, .task = options},
+        [on](int n) {
+          if (n == 2 && current_task().attempt() == 1) {
+            if (on == RetryOn::kDeath) die(Death::kKilled);
+            throw 1;
+          }
+          return n;
+        },
+        std::views::iota(0, 10));
+    EXPECT_EQ(results.value().size(), 10u);
+    EXPECT_GE(Clock::now() - begin, 100ms);
+  }
+}
+
+TEST_F(TaskOptionsTest, ManyBackoffsAtOnceAllEnd) {
+  Pool pool = make_pool(2, 3000);
+  const TaskOptions options{.retries = 1, .backoff = 20ms, .retry_on = RetryOn::kAnyFailure};
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 1500; ++i) {
+    futures.push_back(pool.submit(
+        options, [](int n) { return current_task().attempt() == 1 ? throw 1 : n; }, i));
+  }
+  for (int i = 0; i < 1500; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get_for(kPromptly).value(), i);
+}
+
+TEST_F(TaskOptionsTest, ClosingWaitsForABackoff) {
+  Pool pool = make_pool(1);
+  const TaskOptions options{.retries = 1, .backoff = 100ms, .retry_on = RetryOn::kAnyFailure};
+  const auto twice = pool.submit(options, [] { return current_task().attempt() == 1 ? throw 1 : 2; });
+  pool.close();
+  EXPECT_TRUE(pool.join().ok());
+  EXPECT_EQ(twice.get().value(), 2);
+}
+
+// --- poison ----------------------------------------------------------------------------------------------------------
+
+TEST_F(TaskOptionsTest, WhatKillsItsWorkerEachTimeIsNotTriedForEver) {
+  Pool pool = make_pool(2);
+  const auto poison = pool.submit({.retries = 3}, [] { ++marks->count, die(Death::kSegfault); });
+  EXPECT_EQ(poison.get_for(kPromptly).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(task_error(poison.get())->attempt, 4u);
+  EXPECT_EQ(pool.map([](int x) { return x; }, std::views::iota(0, 50)).value().size(), 50u);
+  EXPECT_EQ(marks->count, 4u);
+}
+
+}  // namespace
+}  // namespace warren::test
