@@ -14,8 +14,8 @@ struct Current {
   std::uint32_t attempt = 0;
   std::atomic<std::uint32_t>* progress = nullptr;
   layout::WorkerRecord* record = nullptr;  // null: a thread
-  bool reported = false;               // a text
-  std::uint64_t soft_deadline_ns = 0;  // 0: none
+  bool reported = false;                   // a text
+  std::uint64_t soft_deadline_ns = 0;      // 0: none
   const std::atomic<bool>* stop = nullptr;
 };
 constinit thread_local Current current;

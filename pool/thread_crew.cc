@@ -63,9 +63,7 @@ constinit thread_local ThreadCrew* employer = nullptr;
 
 class InFrame {
  public:
-  explicit InFrame(const void* crew) noexcept : frame_{.crew = crew, .outer = innermost} {
-    innermost = &frame_;
-  }
+  explicit InFrame(const void* crew) noexcept : frame_{.crew = crew, .outer = innermost} { innermost = &frame_; }
   ~InFrame() { innermost = frame_.outer; }
   InFrame(const InFrame&) = delete;
   InFrame& operator=(const InFrame&) = delete;
@@ -91,10 +89,11 @@ struct Leave {};  // thrown through io_context::run() by a thread that there is 
 
 }  // namespace
 
-ThreadWork::ThreadWork() noexcept : id_([] {
-  static std::atomic<std::uint64_t> last{0};
-  return TaskId{last.fetch_add(1, std::memory_order_relaxed) + 1};
-}()) {}
+ThreadWork::ThreadWork() noexcept
+    : id_([] {
+        static std::atomic<std::uint64_t> last{0};
+        return TaskId{last.fetch_add(1, std::memory_order_relaxed) + 1};
+      }()) {}
 
 void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept {
   CurrentTaskScope::set_attempt(attempt);

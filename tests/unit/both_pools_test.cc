@@ -58,7 +58,8 @@ int positive(int x) { return x >= 0 ? x : throw std::invalid_argument("negative"
 
 TYPED_TEST(BothPools, ACallGivesItsResultAgainAndAgain) {
   auto pool = this->make(2);
-  const Future<std::string> future = pool.submit([](const std::string& a, int n) { return a + std::to_string(n); }, "a", 7);
+  const Future<std::string> future =
+      pool.submit([](const std::string& a, int n) { return a + std::to_string(n); }, "a", 7);
   EXPECT_EQ(future.get().value(), "a7");
   EXPECT_EQ(future.get().value(), "a7");
   EXPECT_TRUE(future.successful());
@@ -81,8 +82,9 @@ TYPED_TEST(BothPools, FailuresHaveOneLayer) {
   EXPECT_EQ(pool.apply([]() -> absl::StatusOr<int> { return 3; }).value(), 3);
   EXPECT_EQ(pool.apply([]() -> absl::StatusOr<int> { return absl::DataLossError(""); }).status().code(),
             absl::StatusCode::kDataLoss);
-  EXPECT_EQ(pool.apply([]() -> int { return absl::StatusOr<int>(absl::AbortedError("inner")).value(); }).status().code(),
-            absl::StatusCode::kAborted);
+  EXPECT_EQ(
+      pool.apply([]() -> int { return absl::StatusOr<int>(absl::AbortedError("inner")).value(); }).status().code(),
+      absl::StatusCode::kAborted);
 }
 
 TYPED_TEST(BothPools, RetriesOfAnyFailureBeginAfresh) {
@@ -93,8 +95,7 @@ TYPED_TEST(BothPools, RetriesOfAnyFailureBeginAfresh) {
   };
   const TaskOptions twice_more{.retries = 2, .retry_on = RetryOn::kAnyFailure};
   EXPECT_EQ(pool.apply(twice_more, third_time, "try ").value(), "try 3");
-  const absl::Status failed =
-      pool.apply({.retries = 1, .retry_on = RetryOn::kAnyFailure}, third_time, "try ").status();
+  const absl::Status failed = pool.apply({.retries = 1, .retry_on = RetryOn::kAnyFailure}, third_time, "try ").status();
   EXPECT_EQ(task_error(failed)->what, "try 2");
   EXPECT_EQ(task_error(failed)->attempt, 2u);
   EXPECT_THAT(pool.map({.task = twice_more}, third_time, std::vector<std::string>{"a", "b"}).value(),
@@ -421,7 +422,8 @@ TYPED_TEST(BothPools, AsCompletedAndWaitTakeTheirFutures) {
 }
 
 TYPED_TEST(BothPools, AnInitializerThatThrowsIsToldByEveryFuture) {
-  auto pool = TestFixture::Pool::create({.workers = 2, .initializer = [] { throw std::runtime_error("no licence"); }}).value();
+  auto pool =
+      TestFixture::Pool::create({.workers = 2, .initializer = [] { throw std::runtime_error("no licence"); }}).value();
   const absl::Status status = pool.submit([] {}).get();
   this->expect_refused(status);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no licence"));

@@ -146,9 +146,10 @@ class Future {
   [[nodiscard]] TaskId id() const noexcept { return valid() ? task_->id() : TaskId{}; }
 
   // f(Result<R>), in this process, any captures; of one that was dropped too. In order of registration, in a thread
-  // that the pool has for it, or at once in this one if the task has ended and the others have run. Other calls of this
-  // future that wait return after the callbacks ran, but in a callback they do not wait for callbacks. What f throws is
-  // logged. The slot is given back first, so that a callback that takes long holds nothing up but the callbacks behind.
+  // that the pool has for it (of a ThreadPool, the one that ran the task), or at once in this one if the task has ended
+  // and the others have run. Other calls of this future that wait return after the callbacks ran, but in a callback
+  // they do not wait for callbacks. What f throws is logged. The slot is given back first, so that a callback that
+  // takes long holds nothing up but the callbacks behind.
   template <class F>
   Future& on_done(F f) & {
     follow(std::move(f));

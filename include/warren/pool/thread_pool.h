@@ -1,13 +1,15 @@
-// ThreadPool: the verbs of Pool on threads of this process. Nothing is encoded or copied to another memory: any capture,
-// any argument that std::thread takes (std::ref, move-only ones) and any result is fine.
+// ThreadPool: the verbs of Pool on threads of this process. Nothing is encoded or copied to another memory: any
+// capture, any argument that std::thread takes (std::ref, move-only ones) and any result is fine.
 //
 // What differs from Pool:
 // - Functions and arguments are kept as std::thread keeps them, decayed; only a literal or a string_view becomes a
 //   std::string, where the function takes one. A result that cannot be copied is got once.
-// - A task that crashes, calls std::exit() or ends its thread (pthread_exit) does so to the program. One that throws fails.
+// - A task that crashes, calls std::exit() or ends its thread (pthread_exit) does so to the program. One that throws
+// fails.
 // - Nobody can end a thread: terminate() and kill() reach what has not begun. What runs goes on to its end, and its
 //   future has its result then; of a map, the item. Destroy what tasks refer to only behind join().
-// - TaskOptions: priority, retries with RetryOn::kAnyFailure, backoff (it passes in the task's thread) and soft_deadline
+// - TaskOptions: priority, retries with RetryOn::kAnyFailure, backoff (it passes in the task's thread) and
+// soft_deadline
 //   are as in Pool; stop_requested() is also true once the pool was terminated. Further attempts have copies of the
 //   arguments: of what cannot be copied, InvalidArgument. RetryOn::kDeath retries nothing, since no worker dies alone.
 //   `deadline` and `worker` are InvalidArgument. `name`, and the text of report(), are shown nowhere.
@@ -16,12 +18,12 @@
 //   In order of registration, without a lock.
 //
 // Tasks and callbacks may use the pool that runs them. One that waits for a task (get, wait, map, imap, join) lends its
-// place: another thread runs tasks meanwhile, so that they never wait for a thread; threads beyond `workers` are kept for
-// the next time. Its submit() does not wait at max_pending, but takes more. Its join(), and the pool's destructor there,
-// wait for all tasks but itself.
+// place: another thread runs tasks meanwhile, so that they never wait for a thread; threads beyond `workers` are kept
+// for the next time. Its submit() does not wait at max_pending, but takes more. Its join(), and the pool's destructor
+// there, wait for all tasks but itself.
 //
-// Thread-safe. Only the process that made the pool uses it: in a forked child, calls are refused and the destructor does
-// nothing. A moved-from pool may only be assigned to or destroyed.
+// Thread-safe. Only the process that made the pool uses it: in a forked child, calls are refused and the destructor
+// does nothing. A moved-from pool may only be assigned to or destroyed.
 #pragma once
 #include <warren/ipc/detail/check.h>
 #include <warren/pool/detail/thread_map.h>
@@ -35,10 +37,10 @@
 namespace warren {
 
 struct ThreadPoolOptions {
-  std::uint32_t workers = 0;                // 0: one per usable processor; at most 1024
+  std::uint32_t workers = 0;               // 0: one per usable processor; at most 1024
   std::function<void()> initializer = {};  // run first in every thread; if it throws, the pool breaks and says why
-  std::size_t max_pending = 65536;          // tasks that have not ended; then submit waits, try_submit refuses
-  std::string name = {};                    // of the threads; the first 15 characters are kept
+  std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses
+  std::string name = {};                   // of the threads; the first 15 characters are kept
 };
 
 namespace detail {
@@ -173,8 +175,8 @@ class ThreadPool {
     return stream(MapOptions{}, false, std::forward<F>(f), std::vector<T>(items));
   }
 
-  // Calls f(T&) for every element of an Array<T>, a container or a span, in place. Waits until every element has run; an
-  // element that fails costs the others nothing. The first failure in order is returned, and names the element.
+  // Calls f(T&) for every element of an Array<T>, a container or a span, in place. Waits until every element has run;
+  // an element that fails costs the others nothing. The first failure in order is returned, and names the element.
   template <detail::NoOptions F, class Items>
   absl::Status for_each(Items&& items, F&& f) {
     return for_each(MapOptions{}, std::forward<Items>(items), std::forward<F>(f));
@@ -252,8 +254,8 @@ template <class F, class... Rg>
 Future<detail::ThreadMapValue<F, Rg...>> ThreadPool::map_async(const MapOptions& options, F&& f, Rg&&... ranges) {
   if constexpr (detail::CheckedThreadMap<F, Rg...>::ok) {
     using Task = detail::ThreadMapTask<detail::ThreadItemValue<F, Rg...>>;
-    return Future<detail::ThreadMapValue<F, Rg...>>(Task::template start<std::decay_t<F>>(
-        crew(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...)));
+    return Future<detail::ThreadMapValue<F, Rg...>>(
+        Task::template start<std::decay_t<F>>(crew(), options, f, detail::Zip<Rg...>(std::forward<Rg>(ranges)...)));
   } else {
     return {};  // told above
   }

@@ -171,8 +171,8 @@ class MapStream final : public StreamSource<R> {
     const auto first = ordered_ ? under_way_.begin() : std::ranges::find_if(under_way_, ended);
     const Chunk chunk = std::move(*first);
     const auto after = under_way_.erase(first);
-    auto rest = collect<R>(
-        chunk, options_.task, [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
+    auto rest = collect<R>(chunk, options_.task,
+                           [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
     under_way_.insert(after, std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
   }
 

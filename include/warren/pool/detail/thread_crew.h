@@ -45,7 +45,7 @@ class ThreadWork {
   virtual void tell() = 0;  // behind them: the result is the future's, and callbacks run
 
   const TaskId id_;
-  std::atomic<State> state_ = State::kNew;  // changed under the crew's mutex
+  std::atomic<State> state_ = State::kNew;   // changed under the crew's mutex
   std::atomic<std::uint32_t> progress_ = 0;  // of 2^32 - 1
   std::size_t level_ = 0;                    // while it is queued, and the next
   std::list<std::shared_ptr<ThreadWork>>::iterator place_;

@@ -73,9 +73,8 @@ Result<R> call_once(F& f, std::tuple<T...>& arguments, std::uint32_t attempt) {
     return run_task(f, arguments, attempt, [](auto&&) {});
   } else {
     Result<R> result = absl::UnknownError("");
-    absl::Status status = run_task(f, arguments, attempt, [&result](auto&& value) {
-      result.emplace(std::forward<decltype(value)>(value));
-    });
+    absl::Status status = run_task(f, arguments, attempt,
+                                   [&result](auto&& value) { result.emplace(std::forward<decltype(value)>(value)); });
     if (!status.ok()) return status;
     return result;
   }
@@ -84,7 +83,8 @@ Result<R> call_once(F& f, std::tuple<T...>& arguments, std::uint32_t attempt) {
 // What one attempt may use up and the next may have again. Not every type that says so can be copied (a vector of
 // move-only elements, a struct that has one), so it is asked of those that could travel, too.
 template <class T>
-inline constexpr bool kForEveryAttempt = std::is_trivially_copyable_v<T> || (Carriable<T> && std::copy_constructible<T>);
+inline constexpr bool kForEveryAttempt =
+    std::is_trivially_copyable_v<T> || (Carriable<T> && std::copy_constructible<T>);
 
 // Further attempts have the arguments afresh, and a plain function; another function is called again as it is then.
 template <class R, class F, class... T>
@@ -148,7 +148,7 @@ class ThreadTask final : public LocalTask<R>, public ThreadWork {
   void tell() override { this->set(*std::move(outcome_)); }
 
   const std::shared_ptr<ThreadCrew> crew_;
-  std::optional<Held> call_;           // until it has run
+  std::optional<Held> call_;          // until it has run
   std::optional<Result<R>> outcome_;  // until it is told
 };
 
@@ -175,8 +175,7 @@ using ThreadTaskOf =
 template <class Task, class... A>
 std::shared_ptr<Task> enqueue_task(ThreadCrew& crew, bool chunk, const TaskOptions& options, A&&... a) {
   HeldPlace place(crew);
-  auto task =
-      std::make_shared<Task>(crew.shared_from_this(), chunk ? TaskOptions{} : options, std::forward<A>(a)...);
+  auto task = std::make_shared<Task>(crew.shared_from_this(), chunk ? TaskOptions{} : options, std::forward<A>(a)...);
   place.used();
   crew.enqueue(task, options, chunk);
   return task;
