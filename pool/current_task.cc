@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+
 #include "monotonic.h"
 
 namespace warren {
@@ -11,10 +12,11 @@ namespace {
 struct Current {
   TaskId id;
   std::uint32_t attempt = 0;
-  layout::TaskSlot* slot = nullptr;
-  layout::WorkerRecord* record = nullptr;
-  bool reported = false;               // a text
-  std::uint64_t soft_deadline_ns = 0;  // 0: none
+  std::atomic<std::uint32_t>* progress = nullptr;
+  layout::WorkerRecord* record = nullptr;  // null: a thread
+  bool reported = false;                   // a text
+  std::uint64_t soft_deadline_ns = 0;      // 0: none
+  const std::atomic<bool>* stop = nullptr;
 };
 constinit thread_local Current current;
 
@@ -32,16 +34,17 @@ CurrentTask current_task() noexcept { return {}; }
 std::uint32_t CurrentTask::attempt() const noexcept { return current.attempt; }
 
 bool CurrentTask::stop_requested() const noexcept {
+  if (current.stop != nullptr && current.stop->load(std::memory_order_relaxed)) return true;
   return current.soft_deadline_ns != 0 && detail::monotonic_ns() >= current.soft_deadline_ns;
 }
 
 TaskId CurrentTask::id() const noexcept { return current.id; }
 
 void CurrentTask::report(double fraction, std::string_view text) const noexcept {
-  if (current.slot == nullptr) return;
+  if (current.progress == nullptr) return;
   const double within = fraction > 0 ? std::min(fraction, 1.0) : 0;  // NaN: 0
-  current.slot->progress.store(static_cast<std::uint32_t>(within * UINT32_MAX), std::memory_order_relaxed);
-  if (text.empty() && !current.reported) return;
+  current.progress->store(static_cast<std::uint32_t>(within * UINT32_MAX), std::memory_order_relaxed);
+  if (current.record == nullptr || (text.empty() && !current.reported)) return;
   write_report(*current.record, text);
   current.reported = true;
 }
@@ -50,7 +53,12 @@ namespace detail {
 
 CurrentTaskScope::CurrentTaskScope(TaskId id, std::uint32_t attempt, layout::TaskSlot& slot,
                                    layout::WorkerRecord& record) noexcept {
-  current = {.id = id, .attempt = attempt, .slot = &slot, .record = &record};
+  current = {.id = id, .attempt = attempt, .progress = &slot.progress, .record = &record};
+}
+
+CurrentTaskScope::CurrentTaskScope(TaskId id, std::atomic<std::uint32_t>& progress,
+                                   const std::atomic<bool>& stop) noexcept {
+  current = {.id = id, .attempt = 1, .progress = &progress, .stop = &stop};
 }
 
 CurrentTaskScope::~CurrentTaskScope() {

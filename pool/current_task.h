@@ -3,11 +3,15 @@
 #include <warren/layout/pool.h>
 #include <warren/pool/task.h>
 
+#include <atomic>
+
 namespace warren::detail {
 
 class CurrentTaskScope {
  public:
   CurrentTaskScope(TaskId id, std::uint32_t attempt, layout::TaskSlot& slot, layout::WorkerRecord& record) noexcept;
+  // In a thread of a ThreadPool. `stop`: its task should come to an end.
+  CurrentTaskScope(TaskId id, std::atomic<std::uint32_t>& progress, const std::atomic<bool>& stop) noexcept;
   ~CurrentTaskScope();
   CurrentTaskScope(const CurrentTaskScope&) = delete;
   CurrentTaskScope& operator=(const CurrentTaskScope&) = delete;

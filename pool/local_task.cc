@@ -1,4 +1,5 @@
 #include <warren/pool/detail/local_task.h>
+#include <warren/pool/detail/thread_crew.h>
 
 #include "completions.h"
 
@@ -16,6 +17,8 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
   if (Completions* const here = Completions::current(); here != nullptr) {
     return here->help(deadline, [this] { return ended(); });
   }
+  if (ended() || deadline.expired()) return ended();
+  const LentPlace lent;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
   changed_.wait(lock, [this] { return ended_; });

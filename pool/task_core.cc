@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <warren/ipc/detail/process.h>
+#include <warren/pool/detail/thread_crew.h>
 
 #include <condition_variable>
 #include <deque>
@@ -55,6 +56,10 @@ bool TaskCore::wait(Deadline deadline) const {
     return wait_until_ended(deadline);
   }
   const auto done = [followed] { return followed->stage == Followers::Stage::kDone; };
+  if (done()) return true;
+  lock.unlock();
+  const LentPlace lent;
+  lock.lock();
   if (!deadline.forever()) return followed->done.wait_until(lock, deadline.time(), done);
   followed->done.wait(lock, done);
   return true;

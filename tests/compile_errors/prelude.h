@@ -9,6 +9,7 @@
 #include <warren/ipc/value.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/process.h>
+#include <warren/pool/thread_pool.h>
 
 #include <array>
 #include <chrono>

@@ -140,5 +140,14 @@ void values_and_arrays(std::span<const float> numbers, const std::vector<bool>& 
   auto points = warren::Array<Point>::create({{1, 2}, {3, 4}}, {.lifetime = warren::Lifetime::kWhileAttached}).value();
   const std::scoped_lock both(points.mutex(), value.mutex());
   for (Point& p : points) p = there;
-  (void)count, (void)vouched, (void)no_default, (void)flags;
+  auto threads = warren::ThreadPool::create({.workers = 2}).value();
+  int here = 1;
+  threads.submit([&here] { ++here; });
+  threads.submit(
+      {.priority = 1}, [](int& x, std::unique_ptr<int>) { ++x; }, std::ref(here), std::make_unique<int>(1));
+  threads.submit([v = std::vector<std::unique_ptr<int>>()]() mutable { v.clear(); });
+  const std::vector<std::unique_ptr<int>> owned_ints =
+      threads.map([](int x) { return std::make_unique<int>(x); }, {1, 2}).value();
+  (void)threads.for_each({.chunksize = 1}, points, [&here](Point& p) { p.x = here; });
+  (void)owned_ints, (void)count, (void)vouched, (void)no_default, (void)flags;
 }

@@ -81,6 +81,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   [[maybe_unused]] auto fraction = Value<double>::create().value();
   [[maybe_unused]] auto big_array = Array<Big>::create(1).value();
   [[maybe_unused]] auto small_array = Array<Small>::create(1).value();
+  [[maybe_unused]] auto threads = warren::ThreadPool::create().value();
 
 #if CASE == 0
   // --- captures
@@ -329,5 +330,22 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)pool.for_each({.chunksize = 1}, small_array, [&k](Small& x) { x.word += k; });
 #elif CASE == 164  // ignoring return
   pool.for_each(small_array, [](Small& x) { ++x.word; });
+
+  // --- threads
+#elif CASE == 180  // a move-only argument: std::move it
+  threads.submit([](std::unique_ptr<int> p) { return *p; }, unique);
+#elif CASE == 181  // Remedy: std::ref(x) where the thread may use yours
+  threads.submit(by_reference, k);
+#elif CASE == 182  // Remedy: std::ref(f), which all threads call at once
+  auto r = threads.map([p = std::make_unique<int>(1)](int x) { return x + *p; }, xs);
+#elif CASE == 183  // for_each changes the elements of a range where they lie
+  std::vector<bool> bits(3);
+  (void)threads.for_each(bits, [](auto&& bit) { bit = true; });
+#elif CASE == 184  // for_each calls the function with each element, a T&
+  (void)threads.for_each(xs, [](std::string& s) { s.clear(); });
+#elif CASE == 185  // starmap takes one range of tuples, pairs or arrays
+  auto r = threads.starmap(square, xs);
+#elif CASE == 186  // map and imap take the function, then a range
+  auto r = threads.map(square, 3);
 #endif
 }

@@ -27,11 +27,18 @@ Result<R> decode_result(const TaskCore& task) {
   }
 }
 
+// A container says that it can be copied whatever it holds.
+template <class T>
+inline constexpr bool kCopies = std::copy_constructible<T>;
+template <class T>
+  requires(std::copy_constructible<T> && requires { typename T::value_type; })
+inline constexpr bool kCopies<T> = std::same_as<T, typename T::value_type> || kCopies<typename T::value_type>;
+
 // What one that was never encoded gives: a copy where that is possible, else itself, once.
 template <class R>
 Result<R> take_value(void* value) {
   auto& result = *static_cast<Result<R>*>(value);
-  if constexpr (std::is_void_v<R> || std::copy_constructible<R>) {
+  if constexpr (std::is_void_v<R> || kCopies<R>) {
     return result;
   } else {
     if (!result.ok()) return result.status();
@@ -139,9 +146,10 @@ class Future {
   [[nodiscard]] TaskId id() const noexcept { return valid() ? task_->id() : TaskId{}; }
 
   // f(Result<R>), in this process, any captures; of one that was dropped too. In order of registration, in a thread
-  // that the pool has for it, or at once in this one if the task has ended and the others have run. Other calls of this
-  // future that wait return after the callbacks ran, but in a callback they do not wait for callbacks. What f throws is
-  // logged. The slot is given back first, so that a callback that takes long holds nothing up but the callbacks behind.
+  // that the pool has for it (of a ThreadPool, the one that ran the task), or at once in this one if the task has ended
+  // and the others have run. Other calls of this future that wait return after the callbacks ran, but in a callback
+  // they do not wait for callbacks. What f throws is logged. The slot is given back first, so that a callback that
+  // takes long holds nothing up but the callbacks behind.
   template <class F>
   Future& on_done(F f) & {
     follow(std::move(f));

@@ -49,7 +49,7 @@ absl::Status run_task(F& f, std::tuple<T...>& arguments, std::uint32_t attempt, 
     } else if constexpr (!std::same_as<typename ResultOf<std::decay_t<Raw>>::value, std::decay_t<Raw>>) {
       auto result = call_task(f, arguments);
       if (!result.ok()) return status_of_returned(result.status(), attempt);
-      if constexpr (!std::is_void_v<typename ResultOf<std::decay_t<Raw>>::value>) put(*result);
+      if constexpr (!std::is_void_v<typename ResultOf<std::decay_t<Raw>>::value>) put(*std::move(result));
     } else {
       put(call_task(f, arguments));
     }

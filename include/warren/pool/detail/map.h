@@ -34,20 +34,27 @@ inline absl::Status check_chunksize(const MapOptions& options) {
   return absl::OkStatus();
 }
 
+// What a chunk under way is, for who runs it: a PoolClient or a ThreadCrew.
+template <class Client>
+struct ChunkOf {
+  using type = Chunk;
+};
+
 // As Python does: about four chunks for each worker.
 inline std::size_t default_chunksize(std::size_t items, std::uint32_t workers) {
   const std::size_t chunks = std::size_t{4} * workers;
   return std::max<std::size_t>(1, (items + chunks - 1) / chunks);
 }
 
-template <class F, class Item, class Source>
-std::deque<Chunk> submit_all(PoolClient& client, const MapOptions& options, const F& f, Source& source) {
-  std::deque<Chunk> chunks;
+template <class F, class Item, class Client, class Source>
+auto submit_all(Client& client, const MapOptions& options, const F& f, Source& source) {
+  std::deque<typename ChunkOf<Client>::type> chunks;
   std::size_t begin = 0;
-  const auto submit = [&](const std::vector<Item>& items) {
+  const auto submit = [&](std::vector<Item> items) {
     if (items.empty()) return false;
-    chunks.push_back(submit_chunk(client, options.task, f, begin, items));
-    begin += items.size();
+    const std::size_t count = items.size();
+    chunks.push_back(submit_chunk(client, options.task, f, begin, std::move(items)));
+    begin += count;
     return true;
   };
   if (const std::optional<std::size_t> known = source.size(); known || options.chunksize) {
@@ -68,19 +75,20 @@ std::deque<Chunk> submit_all(PoolClient& client, const MapOptions& options, cons
 }
 
 // Waits for every chunk, then tells the first failure in order.
-template <class F, class Source, class Item = typename Source::Item, class R = typename CallOf<F, Item>::Value>
-Result<typename MapOf<R>::value> run_map(PoolClient& client, const MapOptions& options, const F& f, Source&& source) {
+template <class F, class Client, class Source, class Item = typename Source::Item,
+          class R = typename CallOf<F, Item>::Value>
+Result<typename MapOf<R>::value> run_map(Client& client, const MapOptions& options, const F& f, Source&& source) {
   if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const absl::StatusOr<PoolClient::MapUnderWay> under_way = client.begin_map();
+  const auto under_way = client.begin_map();
   if (!under_way.ok()) return under_way.status();
-  std::deque<Chunk> chunks = submit_all<F, Item>(client, options, f, source);
+  auto chunks = submit_all<F, Item>(client, options, f, source);
   std::conditional_t<std::is_void_v<R>, int, typename MapOf<R>::value> results{};
   absl::Status failure;
   while (!chunks.empty()) {
-    const Chunk chunk = std::move(chunks.front());
+    const auto chunk = std::move(chunks.front());
     chunks.pop_front();
     (void)chunk.ticket->wait(Deadline::never());
-    std::vector<Chunk> rest = collect<R>(chunk, options.task, [&](std::size_t, Result<R> result) {
+    auto rest = collect<R>(chunk, options.task, [&](std::size_t, Result<R> result) {
       if constexpr (std::is_void_v<R>) {
         if (failure.ok()) failure = std::move(result);
       } else {
@@ -102,11 +110,12 @@ Result<typename MapOf<R>::value> run_map(PoolClient& client, const MapOptions& o
 }
 
 // Keeps a bounded number of chunks under way, and gives their results in order, or chunk by chunk as they end.
-template <class F, class Source, class Item = typename Source::Item, class R = typename CallOf<F, Item>::Value>
+template <class F, class Source, class Client = PoolClient, class Item = typename Source::Item,
+          class R = typename CallOf<F, Item>::Value>
 class MapStream final : public StreamSource<R> {
  public:
   template <class... Rg>
-  MapStream(std::shared_ptr<PoolClient> client, const MapOptions& options, F f, bool ordered, Rg&&... ranges)
+  MapStream(std::shared_ptr<Client> client, const MapOptions& options, F f, bool ordered, Rg&&... ranges)
       : client_(std::move(client)),
         options_(options),
         function_(std::move(f)),
@@ -129,6 +138,7 @@ class MapStream final : public StreamSource<R> {
   [[nodiscard]] bool done() const override { return input_ended_ && under_way_.empty() && ready_.empty(); }
 
  private:
+  using Chunk = typename ChunkOf<Client>::type;
   static constexpr std::size_t kChunksPerWorker = 4;  // under way: one runs, the others are there when it ends
 
   // One variable and one return: where it has to be moved, g++ 12 takes the value that a failed StatusOr does not have
@@ -141,13 +151,14 @@ class MapStream final : public StreamSource<R> {
 
   void refill() {
     while (!input_ended_ && under_way_.size() < kChunksPerWorker * client_->most_workers()) {
-      const std::vector<Item> items = source_.take(options_.chunksize.value_or(1));
-      if (items.empty()) {
+      std::vector<Item> items = source_.take(options_.chunksize.value_or(1));
+      const std::size_t count = items.size();
+      if (count == 0) {
         input_ended_ = true;
         return;
       }
-      under_way_.push_back(submit_chunk(*client_, options_.task, function_, begin_, items));
-      begin_ += items.size();
+      under_way_.push_back(submit_chunk(*client_, options_.task, function_, begin_, std::move(items)));
+      begin_ += count;
     }
   }
 
@@ -160,14 +171,14 @@ class MapStream final : public StreamSource<R> {
     const auto first = ordered_ ? under_way_.begin() : std::ranges::find_if(under_way_, ended);
     const Chunk chunk = std::move(*first);
     const auto after = under_way_.erase(first);
-    std::vector<Chunk> rest = collect<R>(
-        chunk, options_.task, [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
+    auto rest = collect<R>(chunk, options_.task,
+                           [this](std::size_t, Result<R> result) { ready_.push_back(std::move(result)); });
     under_way_.insert(after, std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
   }
 
   static bool ended(const Chunk& chunk) { return chunk.ticket->ended(); }
 
-  std::shared_ptr<PoolClient> client_;
+  std::shared_ptr<Client> client_;
   MapOptions options_;
   F function_;
   Source source_;
