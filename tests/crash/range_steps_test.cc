@@ -31,6 +31,7 @@ class MemorySink final : public detail::ResultSink {
   void fail(const absl::Status&) override {}
   [[nodiscard]] std::uint32_t attempt() const noexcept override { return 1; }
   void set_attempt(std::uint32_t) noexcept override {}
+  void wait_before_next_attempt() noexcept override {}
 
  private:
   static std::span<std::byte> none(void*, std::size_t, std::size_t) { return {}; }
@@ -48,7 +49,8 @@ void change(int& x) {
 void run_range(Memory& memory) {
   auto function = fn<&change>;
   MemorySink sink(memory);
-  const detail::ChunkHead head{.first = 0, .count = kElements, .attempt = 1, .retries = 0, .retry_on_any_failure = 0};
+  const detail::ChunkHead head{
+      .first = 0, .count = kElements, .attempt = 1, .retries = 0, .retry_on_any_failure = 0};
   detail::RangeRun<decltype(function), int>(head, function, memory.elements, sink).run();
 }
 void run_range_that_counts_first(Memory& memory) {
