@@ -50,7 +50,7 @@ void run_range(Memory& memory) {
   auto function = fn<&change>;
   MemorySink sink(memory);
   const detail::ChunkHead head{
-      .first = 0, .count = kElements, .attempt = 1, .retries = 0, .retry_on_any_failure = 0};
+      .first = 0, .count = kElements, .attempt = 1, .retries = 0, .retry_on_any_failure = 0, .each_is_timed = 0};
   detail::RangeRun<decltype(function), int>(head, function, memory.elements, sink).run();
 }
 void run_range_that_counts_first(Memory& memory) {
