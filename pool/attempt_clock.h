@@ -9,6 +9,7 @@
 
 #include "current_task.h"
 #include "monotonic.h"
+#include "task_table.h"
 #include "worker.h"
 
 namespace warren::detail {
@@ -19,9 +20,9 @@ class AttemptClock {
   AttemptClock(layout::PoolHeader& header, layout::WorkerRecord& record, const WorkerStart& start) noexcept
       : header_(header), record_(record), start_(start) {}
 
-  void start(const layout::TaskSlot& slot) noexcept {
-    if (slot.has_extras.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      arm(slot.extras);
+  void start(const TaskTable& table, std::uint32_t slot) noexcept {
+    if (table.has_extras(slot)) [[unlikely]]
+      arm(table.extras(slot));
   }
   // Before the result is committed. Does not return where the time was over first.
   void stop() noexcept {

@@ -502,7 +502,11 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   slot.retries =
       std::min(submission.options.retries, layout::TaskState::kAttemptMask - 1);  // what an attempt can count
   slot.retry_on = static_cast<std::uint16_t>(submission.options.retry_on);
-  const bool has_extras = write_extras(slot, submission);
+  const bool has_extras = has_any_extras(submission.options);
+  if (has_extras) [[unlikely]] {
+    if (absl::Status status = write_extras(*task, submission); !status.ok())
+      return std::make_shared<Ticket>(std::move(status));
+  }
   auto ticket = std::make_shared<Ticket>(shared_from_this(), task->slot, task->generation, submission.chunk);
   impl_->remember(*ticket);
   draft.publish();
@@ -510,17 +514,19 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   return ticket;
 }
 
-// What stands in the slot's last line, which most tasks do not touch.
-bool PoolClient::write_extras(layout::TaskSlot& slot, const Submission& submission) noexcept {
+bool PoolClient::has_any_extras(const TaskOptions& options) noexcept {
+  return !options.name.empty() || !options.deadline.forever() || !options.soft_deadline.forever() ||
+         options.backoff.ns().count() != 0 || options.priority != 0 || options.worker;
+}
+
+absl::Status PoolClient::write_extras(TaskRef task, const Submission& submission) noexcept {
+  TaskTable& table = impl_->table();
+  if (absl::Status status = table.commit_extras(task.slot); !status.ok()) return status;
   const TaskOptions& options = submission.options;
-  const bool has_any = !options.name.empty() || !options.deadline.forever() || !options.soft_deadline.forever() ||
-                       options.backoff.ns().count() != 0 || options.priority != 0 || options.worker;
-  if (!has_any) [[likely]]
-    return false;
   const auto limit = [](Timeout d) {  // 0: none
     return d.forever() ? 0 : std::max<std::uint64_t>(static_cast<std::uint64_t>(d.ns().count()), 1);
   };
-  layout::TaskExtras& extras = slot.extras;
+  layout::TaskExtras& extras = table.extras(task.slot);
   extras.priority.store(std::clamp(options.priority, -layout::kMostPriority, layout::kMostPriority),
                         std::memory_order_relaxed);
   extras.place.store(options.worker ? *options.worker + 1 : 0, std::memory_order_relaxed);
@@ -531,8 +537,8 @@ bool PoolClient::write_extras(layout::TaskSlot& slot, const Submission& submissi
   extras.soft_deadline_ns = limit(options.soft_deadline);
   std::memset(extras.name, 0, sizeof extras.name);
   std::memcpy(extras.name, options.name.data(), std::min(options.name.size(), sizeof extras.name));
-  slot.has_extras.store(1, std::memory_order_relaxed);
-  return true;
+  table.slot(task.slot).has_extras.store(1, std::memory_order_relaxed);
+  return absl::OkStatus();
 }
 
 bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test) {

@@ -23,7 +23,7 @@ class SlotSink final : public ResultSink {
   SlotSink(TaskTable& table, const TaskTable::Claim& claim, AttemptClock& clock)
       : table_(table), claim_(claim), slot_(table.slot(claim.slot)), clock_(clock), attempt_(claim.state.attempt) {
     go_on_behind(0);
-    clock_.start(slot_);
+    clock_.start(table_, claim_.slot);
   }
 
   Writer& writer() noexcept override {
@@ -52,12 +52,13 @@ class SlotSink final : public ResultSink {
     attempt_ = attempt;
     CurrentTaskScope::set_attempt(attempt);
     clock_.stop();
-    clock_.start(slot_);
+    clock_.start(table_, claim_.slot);
   }
 
   void wait_before_next_attempt() noexcept override {
     leave_if_forked();
-    if (table_.has_extras(claim_.slot)) std::this_thread::sleep_for(std::chrono::nanoseconds(slot_.extras.backoff_ns));
+    if (table_.has_extras(claim_.slot))
+      std::this_thread::sleep_for(std::chrono::nanoseconds(table_.extras(claim_.slot).backoff_ns));
   }
 
   [[nodiscard]] bool failed() const noexcept { return failed_; }

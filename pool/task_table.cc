@@ -21,7 +21,7 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 
 // Where the parts lie.
 struct Plan {
-  std::uint64_t capacity, workers, hints, slots, bands, places, heap;
+  std::uint64_t capacity, workers, hints, slots, extras, bands, places, heap;
 };
 // Twice as many as tasks: duplicates and stale ones find room.
 MpmcGeometry hint_geometry(std::uint64_t capacity) { return MpmcGeometry::of(2 * capacity, MpmcRing<1>::kSlotBytes); }
@@ -31,7 +31,8 @@ Plan plan_of(std::size_t max_pending) {
   plan.workers = layout::kPage;
   plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
   plan.slots = round_up(plan.hints + hint_geometry(plan.capacity).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
-  plan.bands = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
+  plan.extras = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
+  plan.bands = round_up(plan.extras + plan.capacity * sizeof(layout::TaskExtras), layout::kPage);
   plan.places = plan.bands + SideHints::bands_bytes(plan.capacity);
   plan.heap = plan.places + SideHints::places_bytes();
   return plan;
@@ -77,6 +78,7 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, cons
             header.workers_offset = plan.workers;
             header.hints_offset = plan.hints;
             header.slots_offset = plan.slots;
+            header.extras_offset = plan.extras;
             header.bands_offset = plan.bands;
             header.places_offset = plan.places;
             header.worker_count.store(workers, std::memory_order_relaxed);
@@ -96,6 +98,7 @@ TaskTable::TaskTable(Attachment& attachment) noexcept
       header_(reinterpret_cast<layout::PoolHeader*>(attachment.object())),
       workers_(reinterpret_cast<layout::WorkerRecord*>(attachment.object() + header_->workers_offset)),
       slots_(reinterpret_cast<TaskSlot*>(attachment.object() + header_->slots_offset)),
+      extras_(reinterpret_cast<layout::TaskExtras*>(attachment.object() + header_->extras_offset)),
       capacity_(header_->table_capacity),
       hints_(attachment, *reinterpret_cast<layout::MpmcRingHeader*>(attachment.object() + header_->hints_offset)),
       side_(attachment, *header_, workers_),
@@ -114,6 +117,17 @@ absl::Status TaskTable::commit_more() noexcept {
   while (old < more && !header_->slots_committed.compare_exchange_weak(
                            old, more, std::memory_order_seq_cst)) {  // [T3] memory before the count; pairs with T4
   }
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::commit_extras(std::uint32_t slot) noexcept {
+  const std::uint64_t old = extras_committed_.load(std::memory_order_relaxed);
+  if (slot < old) return absl::OkStatus();
+  const std::uint64_t more = std::min((slot / layout::kSlotsStep + 1) * layout::kSlotsStep, capacity_);
+  const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(extras_ + old) - attachment_->object());
+  if (absl::Status status = attachment_->commit(offset, (more - old) * sizeof(layout::TaskExtras)); !status.ok())
+    return status;
+  extras_committed_.store(more, std::memory_order_relaxed);  // less than another thread's: committed once more
   return absl::OkStatus();
 }
 
@@ -173,7 +187,7 @@ void TaskTable::push_hint(TaskRef task, int wake) noexcept {
 // Else it has been pushed. The extras may be those of the slot's next life by now: then so is the hint's generation
 // over.
 bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
-  const layout::TaskExtras& extras = slots_[task.slot].extras;
+  const layout::TaskExtras& extras = extras_[task.slot];
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   Seat& seat = attachment_->seat();
   if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) {
@@ -346,7 +360,7 @@ std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat,
 
 // A hint to it may be in the wrong place: a double one that came too early, or of before resize().
 bool TaskTable::may_take(TaskRef task, std::uint32_t place) noexcept {
-  const layout::TaskExtras& extras = slots_[task.slot].extras;
+  const layout::TaskExtras& extras = extras_[task.slot];
   if (extras.not_before_ns.load(std::memory_order_relaxed) > monotonic_ns()) return false;  // the supervisor has it
   const std::uint32_t only = extras.place.load(std::memory_order_relaxed);
   if (only == 0 || only > most_workers() || place == SideHints::kAnyPlace || only == place + 1) return true;
@@ -368,8 +382,7 @@ std::optional<TaskTable::Claim> TaskTable::scan(const Seat& seat, std::uint32_t 
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
     if (state.phase != Phase::kPending) continue;
-    if (pinned_only &&
-        (!has_extras(index) || slots_[index].extras.place.load(std::memory_order_relaxed) != place + 1)) {
+    if (pinned_only && (!has_extras(index) || extras_[index].place.load(std::memory_order_relaxed) != place + 1)) {
       continue;
     }
     if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat, place)) return claimed;
@@ -452,7 +465,7 @@ bool TaskTable::try_again(const Claim& claim) noexcept {
     slot.result_bytes.store(0, std::memory_order_relaxed);
     slot.progress.store(0, std::memory_order_relaxed);
     if (has_extras(claim.slot)) {
-      layout::TaskExtras& extras = slot.extras;
+      layout::TaskExtras& extras = extras_[claim.slot];
       extras.not_before_ns.store(extras.backoff_ns == 0 ? 0 : after(extras.backoff_ns), std::memory_order_relaxed);
     }
     const State pending{

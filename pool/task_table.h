@@ -53,6 +53,12 @@ class TaskTable {
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::uint64_t committed() const noexcept;
   absl::Status commit_more() noexcept;
+  // Memory for the extras of this slot and of all before it.
+  absl::Status commit_extras(std::uint32_t slot) noexcept;
+  [[nodiscard]] layout::TaskExtras& extras(std::uint32_t slot) const noexcept { return extras_[slot]; }
+  [[nodiscard]] bool has_extras(std::uint32_t slot) const noexcept {
+    return slots_[slot].has_extras.load(std::memory_order_relaxed) != 0;
+  }
   [[nodiscard]] Attachment& attachment() const noexcept { return *attachment_; }
   [[nodiscard]] State state(std::uint32_t slot) const noexcept {
     return State::from(
@@ -98,9 +104,6 @@ class TaskTable {
   bool end(const Claim& claim, Phase phase) noexcept;
   // RUNNING -> PENDING: it may be tried again, after its backoff. Where it has one the supervisor is to be rung.
   bool try_again(const Claim& claim) noexcept;
-  [[nodiscard]] bool has_extras(std::uint32_t slot) const noexcept {
-    return slots_[slot].has_extras.load(std::memory_order_relaxed) != 0;
-  }
   // More ready tasks than the caller can see idle workers for: approximate, and not of one worker alone.
   [[nodiscard]] std::size_t approx_ready() const noexcept;
 
@@ -178,6 +181,8 @@ class TaskTable {
   layout::PoolHeader* header_;
   layout::WorkerRecord* workers_;
   layout::TaskSlot* slots_;
+  layout::TaskExtras* extras_;
+  std::atomic<std::uint64_t> extras_committed_{0};  // by this process
   std::uint64_t capacity_;
   MpmcRing<1> hints_;
   SideHints side_;
@@ -194,7 +199,7 @@ void TaskTable::take_delayed(Wait&& wait) noexcept {
     const State state = this->state(index);
     if (state.phase != Phase::kPending || !has_extras(index)) return;
     wait(TaskRef{.slot = index, .generation = state.generation},
-         slots_[index].extras.not_before_ns.load(std::memory_order_relaxed));
+         extras_[index].not_before_ns.load(std::memory_order_relaxed));
   };
   bool overflow = false;
   Words<1> hint{};

@@ -194,7 +194,7 @@ class Worker {
     const layout::TaskSlot& slot = table_.slot(claim.slot);
     const bool may_try_again = sink.failed() && slot.retry_on == static_cast<std::uint32_t>(RetryOn::kAnyFailure) &&
                                claim.state.attempt <= slot.retries;
-    const bool later = may_try_again && table_.has_extras(claim.slot) && slot.extras.backoff_ns != 0;
+    const bool later = may_try_again && table_.has_extras(claim.slot) && table_.extras(claim.slot).backoff_ns != 0;
     if (may_try_again && table_.try_again(claim)) {
       if (later) ring(start_.control);
     } else if (!table_.end(claim, sink.failed() ? TaskTable::Phase::kFailed : TaskTable::Phase::kDone)) {

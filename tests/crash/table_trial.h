@@ -134,10 +134,12 @@ class TableTrial : public Trial {
     slot.retries = retries;
     if (state_.side != TableState::Side::kNone) {
       const bool pinned = state_.side == TableState::Side::kPinned;
-      slot.extras.priority.store(pinned ? 0 : static_cast<std::int32_t>(number % 3) - 1);
-      slot.extras.place.store(pinned ? 1 : 0);
-      slot.extras.not_before_ns.store(0);
-      slot.extras.backoff_ns = 0;
+      (void)table_.commit_extras(task->slot);
+      layout::TaskExtras& extras = table_.extras(task->slot);
+      extras.priority.store(pinned ? 0 : static_cast<std::int32_t>(number % 3) - 1);
+      extras.place.store(pinned ? 1 : 0);
+      extras.not_before_ns.store(0);
+      extras.backoff_ns = 0;
       slot.has_extras.store(1);
     }
     table_.publish(*task);

@@ -36,6 +36,9 @@ class PoolView {
     return {at<layout::TaskSlot>(header().slots_offset),
             std::min(header().slots_committed.load(), header().table_capacity)};
   }
+  [[nodiscard]] layout::TaskExtras& extras(std::size_t slot) const {
+    return at<layout::TaskExtras>(header().extras_offset)[slot];
+  }
   [[nodiscard]] layout::TaskState state(std::size_t slot) const {
     return layout::TaskState::from(slots()[slot].state.load());
   }

@@ -185,9 +185,11 @@ TEST_F(TaskOptionsTest, WhatWasForAWorkerThatResizeTookIsForAny) {
 TEST_F(TaskOptionsTest, ANameStandsInTheSlotAndIsCutOff) {
   Pool pool = make_pool(1);
   const auto named = pool.submit({.name = "resize picture 0123456789"}, [] { marks->pass(0); });
-  const layout::TaskSlot& slot = PoolView::of_this_process().slots()[static_cast<std::uint32_t>(named.id().value)];
-  EXPECT_EQ(slot.has_extras, 1);
-  EXPECT_EQ(std::string(slot.extras.name, sizeof slot.extras.name), "resize picture 012345678");
+  const PoolView view = PoolView::of_this_process();
+  const auto slot = static_cast<std::uint32_t>(named.id().value);
+  EXPECT_EQ(view.slots()[slot].has_extras, 1);
+  const layout::TaskExtras& extras = view.extras(slot);
+  EXPECT_EQ(std::string(extras.name, sizeof extras.name), "resize picture 012345678");
   marks->open(0);
   EXPECT_TRUE(named.get().ok());
 }

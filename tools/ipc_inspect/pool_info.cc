@@ -12,6 +12,7 @@ namespace warren::tools {
 namespace {
 
 using layout::PoolHeader;
+using layout::TaskExtras;
 using layout::TaskSlot;
 using layout::TaskState;
 using layout::WorkerRecord;
@@ -60,6 +61,7 @@ class PoolReader {
     if (header_.table_capacity > layout::kMaxTasks) return "its table is larger than a table can be";
     if (!fits(header_.workers_offset, header_.worker_count * sizeof(WorkerRecord))) return "its workers lie outside";
     if (!fits(header_.slots_offset, slots_ * sizeof(TaskSlot))) return "its tasks lie outside";
+    if (!fits(header_.extras_offset, slots_ * sizeof(TaskExtras))) return "the options of its tasks lie outside";
     return nullptr;
   }
 
@@ -146,8 +148,9 @@ class PoolReader {
     if (!state.claimed()) return;
     info.task = std::uint64_t{state.generation} << 32 | index;
     info.attempt = state.attempt;
-    if ((*slot)->has_extras.load(std::memory_order_relaxed) != 0)
-      info.task_name = text_of((*slot)->extras.name, sizeof(*slot)->extras.name);
+    if ((*slot)->has_extras.load(std::memory_order_relaxed) == 0) return;
+    const auto extras = file_.read<TaskExtras>(place(header_.extras_offset + index * sizeof(TaskExtras)));
+    if (extras) info.task_name = text_of((*extras)->name, sizeof(*extras)->name);
   }
 
   const RawFile& file_;

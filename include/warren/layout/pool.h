@@ -69,7 +69,7 @@ struct TaskState {
 
 inline constexpr std::size_t kInlineBytes = 84;
 
-// Of TaskOptions, what few tasks have. Read only where TaskSlot::has_extras says so.
+// Of TaskOptions, what few tasks have: beside the slots, and read only where TaskSlot::has_extras says so.
 struct TaskExtras {
   std::atomic<std::int32_t> priority;        // -kMostPriority to kMostPriority, larger first
   std::atomic<std::uint32_t> place;          // the worker's index + 1; 0: any
@@ -101,13 +101,11 @@ struct TaskSlot {
   std::atomic<std::uint32_t> progress;    // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
-  TaskExtras extras;
 
   [[nodiscard]] static double fraction(std::uint32_t progress) noexcept { return progress / 4294967295.0; }
 };
-static_assert(sizeof(TaskSlot) == 5 * kLine);
+static_assert(sizeof(TaskSlot) == 4 * kLine);
 static_assert(offsetof(TaskSlot, result_block) == 48 && offsetof(TaskSlot, arguments) == 88);
-static_assert(offsetof(TaskSlot, extras) == 4 * kLine);
 
 // A worker's lane as its record holds it: {generation, index + 1}; 0: it has none yet.
 struct WorkerLane {
@@ -202,6 +200,7 @@ struct PoolHeader {
   char name[64];
   std::uint64_t bands_offset;
   std::uint64_t places_offset;
+  std::uint64_t extras_offset;  // of TaskExtras, one for each slot; memory comes when they are used
   alignas(kLine) std::atomic<Phase> phase;
   std::atomic<std::uint32_t> supervisor_pid;
   std::atomic<std::uint32_t> diagnosed;  // 2: a worker writes the diagnosis, 1: it is complete

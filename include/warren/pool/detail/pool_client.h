@@ -12,12 +12,11 @@
 
 namespace warren {
 struct PoolOptions;
-namespace layout {
-struct TaskSlot;
 }
-}  // namespace warren
 
 namespace warren::detail {
+
+struct TaskRef;
 
 class PoolClient : public std::enable_shared_from_this<PoolClient> {
  public:
@@ -63,7 +62,8 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   class NewTask;
 
   std::shared_ptr<Ticket> submit_if(const Submission& submission, bool wait);
-  static bool write_extras(layout::TaskSlot& slot, const Submission& submission) noexcept;
+  static bool has_any_extras(const TaskOptions& options) noexcept;
+  absl::Status write_extras(TaskRef task, const Submission& submission) noexcept;
 
   explicit PoolClient(std::unique_ptr<Impl> impl);
 
