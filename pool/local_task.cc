@@ -18,7 +18,7 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
     return here->help(deadline, [this] { return ended(); });
   }
   if (ended() || deadline.expired()) return ended();
-  const LentPlace lent;
+  const StandIn stand_in;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
   changed_.wait(lock, [this] { return ended_; });
