@@ -38,12 +38,14 @@ void LocalCore::be_seen() {
 }
 
 void LocalCore::finish() {
+  bool followed = false;
   {
     const std::scoped_lock lock(mutex_);
     ended_ = true;
-    changed_.notify_all();
-    if (!followed_) return;
+    followed = followed_;
   }
+  changed_.notify_all();  // who calls this holds the task, so it is there still
+  if (!followed) return;
   tell_watchers();
   run_callbacks();
 }
