@@ -18,7 +18,7 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
     return here->help(deadline, [this] { return ended(); });
   }
   if (ended() || deadline.expired()) return ended();
-  const LentPlace lent;
+  const StandIn stand_in;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
   changed_.wait(lock, [this] { return ended_; });
@@ -38,12 +38,14 @@ void LocalCore::be_seen() {
 }
 
 void LocalCore::finish() {
+  bool followed = false;
   {
     const std::scoped_lock lock(mutex_);
     ended_ = true;
-    changed_.notify_all();
-    if (!followed_) return;
+    followed = followed_;
   }
+  changed_.notify_all();  // who calls this holds the task, so it is there still
+  if (!followed) return;
   tell_watchers();
   run_callbacks();
 }

@@ -58,7 +58,7 @@ bool TaskCore::wait(Deadline deadline) const {
   const auto done = [followed] { return followed->stage == Followers::Stage::kDone; };
   if (done()) return true;
   lock.unlock();
-  const LentPlace lent;
+  const StandIn stand_in;
   lock.lock();
   if (!deadline.forever()) return followed->done.wait_until(lock, deadline.time(), done);
   followed->done.wait(lock, done);

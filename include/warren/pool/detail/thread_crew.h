@@ -88,7 +88,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
   absl::Status join(Deadline deadline);
 
  private:
-  friend class LentPlace;
+  friend class StandIn;
   struct Impl;
   explicit ThreadCrew(ThreadPoolOptions options);
 
@@ -97,12 +97,12 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
 
 // While a thread of a crew waits for a task: another one takes its place, so that tasks that wait for tasks never wait
 // for a thread. In other threads it does nothing.
-class LentPlace {
+class StandIn {
  public:
-  LentPlace();
-  ~LentPlace();
-  LentPlace(const LentPlace&) = delete;
-  LentPlace& operator=(const LentPlace&) = delete;
+  StandIn();
+  ~StandIn();
+  StandIn(const StandIn&) = delete;
+  StandIn& operator=(const StandIn&) = delete;
 
  private:
   ThreadCrew* crew_;

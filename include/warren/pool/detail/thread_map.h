@@ -220,7 +220,7 @@ class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
 
  private:
   void one_ended() {
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) whole();
+    if (--left_ == 0) whole();
   }
   void whole() {
     std::conditional_t<std::is_void_v<R>, int, Whole> values{};
