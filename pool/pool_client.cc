@@ -31,13 +31,6 @@ namespace {
 
 using PoolPhase = layout::PoolHeader::Phase;
 
-absl::Status refused(const std::string& why, absl::StatusCode code = absl::StatusCode::kFailedPrecondition) {
-  TaskError error;
-  error.kind = TaskError::Kind::kRefused;
-  error.what = why;
-  return make_task_status(code, error);
-}
-
 absl::Status bad_workers(std::uint32_t workers) {
   return absl::InvalidArgumentError(
       absl::StrCat(workers, " workers: a pool has at least 1, and at most ", layout::kMaxWorkers));

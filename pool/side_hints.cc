@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace warren::detail {
 namespace {
@@ -24,19 +25,30 @@ MpmcGeometry band_geometry(std::uint64_t table_capacity) {
 MpmcGeometry place_geometry() { return MpmcGeometry::of(layout::kPlaceHints, MpmcRing<1>::kSlotBytes); }
 std::uint64_t stride(const MpmcGeometry& geometry) { return whole_pages(geometry.bytes(MpmcRing<1>::kSlotBytes)); }
 
-// A seat remembers how far consumers of its segment's ring have come. That is the main one's: of any other it knows
-// nothing.
+// A seat remembers how far consumers of its segment's ring have come, and when it looked at it last. That is the main
+// one's: of any other it knows nothing.
 class OtherRing {
  public:
-  explicit OtherRing(Seat& seat) noexcept : use_(seat), seat_(seat), main_(seat.cached_head) { seat.cached_head = 0; }
-  ~OtherRing() { seat_.cached_head = main_; }
+  explicit OtherRing(Seat& seat) noexcept
+      : use_(seat),
+        seat_(seat),
+        push_end_(std::exchange(seat.push_end, 0)),
+        crowded_at_(std::exchange(seat.crowded_at, 0)),
+        looked_at_(std::exchange(seat.looked_at, 0)) {}
+  ~OtherRing() {
+    seat_.push_end = push_end_;
+    seat_.crowded_at = crowded_at_;
+    seat_.looked_at = looked_at_;
+  }
   OtherRing(const OtherRing&) = delete;
   OtherRing& operator=(const OtherRing&) = delete;
+  // The next look is a whole one, which sees a claim that stands in the way: nobody sets W here before he sleeps.
+  void look_whole() noexcept { seat_.looked_at = 0; }
 
  private:
   SeatUse use_;
   Seat& seat_;
-  std::uint64_t main_;
+  std::uint64_t push_end_, crowded_at_, looked_at_;
 };
 
 }  // namespace
@@ -109,11 +121,12 @@ bool SideHints::push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, con
 }
 
 Front SideHints::pop(Ring ring, Stall& stall, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept {
-  const OtherRing other(seat);
+  OtherRing other(seat);
   const StallOf its(seat, stall);
   if (const Front front = ring.try_pop(seat, hint); front != Front::kEmpty) return front;
   flags.fetch_and(~bit, std::memory_order_acq_rel);  // [SH2] before the second look; pairs with SH1
   WARREN_CRASH_POINT(side_ring_found_empty);         // as above
+  other.look_whole();
   const Front front = ring.try_pop(seat, hint);
   if (front != Front::kEmpty) flags.fetch_or(bit, std::memory_order_acq_rel);  // [SH3] as SH1; pairs with SH2
   return front;

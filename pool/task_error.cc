@@ -145,6 +145,13 @@ absl::Status make_task_status(absl::StatusCode code, const TaskError& error) {
   return status;
 }
 
+absl::Status refused(std::string why, absl::StatusCode code) {
+  TaskError error;
+  error.kind = TaskError::Kind::kRefused;
+  error.what = std::move(why);
+  return make_task_status(code, error);
+}
+
 absl::Status with_task_error(absl::Status status, const TaskError& error) {
   if (!task_error(status)) attach(status, error);
   return status;

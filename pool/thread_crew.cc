@@ -29,30 +29,23 @@
 namespace warren::detail {
 namespace {
 
-absl::Status task_failure(absl::StatusCode code, TaskError::Kind kind, std::string why) {
-  TaskError error;
-  error.kind = kind;
-  error.what = std::move(why);
-  return make_task_status(code, error);
-}
-absl::Status refused(std::string why) {
-  return task_failure(absl::StatusCode::kFailedPrecondition, TaskError::Kind::kRefused, std::move(why));
-}
-absl::Status invalid(std::string why) {
-  return task_failure(absl::StatusCode::kInvalidArgument, TaskError::Kind::kRefused, std::move(why));
-}
 absl::Status cancelled(std::string why) {
-  return task_failure(absl::StatusCode::kCancelled, TaskError::Kind::kCancelled, std::move(why));
+  TaskError error;
+  error.kind = TaskError::Kind::kCancelled;
+  error.what = std::move(why);
+  return make_task_status(absl::StatusCode::kCancelled, error);
 }
 
 absl::Status check(const TaskOptions& options) {
   if (!options.deadline.forever()) {
-    return invalid(
+    return refused(
         "a deadline for a task of a ThreadPool: nobody can end a thread. Remedy: .soft_deadline, and a task that asks "
-        "current_task().stop_requested(); or Pool");
+        "current_task().stop_requested(); or Pool",
+        absl::StatusCode::kInvalidArgument);
   }
   if (options.worker) {
-    return invalid("a certain worker for a task of a ThreadPool, whose threads are all the same. Remedy: Pool");
+    return refused("a certain worker for a task of a ThreadPool, whose threads are all the same. Remedy: Pool",
+                   absl::StatusCode::kInvalidArgument);
   }
   return absl::OkStatus();
 }

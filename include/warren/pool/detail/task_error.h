@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace warren::detail {
 
@@ -15,6 +16,9 @@ absl::Status make_task_status(absl::StatusCode code, const TaskError& error);
 
 // Keeps code and text. A status that a task got from a task of its own keeps what it already knows: the root cause.
 absl::Status with_task_error(absl::Status status, const TaskError& error);
+
+// Of a task that a pool did not take.
+absl::Status refused(std::string why, absl::StatusCode code = absl::StatusCode::kFailedPrecondition);
 
 // In a handler, in the process that ran the task. The status within a BadStatusOrAccess or a thrown Status; Unknown
 // with type and text for what else was thrown. Lets pthread_exit() and thread cancellation pass.
