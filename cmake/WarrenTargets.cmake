@@ -83,6 +83,9 @@ function(warren_library name)
       PRIVATE ${arg_PRIVATE})
     target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}") # "ipc/futex.h", "pool/worker.h"
     target_link_options(${target} INTERFACE LINKER:--build-id) # functions travel as {build id, offset}
+    if(WARREN_QUICK AND (variant OR NOT CMAKE_BUILD_TYPE STREQUAL "Release")) # kills step through what is released
+      set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+    endif()
   endforeach()
   add_library(warren::${name} ALIAS warren_${name})
   set_target_properties(warren_${name} PROPERTIES EXPORT_NAME ${name})
@@ -98,4 +101,17 @@ function(warren_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
+endfunction()
+
+# Target all_headers: every public header in one piece, for a compiler's opinion on all of them. That each compiles alone,
+# too, is all_verify_interface_header_sets.
+function(warren_all_headers)
+  set(text "")
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/include/*.h")
+  foreach(header IN LISTS headers)
+    string(APPEND text "#include <${header}>\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/all_headers.cc" CONTENT "${text}" @ONLY)
+  add_library(all_headers OBJECT EXCLUDE_FROM_ALL "${PROJECT_BINARY_DIR}/all_headers.cc")
+  target_link_libraries(all_headers PRIVATE warren_pool)
 endfunction()

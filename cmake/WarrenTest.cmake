@@ -33,6 +33,46 @@ function(_warren_build_by_label target)
   endforeach()
 endfunction()
 
+# _warren_quick(<target> [<option of the compiler>])
+# Headers of others that nearly every test includes, parsed once for all targets with that option. None of ours: there are
+# two variants of them, and weakened copies.
+function(_warren_quick target)
+  target_compile_options(${target} PRIVATE ${ARGN})
+  if(NOT WARREN_QUICK)
+    return()
+  endif()
+  string(MAKE_C_IDENTIFIER "warren_precompiled${ARGN}" group)
+  if(NOT TARGET ${group})
+    # A program, as the tests are: position independence must be the same.
+    set(source "${PROJECT_BINARY_DIR}/${group}.cc")
+    file(CONFIGURE OUTPUT "${source}" CONTENT "int main() {}\n")
+    warren_program(${group} SOURCES "${source}" LIBS GTest::gmock absl::statusor)
+    target_compile_features(${group} PRIVATE cxx_std_20)
+    target_compile_options(${group} PRIVATE ${ARGN})
+    target_precompile_headers(
+      ${group}
+      PRIVATE # one per line, sorted, the standard's last
+      <absl/status/statusor.h>
+      <absl/strings/str_cat.h>
+      <gmock/gmock.h>
+      <gtest/gtest.h>
+      <algorithm>
+      <array>
+      <atomic>
+      <chrono>
+      <functional>
+      <map>
+      <memory>
+      <mutex>
+      <optional>
+      <span>
+      <string>
+      <thread>
+      <vector>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${group})
+endfunction()
+
 # warren_test(NAME <name> SOURCES <files> [LIBS <targets>] [LABELS <labels>] [TIMEOUT <seconds>]
 #             [CRASH_POINTS] [WHOLE] [ALONE])
 #
@@ -54,6 +94,13 @@ function(warren_test)
   endif()
   _warren_test_properties(test "${arg_LABELS}" "${arg_TIMEOUT}")
   warren_program(${arg_NAME} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS} warren_test_support GTest::gmock GTest::gtest_main)
+  # The optimiser takes most of the time that compiling takes. It gets it where programs are stepped, race or are killed
+  # anywhere: there its work is under test. The libraries always have their own options.
+  set(light "")
+  if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT test_LABELS MATCHES "(^|;)(ptrace|soak|stress|threads)(;|$)")
+    set(light -O1)
+  endif()
+  _warren_quick(${arg_NAME} ${light})
   _warren_build_by_label(${arg_NAME} ${test_LABELS})
 
   set(soak FALSE)

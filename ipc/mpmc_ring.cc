@@ -87,6 +87,20 @@ MpmcRingBase::MpmcRingBase(Attachment& attachment, layout::MpmcRingHeader& heade
   }
 }
 
+// What is older than a commit at head's position was neither committed nor buried when it was read, so that `head` was
+// there. Who sleeps next has set W himself before this.
+bool MpmcRingBase::nothing_yet(Seat& seat) const noexcept {
+  const std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+  if (layout::HeadWord::marked(h)) return false;
+  std::byte* const place = slot(h);
+  if (place == nullptr || sequence(place).load(std::memory_order_relaxed) >= layout::committed(h)) return false;
+  if ((header_->not_empty.load(std::memory_order_relaxed) & 1) != 0 || attachment_->mirrored()) return false;
+  const std::uint64_t now = tick_count();
+  if (now - seat.looked_at < kMoment) return true;
+  seat.looked_at = now;
+  return false;
+}
+
 // The tail first: it only grows, so by the time that head is read the queue holds as much at least.
 std::optional<Push> MpmcRingBase::refusal() const noexcept {
   const std::uint64_t t = header_->tail.load(std::memory_order_acquire);  // [Q25] head is read after it; as Q12

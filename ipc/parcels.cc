@@ -222,13 +222,10 @@ ParcelRing::ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geome
       takes_(*attachment_, ring_.header()) {}
 
 Push ParcelRing::try_push(Seat& seat, const ParcelWords& words, const Block& block) noexcept {
-  return high_water().mark_push(seat, [&](auto&& claimed) {
-    return ring_.try_push(seat, words, [&](std::uint64_t position) {
-      claimed(position);
-      if (block.ref == 0) return;
-      give(block, position);
-      WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
-    });
+  return ring_.try_push(seat, words, [&](std::uint64_t position) {
+    if (block.ref == 0) return;
+    give(block, position);
+    WARREN_CRASH_POINT(parcel_handed_over);  // reclaim() frees it once the position is buried
   });
 }
 

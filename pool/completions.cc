@@ -23,7 +23,10 @@ Deadline sooner(Deadline deadline, std::chrono::nanoseconds slice) {
 
 }  // namespace
 
-Completions* Completions::current() noexcept { return mine; }
+// A child that a callback forked is no such thread.
+Completions* Completions::current() noexcept {
+  return mine != nullptr && mine->epoch_ == process_epoch() ? mine : nullptr;
+}
 
 void Completions::add(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot) {
   if (!follow(ticket, slot)) {  // no thread is left: this one has to do

@@ -47,6 +47,7 @@ class Completions : public std::enable_shared_from_this<Completions> {
   Tickets::iterator move_if_ended_locked(Tickets::iterator it);
   void tell();
 
+  const std::uint64_t epoch_ = process_epoch();
   TaskTable& table_;  // while a ticket is followed: it holds the pool's client
   std::mutex mutex_;  // of all below
   std::condition_variable changed_, idle_;

@@ -41,6 +41,31 @@ class OtherRing {
 
 }  // namespace
 
+// Likewise how long a claim has stood in the way: an empty main ring would forget that of this one at each look.
+class SideHints::StallOf {
+ public:
+  StallOf(Seat& seat, Stall& stall) noexcept
+      : seat_(seat), stall_(stall), main_{.position = seat.stalled_position, .since = seat.stalled_since} {
+    put(stall);
+  }
+  ~StallOf() {
+    stall_ = {.position = seat_.stalled_position, .since = seat_.stalled_since};
+    put(main_);
+  }
+  StallOf(const StallOf&) = delete;
+  StallOf& operator=(const StallOf&) = delete;
+
+ private:
+  void put(const Stall& stall) noexcept {
+    seat_.stalled_position = stall.position;
+    seat_.stalled_since = stall.since;
+  }
+
+  Seat& seat_;
+  Stall& stall_;
+  Stall main_;
+};
+
 std::uint64_t SideHints::bands_bytes(std::uint64_t table_capacity) {
   return kBands * stride(band_geometry(table_capacity));
 }
@@ -83,8 +108,9 @@ bool SideHints::push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, con
   return true;
 }
 
-Front SideHints::pop(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept {
+Front SideHints::pop(Ring ring, Stall& stall, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept {
   const OtherRing other(seat);
+  const StallOf its(seat, stall);
   if (const Front front = ring.try_pop(seat, hint); front != Front::kEmpty) return front;
   flags.fetch_and(~bit, std::memory_order_acq_rel);  // [SH2] before the second look; pairs with SH1
   WARREN_CRASH_POINT(side_ring_found_empty);         // as above
@@ -124,7 +150,7 @@ Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
   while (left != 0) {
     const auto index = static_cast<std::uint32_t>(std::bit_width(left) - 1);
     const std::uint32_t bit = 1u << index;
-    const Front front = pop(band(index), seat, header_->bands, bit, hint);
+    const Front front = pop(band(index), stalls_[index], seat, header_->bands, bit, hint);
     if (front == Front::kItem) return front;
     if (front == Front::kStalled) found = front;
     left &= ~bit;
@@ -135,7 +161,7 @@ Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
 Front SideHints::pop_place(Seat& seat, std::uint32_t place, Hint& hint) noexcept {
   Record& record = workers_[place];
   if ((record.pinned.load(std::memory_order_relaxed) & Record::kMayHoldHints) == 0) return Front::kEmpty;
-  return pop(place_ring(place), seat, record.pinned, Record::kMayHoldHints, hint);
+  return pop(place_ring(place), stalls_[layout::kBands], seat, record.pinned, Record::kMayHoldHints, hint);
 }
 
 bool SideHints::take_overflow(std::uint32_t place) noexcept {
@@ -155,7 +181,8 @@ Front SideHints::pop_delayed(Seat& seat, Hint& hint, bool& overflow) noexcept {
     overflow = true;
   }
   if ((flags & Record::kMayHoldHints) == 0) return Front::kEmpty;
-  return pop(place_ring(layout::kMaxWorkers), seat, header_->delayed, Record::kMayHoldHints, hint);
+  return pop(place_ring(layout::kMaxWorkers), stalls_[layout::kBands], seat, header_->delayed, Record::kMayHoldHints,
+             hint);
 }
 
 }  // namespace warren::detail

@@ -6,6 +6,8 @@
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/layout/pool.h>
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 
 namespace warren::detail {
@@ -44,18 +46,26 @@ class SideHints {
  private:
   using Flags = std::atomic<std::uint32_t>;
   using Ring = MpmcRing<1>;
+  struct Stall {
+    std::uint64_t position = 0;
+    std::chrono::steady_clock::time_point since{};
+  };
+  class StallOf;
 
   [[nodiscard]] Ring band(std::uint32_t index) const noexcept;
   [[nodiscard]] Ring place_ring(std::uint64_t index) const noexcept;
   bool commit(Flags& committed, std::uint32_t bit, std::uint64_t offset, std::uint64_t bytes) noexcept;
   static bool push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, const Hint& hint) noexcept;
-  static Front pop(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept;
+  static Front pop(Ring ring, Stall& stall, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept;
   void push_flat(Seat& seat, std::uint64_t index, Flags& committed, Flags& flags, const Hint& hint) noexcept;
 
   Attachment* attachment_;
   layout::PoolHeader* header_;
   layout::WorkerRecord* workers_;
   MpmcGeometry band_geometry_;
+  // As a seat's, for each band, and for the one other ring that a process takes from. A worker, or the supervisor, has
+  // one thread that takes.
+  std::array<Stall, layout::kBands + 1> stalls_;
 };
 
 }  // namespace warren::detail

@@ -327,7 +327,7 @@ Front TaskTable::pop_after(Seat& seat, Front found, Words<1>& hint) noexcept {
 std::optional<TaskTable::Claim> TaskTable::claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept {
   if (task.slot >= committed()) return std::nullopt;
   std::atomic<std::uint64_t>& state = slots_[task.slot].state;
-  std::uint64_t word = state.load(std::memory_order_acquire);  // [T20] its extras; pairs with T1, T21
+  std::uint64_t word = state.load(std::memory_order_acquire);  // [T28] its extras; pairs with T1, T21
   for (;;) {
     State mine = State::from(word);
     if (mine.phase != Phase::kPending || mine.generation != task.generation) return std::nullopt;

@@ -337,7 +337,7 @@ class Group {
 
 GroupOutcome GroupOutcome::of(const absl::Status& status) noexcept {
   GroupOutcome outcome{.code = static_cast<std::int32_t>(status.code())};
-  std::memcpy(outcome.text.data(), status.message().data(), std::min(status.message().size(), outcome.text.size() - 1));
+  std::string(status.message()).copy(outcome.text.data(), outcome.text.size() - 1);
   return outcome;
 }
 absl::Status GroupOutcome::status() const {

@@ -4,13 +4,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 paths=${1:-'(ipc|pool|tools|bench|examples)/'}
 
-cmake --preset clang >/dev/null
+cmake --preset clang -B build/tidy -DWARREN_QUICK=OFF >/dev/null
 # Each source once: the crash-point variants repeat the libraries, and the header checks are generated.
-mkdir -p build/tidy
 python3 - <<'PYTHON'
 import json, os
 root = os.getcwd()
-with open("build/clang/compile_commands.json") as file:
+with open("build/tidy/compile_commands.json") as file:
     entries = json.load(file)
 once = {}
 for entry in entries:

@@ -40,6 +40,16 @@ static int same(int x) { return x; }
 
 void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string text, std::vector<int> xs) {
   pool.submit(square, 1);  // fire and forget
+  pool.submit(square, 1).on_done([&xs](const absl::StatusOr<int>& r) { xs.push_back(*r); });
+  pool.submit(square, 1).then([p = std::make_unique<int>(k)](int x) { return x + *p; }).on_done([](auto&&) {});
+  pool.submit([] {}).then([] { return absl::OkStatus(); }).cancel();
+  pool.apply_async({.callback = [&](int r) { xs.push_back(r); }}, square, 1);
+  pool.map_async(square, xs).then([](std::vector<int> all) { return all.size(); }).kill();
+  pool.starmap_async([](int x, int y) { return x + y; }, std::vector<std::pair<int, int>>{{1, 2}}).wait();
+  std::vector<warren::Future<int>> futures;
+  for (warren::Future<int>& f : as_completed(futures, 1s)) (void)f.progress();
+  (void)wait(futures, warren::ReturnWhen::kFirstException, 1s).done;
+  (void)pool.shutdown({.wait = false, .cancel_pending = true});
   pool.submit(same, 1);
   pool.submit(
       {.retries = 3, .retry_on = warren::RetryOn::kAnyFailure}, [k](int x) { return x * k; }, 2);
@@ -104,6 +114,16 @@ void right(warren::Pool& pool, warren::Queue<Point>& queue, int k, std::string t
                                         std::vector<warren::Queue<Point>>{queue});
   (void)process, (void)several;
   (void)nothing, (void)sums, (void)options, (void)job, (void)kept;
+}
+
+void workers(warren::Pool& pool, warren::Queue<Point> queue, warren::Array<Point>& points) {
+  auto group = warren::Supervisor::start(
+      {.workers = 2, .grace = 1s},
+      [](warren::Shutdown& shutdown, warren::Queue<Point>& q) { q.close(), shutdown.wait(); }, queue);
+  auto plain = warren::Supervisor::start([](int) { return 3; }, 3);
+  absl::Status moved = pool.for_each({.chunksize = 10, .task = {.retries = 1}}, points, [](Point& p) { ++p.x; });
+  moved.Update(pool.for_each(points, [](const auto&) { return absl::OkStatus(); }));
+  (void)group, (void)plain;
 }
 
 void values_and_arrays(std::span<const float> numbers, const std::vector<bool>& bits) {

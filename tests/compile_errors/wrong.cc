@@ -261,6 +261,20 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 55   // no matching
   auto s = std::string_view(absl::InternalError("x").message());
 
+  // --- futures
+#elif CASE == 160  // on_done() calls f with the result
+  pool.submit(square, 1).on_done([](int x) { return x; });
+#elif CASE == 161  // then() calls f with the value of the task
+  pool.submit(square, 1).then([](std::string s) { return s; });
+#elif CASE == 162  // then() calls f with the value of the task
+  pool.submit([] {}).then([](int x) { return x; });
+#elif CASE == 163  // needs a range that holds them, not const
+  const std::vector<warren::Future<int>> futures;
+  for (auto& f : as_completed(futures)) (void)f;
+#elif CASE == 164  // g++: use of deleted function
+  auto future = pool.submit(square, 1);
+  auto copy = future;
+
   // --- processes
 #elif CASE == 70   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto p = warren::Process::start([] { return std::string("result"); });
@@ -296,6 +310,13 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
+#elif CASE == 75   // the target cannot be called with these arguments
+  auto s = warren::Supervisor::start(
+      {.workers = 1}, [](warren::Shutdown&, int) {}, std::string("text"));
+#elif CASE == 76   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
+  auto s = warren::Supervisor::start([](warren::Shutdown&) { return std::string("result"); });
+#elif CASE == 77   // Remedy: pass that as an argument
+  auto s = warren::Supervisor::start([&k](warren::Shutdown&) { ++k; });
 
   // --- for_each
 #elif CASE == 160  // Remedy: Array<T>::create(items); or map

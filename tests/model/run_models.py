@@ -33,7 +33,7 @@ class Run:
     spin: str = ""  # what to set, see the model's head comment
     expect: str = "pass"  # or the kind of error a control must end in
     long: bool = False  # only with --long
-    cc: str = "-O2 -DSAFETY"
+    cc: str = "-O1 -DSAFETY"  # -O2 takes longer to compile than most searches gain by it
     pan: str = "-m20000"  # no path comes near
 
     @property
@@ -225,6 +225,12 @@ TABLE = (
         "readiness",
         ["", "-DTAKERS=3 -DITEMS=2", "-DTAKERS=1 -DITEMS=4"],
         end_state=["-DRINGFIRST", "-DTURNFIRST", "-DNOEMPTY"],
+    )
+    + runs(
+        "deadline",
+        ["", "-DITEMS=2"],
+        assertion=["-DBLINDSTOP"],
+        end_state=["-DNOSECOND", "-DNORING"],
     )
     + runs(
         "door",

@@ -39,9 +39,13 @@ Path first_run(const MakeTrial& make, Coverage& coverage) {
   return path;
 }
 
-// How far it is from the k-th instruction to the next that is looked at.
-std::size_t stride_at(std::size_t k, const Path& path, const SweepOptions& options) {
-  return k + options.stride + options.all_of_last >= path.size() ? 1 : options.stride;
+// The instruction after the k-th that is looked at next.
+std::size_t next_of(std::size_t k, const Path& path, const SweepOptions& options) {
+  if (options.stride != 1) return k + (k + options.stride + options.all_of_last >= path.size() ? 1 : options.stride);
+  do {
+    ++k;
+  } while (k < path.size() && path.amid_loop(k) && !whole_product());
+  return k;
 }
 
 enum class Death { kBetweenInstructions, kAsleep };
@@ -80,7 +84,7 @@ Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& 
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t k = 0; k < path.size(); k += stride_at(k, path, options)) {
+  for (std::size_t k = 0; k < path.size(); k = next_of(k, path, options)) {
     kill_after(make, path, k, Death::kBetweenInstructions, coverage);
   }
   kill_after(make, path, path.size(), Death::kBetweenInstructions, coverage);
@@ -114,7 +118,7 @@ Coverage pause_after_every_instruction(const std::string& name, const MakeTrial&
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t k = 0; k <= path.size(); k += stride_at(k, path, options)) {
+  for (std::size_t k = 0; k <= path.size(); k = next_of(k, path, options)) {
     const std::unique_ptr<Trial> trial = make();
     const auto victim = start(*trial);
     const auto wake = [&] { trial->wake_victim(); };
@@ -134,7 +138,7 @@ Coverage pause_then_kill(const std::string& name, const MakeTrial& make, const S
   const OneProcessor one;
   Coverage coverage{.name = name};
   const Path path = first_run(make, coverage);
-  for (std::size_t i = 0; i < path.size(); i += stride_at(i, path, options)) {
+  for (std::size_t i = 0; i < path.size(); i = next_of(i, path, options)) {
     bool finished = false;
     for (std::size_t j = 1; !finished; ++j) {
       const std::unique_ptr<Trial> trial = make();

@@ -46,9 +46,10 @@ class Trial {
 
 using MakeTrial = std::function<std::unique_ptr<Trial>()>;
 
-// Where the kills go.
+// Where the kills go: everywhere. In the ordinary suite a loop is left alone in its turns between the second and the
+// last (whole_product() has them, too).
 struct SweepOptions {
-  std::size_t stride = 1;       // every stride-th instruction, where an operation has too many for all,
+  std::size_t stride = 1;       // every stride-th instruction, where an operation has too many even so,
   std::size_t all_of_last = 0;  // but each one of the last so many
 };
 

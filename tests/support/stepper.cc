@@ -59,6 +59,7 @@ std::uintptr_t next_address(pid_t pid) {
 
 void Path::append(std::uintptr_t address) {
   std::size_t& last = last_[address];
+  turns.push_back(last == 0 ? 0 : turns[last - 1] + 1);
   earlier.push_back(last);
   addresses.push_back(address);
   last = addresses.size();

@@ -18,11 +18,14 @@ namespace warren::test {
 struct Path {
   std::vector<std::uintptr_t> addresses;
   std::vector<std::size_t> earlier;  // earlier[i]: index + 1 of the last time addresses[i] ran before i; 0: never
+  std::vector<std::size_t> turns;    // turns[i]: how often addresses[i] ran before i
   std::vector<std::size_t> sleeps;   // indices of the system calls that went to sleep
 
   [[nodiscard]] std::size_t size() const noexcept { return addresses.size(); }
   void append(std::uintptr_t address);
   [[nodiscard]] std::size_t distinct() const noexcept { return last_.size(); }
+  // The third or a later turn of a loop, and not the last.
+  [[nodiscard]] bool amid_loop(std::size_t i) const { return turns[i] >= 2 && last_.at(addresses[i]) != i + 1; }
 
  private:
   std::unordered_map<std::uintptr_t, std::size_t> last_;  // index + 1

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -422,6 +423,20 @@ TYPED_TEST(LockedSlots, TheMostThatWereThereIsCounted) {
   EXPECT_EQ(slots.stats().high_water, 4u) << "it does not fall";
   LockedView(slots).header().high_water = ~std::uint64_t{0};
   EXPECT_EQ(slots.stats().high_water, 4u) << "a peer's word";
+}
+
+// A producer that died between its commit and the mark.
+TYPED_TEST(LockedSlots, ADeadProducersItemCountsAmongTheMost) {
+  auto slots = this->make(4);
+  EXPECT_TRUE(slots.push(1) && slots.push(2));
+  LockedView(slots).header().high_water = 1;
+  Child holder([&] {
+    detail::MutexCore lock = LockedView(slots).lock();
+    if (lock.try_take() == detail::MutexCore::Take::kTaken) ::raise(SIGKILL);
+  });
+  (void)holder.join();
+  EXPECT_TRUE(slots.pop());
+  EXPECT_EQ(slots.stats().high_water, 2u);
 }
 
 TYPED_TEST(LockedSlots, FalseCountsAreRepaired) {

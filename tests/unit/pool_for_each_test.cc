@@ -283,6 +283,25 @@ TEST_P(ForEachChunks, AttemptsByThrowAndByDeathAreCountedTogether) {
   EXPECT_EQ(task_error(status).value_or(TaskError{}).attempt, 4u);
 }
 
+// The deadline is an element's: the others have their own.
+TEST_P(ForEachChunks, AnElementThatIsLateIsKilledAndNamed) {
+  auto array = numbers();
+  const absl::Status status = pool.for_each(options({.deadline = 200ms}), array, [](int& x) {
+    began(x);
+    if (x == 20) {
+      for (;;) ::pause();
+    }
+    if (x < 20) std::this_thread::sleep_for(15ms);
+    x += 1000;
+  });
+  expect_item(status, 20);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  for (int i = 0; i < static_cast<int>(kItems); ++i) {
+    EXPECT_EQ(runs_of(i), 1u);
+    EXPECT_EQ(array[static_cast<std::size_t>(i)], i == 20 ? 20 : i + 1000);
+  }
+}
+
 // --- the world around ------------------------------------------------------------------------------------------------
 
 TEST_F(ForEach, AChildThatComesOutOfTheFunctionRunsNoMore) {

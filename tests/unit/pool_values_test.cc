@@ -87,7 +87,7 @@ TEST_F(PoolValues, FunctionsNamedAtCompileTimeTravel) {
 }
 
 TEST_F(PoolValues, LambdasTravelWithPlainCaptures) {
-  const int k = 3;
+  int k = 3;  // not const: a constant is no capture
   const std::array<double, 4> table{1, 2, 3, 4};
   EXPECT_EQ(pool.apply([](int x) { return x + 1; }, 1).value(), 2);
   EXPECT_EQ(pool.apply([k](int x) { return x * k; }, 5).value(), 15);
@@ -184,6 +184,8 @@ TEST_F(PoolValues, ArgumentsAreCopies) {
 
 // --- results ---------------------------------------------------------------------------------------------------------
 
+const std::string word = "decays";  // made before the workers, which never come to the line that calls them
+
 TEST_F(PoolValues, ResultsOfEveryKindComeBackInOneLayer) {
   const absl::Status nothing = pool.apply([] {});
   EXPECT_TRUE(nothing.ok());
@@ -197,7 +199,6 @@ TEST_F(PoolValues, ResultsOfEveryKindComeBackInOneLayer) {
       pool.apply([]() -> absl::StatusOr<std::string> { return absl::DataLossError("x"); });
   EXPECT_EQ(error.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(task_error(error.status())->kind, TaskError::Kind::kReturned);
-  static const std::string word = "decays";
   const absl::StatusOr<std::string> copy = pool.apply([]() -> const std::string& { return word; });
   EXPECT_EQ(copy.value(), "decays");
 }

@@ -167,18 +167,18 @@ TEST(UnboundedQueue, FullWhereItsAddressSpaceEnds) {
 
 // Runs are named by their last 44 bits, and positions end at 2^51.
 TEST(UnboundedQueue, PositionsNearTheirEndWork) {
-  auto queue = unbounded(64);
-  layout::MpmcRingHeader& header = header_of(queue);
-  for (const std::uint64_t position :
-       {layout::kMaxPosition - 1000, (layout::ChunkEntry::kRunMask + 1) * header.chunk_slots - 50}) {
-    header.tail = header.head = position;
+  for (const bool end_of_runs : {false, true}) {
+    auto queue = unbounded(64);
+    layout::MpmcRingHeader& header = header_of(queue);
+    header.tail = header.head =
+        end_of_runs ? (layout::ChunkEntry::kRunMask + 1) * header.chunk_slots - 50 : layout::kMaxPosition - 1000;
     for (int i = 0; i < 200; ++i) ASSERT_TRUE(queue.try_push(i)) << i;
     EXPECT_EQ(queue.approx_size(), 200u);
     for (int i = 0; i < 200; ++i) ASSERT_EQ(queue.try_pop(), i);
     EXPECT_EQ(queue.try_pop(), std::nullopt);
+    queue.close();
+    EXPECT_TRUE(queue.drained());
   }
-  queue.close();
-  EXPECT_TRUE(queue.drained());
 }
 
 // The entry of a run names a chunk that there is none of: the item is lost, and nothing else is written to.

@@ -189,6 +189,13 @@ TYPED_TEST(EveryReadiness, WaitTellsItAmongOthers) {
 
 TYPED_TEST(EveryReadiness, AForkedChildHasItsOwn) {
   auto& out = this->kind_.out();
+  std::thread([&] {  // so that the mirror is under way: AddressSanitizer's new threads hold locks
+    ASSERT_TRUE(this->kind_.push(0));
+    ASSERT_TRUE(readable(out, kAges));
+    EXPECT_TRUE(out.try_pop());
+    EXPECT_FALSE(out.try_pop());
+  })
+      .join();
   EXPECT_FALSE(readable(out));
   Child child([&]() -> int {
     if (readable(out)) return 1;

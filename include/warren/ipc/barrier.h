@@ -12,7 +12,7 @@
 // where that may happen, wait with a limit. To end in order is to return from main or from the thread, or to destroy
 // the handles before exit() or _exit(); a process that ends past its handles looks like one that was killed.
 //
-// A death is found when a sleeper's slice ends (80 ms and more, with the number of attached threads). Whether the
+// A death is found by those who wait (within 32 ms for each 80 attached threads, or twice that). Whether the
 // generation that the dead one had arrived in still completes depends on what comes first: the last arrival, or that.
 // A stopped party (SIGSTOP) is not dead. Algorithm, ordering and crash tables: docs/algorithms/barrier.md.
 #pragma once

@@ -1,9 +1,9 @@
 // BoundedSemaphore: so many permits, each of which belongs to the process that acquired it.
 //
 // Any thread of that process may release it. When the process ends, by SIGKILL or in any other way, or detaches (its
-// last handle goes), its permits come back: to whoever asks next where the death is known, else when a sleeper's slice
-// ends (80 ms and more, with the number of attached threads) or somebody who only tries has met the same holder for
-// half a millisecond. For permits that one process acquires and another releases: Semaphore.
+// last handle goes), its permits come back: to whoever asks next where the death is known, else when those who
+// sleep for one notice it (within 32 ms for each 80 attached threads, or twice that) or somebody who only tries has met
+// the same holder for half a millisecond. For permits that one process acquires and another releases: Semaphore.
 //
 //     auto slots = warren::BoundedSemaphore::create(4).value();
 //     warren::Permit permit(slots);  // released at the end of the scope

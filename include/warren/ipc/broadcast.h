@@ -11,8 +11,8 @@
 //   kLoses         the oldest are overwritten; it goes on with the oldest that stands, and lost() says how many it did
 //                  not see. Writers never wait for subscribers, of which there may be any number.
 //   kBlocksWriter  push() waits for the slowest living subscriber, stopped ones (SIGSTOP) too. One that dies
-//                  in whatever way, or detaches, is no longer waited for once that is noticed: within a slice of a
-//                  blocked writer's sleep (80 ms and more, with the number of attached threads), or half a millisecond
+//                  in whatever way, or detaches, is no longer waited for once that is noticed: within 32 ms of a
+//                  blocked writer's sleep for each 80 attached threads, or twice that, or half a millisecond
 //                  of tries. Up to 1,024 subscribers. Who pushes with a subscriber of its own that it does not read
 //                  waits for itself.
 // Without subscribers pushes succeed, and nobody sees what was pushed. What was pushed earlier no new subscriber sees.

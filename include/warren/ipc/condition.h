@@ -11,11 +11,12 @@
 //
 // Death. A process that is killed while it waits leaves nothing behind: nobody waits for it, and notify_all() never
 // blocks. A notify_one() that went to somebody who died instead of acting on it is not lost: all others who waited then
-// return when their slice ends (80 ms and more, with the number of attached threads). So they do where the notifier
-// dies before it wakes anybody. Where it dies before it notifies, though it has changed what they wait for, the forms
-// with a predicate find that, since they look once in each slice; the others wait for the next notification. So prefer
-// a predicate. The mutex is taken as by lock(): from an owner that died too, and then owner_died() is true when the
-// wait returns, and for the predicate. Algorithm and crash tables: docs/algorithms/condition.md.
+// return when one of them has noticed that (within 32 ms for each 80 attached threads, or twice that). So they do where
+// the notifier dies before it wakes anybody. Where it dies before it notifies, though it has changed what they wait
+// for, the forms with a predicate find that, since they look now and then (at the latest after 2 s); the others wait
+// for the next notification. So prefer a predicate. The mutex is taken as by lock(): from an owner that died too, and
+// then owner_died() is true when the wait returns, and for the predicate. Algorithm and crash tables:
+// docs/algorithms/condition.md.
 #pragma once
 #include <warren/ipc/detail/check.h>
 #include <warren/ipc/detail/crash_point.h>

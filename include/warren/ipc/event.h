@@ -2,8 +2,8 @@
 //
 // It is set or clear. A set() releases everybody who waits then, also if it is cleared at once: who waited has seen it,
 // even when they run much later. Set twice is set once. An event belongs to nobody: the death of a process, whatever it
-// was doing, leaves it set or clear. Whoever dies between setting it and waking the others costs them up to a slice
-// (80 ms and more, with the number of attached threads).
+// was doing, leaves it set or clear. Whoever dies between setting it and waking the others costs them what it
+// takes to notice that (within 32 ms for each 80 attached threads, or twice that).
 //
 //     ready.set();                          // one process, when it is done
 //     if (!ready.wait_for(2s)) give_up();   // the others

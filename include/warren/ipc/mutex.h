@@ -1,9 +1,10 @@
 // Mutex, RecursiveMutex: std's signatures, between processes, and the death of an owner is told.
 //
 // A mutex belongs to the thread that locked it. If that thread ends while it holds the mutex, by SIGKILL or in any
-// other way, the next locker gets it: at once where the death is known, else when a sleeper's slice ends (80 ms and
-// more, with the number of attached threads) or somebody has tried in vain for half a millisecond. What the mutex
-// guards may then be half written: owner_died() is true for every holder until one of them calls consistent().
+// other way, the next locker gets it: at once where the death is known, else when those who sleep for it notice that
+// (within 32 ms for each 80 attached threads, or twice that) or somebody has tried in vain for half a millisecond. What
+// the mutex guards may then be half written: owner_died() is true for every holder until one of them calls
+// consistent().
 //
 //     std::scoped_lock guard(mutex);
 //     if (mutex.owner_died()) { repair(); mutex.consistent(); }
@@ -33,8 +34,8 @@ class Mutex : public Handle {
   static absl::StatusOr<Mutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // Blocks. Locked by this thread already, also through a handle that was opened for itself: a broken program, stopped
-  // with a message.
+  // Blocks; in a process that got no lane (65,535 are taken, or memory ended) until one is free. Locked by this thread
+  // already, also through a handle that was opened for itself: a broken program, stopped with a message.
   void lock() noexcept;
   // False: another one has it, or this thread already.
   [[nodiscard]] bool try_lock() noexcept { return core_.try_take() == Take::kTaken; }

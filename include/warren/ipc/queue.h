@@ -130,9 +130,10 @@ class Queue : public Handle {
 
   // As pop(), and the item comes back to the front unless the Lease is acknowledged. An empty Lease: closed and
   // drained; of try_*: nothing now. An item on lease takes none of the capacity. Of a holder that dies it is back when
-  // somebody who waits on the queue notices, within a slice (20 ms for each attached thread, 80 ms to 2 s), or when
-  // somebody who polls it, or leases, has done so for as long. At most 1023 are on lease or back at one time: the next
-  // lease() waits, try_lease() gives none; so too where memory for leases, or this process's lane, cannot be had.
+  // somebody who waits on the queue notices, within 32 ms for each 80 attached threads, or twice that; or when
+  // somebody who polls it, or leases, has done so for 20 ms for each attached thread (80 ms to 2 s). At most 1023 are
+  // on lease or back at one time: the next lease() waits, try_lease() gives none; so too where memory for leases, or
+  // this process's lane, cannot be had.
   [[nodiscard]] Lease<T> lease() { return lease_until(Deadline::never()); }
   [[nodiscard]] Lease<T> try_lease() { return lease_until(Deadline::after(std::chrono::nanoseconds(0))); }
   [[nodiscard]] Lease<T> try_lease_for(Timeout d) { return lease_until(Deadline::after(d)); }
@@ -193,7 +194,7 @@ class Queue : public Handle {
             .buried = ring.buried(),
             .returned = ring.cells().returned(),
             .undecodable = items_.undecodable(),
-            .high_water = items_.high_water().mark_of_at_least(approx_size())};
+            .high_water = ring.high_water().mark_of_at_least(approx_size())};
   }
 
  private:
@@ -265,7 +266,7 @@ class Queue : public Handle {
 };
 
 template <class T>
-bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
+inline bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
   typename Items::Outgoing outgoing(items_, item);
   if (items_.try_push(attachment_->seat(), outgoing) != detail::Push::kPushed) return false;
   pushed(1);
@@ -273,7 +274,7 @@ bool Queue<T>::try_push(const T& item) noexcept(kNoThrow) {
 }
 
 template <class T>
-std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
+inline std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
   typename Items::Incoming incoming(items_);
   while (take(incoming) == detail::Front::kItem) {
     popped(1);
@@ -398,14 +399,15 @@ std::size_t Queue<T>::try_pop_n(std::span<T> out) noexcept(kNoThrow) {
     if (taken != 0) popped(taken);
   };
   std::size_t count = 0;
+  detail::Front front = detail::Front::kItem;
   try {
-    count = items_.try_pop_n(attachment_->seat(), out, taken);
+    count = items_.try_pop_n(attachment_->seat(), out, taken, front);
   } catch (...) {
     wake();
     if constexpr (!kNoThrow) throw;
   }
   wake();
-  if (count == 0 && !drained()) attachment_->found_nothing();
+  if (count == 0) (void)told(front);
   return count;
 }
 

@@ -3,8 +3,8 @@
 // Anyone may release, also a process that never acquired: a permit belongs to nobody. So a process that dies takes the
 // permits that it had acquired along, and the semaphore has fewer from then on. Where they must come back, use
 // BoundedSemaphore. A death inside acquire() or release() leaves the permits as they were before or after it. Whoever
-// dies between releasing and waking others, or after it was woken and before it took a permit, costs those who wait up
-// to a slice (80 ms and more, with the number of attached threads).
+// dies between releasing and waking others, or after it was woken and before it took a permit, costs those who wait
+// what it takes to notice that (within 32 ms for each 80 attached threads, or twice that).
 //
 //     auto slots = warren::Semaphore::open_or_create("slots", 4).value();
 //     warren::Permit permit(slots);

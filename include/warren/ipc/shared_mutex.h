@@ -6,8 +6,8 @@
 //
 // If a reader dies, its place is freed: it can have damaged nothing. If a writer dies, the mutex goes on, and what it
 // guards may be half written: owner_died() is true for all who hold it, readers too, until a writer calls consistent().
-// A death is found at once where it is known, else when a sleeper's slice ends (80 ms and more, with the number of
-// attached threads) or somebody has tried in vain for half a millisecond.
+// A death is found at once where it is known, else by those who sleep for the mutex (within 32 ms for each 80 attached
+// threads, or twice that) or by somebody who has tried in vain for half a millisecond.
 //
 //     { std::shared_lock guard(mutex); if (!mutex.owner_died()) look(); }
 //     { std::scoped_lock guard(mutex); if (mutex.owner_died()) { repair(); mutex.consistent(); } change(); }

@@ -66,14 +66,17 @@ class Completed {
 template <FutureRange Rg>
 Completed<typename std::ranges::range_value_t<Rg>::value_type> as_completed(Rg& futures, Timeout d = kForever) {
   using R = typename std::ranges::range_value_t<Rg>::value_type;
-  static_assert(std::same_as<std::ranges::range_reference_t<Rg>, Future<R>&>,
+  constexpr bool kHeld = std::same_as<std::ranges::range_reference_t<Rg>, Future<R>&>;
+  static_assert(kHeld,
                 "as_completed() gives references to the futures, so it needs a range that holds them, not const");
   const Deadline deadline = Deadline::after(d);
   std::vector<Future<R>*> places;
   std::vector<std::shared_ptr<detail::TaskCore>> tasks;
-  for (Future<R>& future : futures) {
-    places.push_back(&future);
-    tasks.push_back(detail::FutureAccess::task(future));
+  if constexpr (kHeld) {
+    for (Future<R>& future : futures) {
+      places.push_back(&future);
+      tasks.push_back(detail::FutureAccess::task(future));
+    }
   }
   return {std::move(places), std::make_unique<detail::Arrivals>(std::move(tasks)), deadline};
 }

@@ -67,8 +67,9 @@ class Supervisor {
   // on then, and the new ones are gone. FailedPrecondition: stopped. Unavailable: the supervisor was killed.
   absl::Status reload();
   // Handles SIGTERM, SIGINT and SIGHUP of the program until one of the first two comes: then stop(). One such call at a
-  // time in a program (FailedPrecondition); what was there to handle them is there again afterwards. Unavailable: the
-  // supervisor was killed, and its workers with it. OK also when the group was stopped by somebody else.
+  // time in a program (FailedPrecondition); what was there to handle them is there again afterwards. A signal that
+  // comes before the call does what it did: where that must not be, block the three before start(); the call lets them
+  // in. Unavailable: the supervisor was killed, and its workers with it. OK also when somebody else stopped the group.
   absl::Status run_until_signal();
   // SIGTERM to all workers, SIGKILL after the grace; returns when all are gone. Harmless twice.
   void stop() noexcept;

@@ -47,7 +47,9 @@ struct Seat {
   std::unique_ptr<std::recursive_mutex> sharing;
   LaneRef process;  // process_lane(), once it was asked for; never set in a seat that threads share
 
-  std::uint64_t cached_head = 0;       // of the segment's ring: it only grows, so an old copy is safe
+  std::uint64_t push_end = 0;          // of the segment's ring: positions below it need no look at `head`
+  std::uint64_t crowded_at = 0;        // tick_count() when that ring was last found full, or nearly
+  std::uint64_t looked_at = 0;         // tick_count() of the last look at all that can be found in an empty ring
   std::uint64_t stalled_position = 0;  // the claim (position + 1) or word that was found standing, and since when
   std::chrono::steady_clock::time_point stalled_since{};
   std::atomic<std::uint32_t> cell{0}, suspect{0};  // of the segment's cells: the last one used; whose owner may be dead
@@ -58,19 +60,19 @@ struct Seat {
 // For the length of one try: alone in a shared seat.
 class SeatUse {
  public:
-  explicit SeatUse(Seat& seat) : seat_(seat) {
-    if (seat_.sharing) [[unlikely]]
-      seat_.sharing->lock();
+  explicit SeatUse(Seat& seat) : sharing_(seat.sharing.get()) {
+    if (sharing_ != nullptr) [[unlikely]]
+      sharing_->lock();
   }
   ~SeatUse() {
-    if (seat_.sharing) [[unlikely]]
-      seat_.sharing->unlock();
+    if (sharing_ != nullptr) [[unlikely]]
+      sharing_->unlock();
   }
   SeatUse(const SeatUse&) = delete;
   SeatUse& operator=(const SeatUse&) = delete;
 
  private:
-  Seat& seat_;
+  std::recursive_mutex* sharing_;
 };
 
 // What a new segment holds.
@@ -96,7 +98,7 @@ struct SegmentExpectation {
 class Lookout {
  public:
   explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
-  static constexpr std::uint32_t kLanes = 48;  // that one look is at; the next one is at the next ones
+  static constexpr std::uint32_t kLanes = 80;  // that one look is at; the next one is at the next ones
   [[nodiscard]] Time next(Time now) const noexcept;
   // True: there is somebody to sweep.
   [[nodiscard]] bool found_dead(Time now) noexcept;

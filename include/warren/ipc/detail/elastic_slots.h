@@ -66,6 +66,10 @@ class ElasticSlots {
     const std::uint64_t word = entry_of(run).load(std::memory_order_acquire);  // [K13] tail moved before; pairs with K1
     return layout::ChunkEntry::from(word).is_of(run) ? Provided::kReady : provide_run(run, word);
   }
+  // Up to there what is provided for `position` serves: none of it is given back before `head` has passed it all.
+  [[nodiscard]] std::uint64_t end_of_run(std::uint64_t position) const noexcept {
+    return ((position >> shift_) + 1) << shift_;
+  }
   // By the consumer who moved `head`: frees the chunks of the runs that it left.
   void passed(std::uint64_t from, std::uint64_t to) noexcept {
     if (from >> shift_ != to >> shift_) [[unlikely]]

@@ -1,28 +1,24 @@
-// The most items that were in a ring at once, as its producers see it. A push compares its position with its own old
-// copy of head, which says at most how many there are; only where that is well above the mark is head itself read.
+// The most items that were in a ring at once, as its producers see it. A push goes by its thread's own old copy of
+// head, which says at most how many there are; only where that is well above the mark is head itself read.
 #pragma once
-#include <warren/ipc/detail/mpmc_ring.h>
+#include <warren/layout/mpmc_ring.h>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace warren::detail {
 
 class HighWater {
  public:
+  HighWater() noexcept = default;  // of a ring that keeps no mark
   HighWater(layout::MpmcRingHeader& header, std::uint64_t capacity) noexcept : header_(&header), capacity_(capacity) {}
 
-  // `push(claimed)` tries a push from `seat`, and calls claimed(position) when it has claimed one.
-  template <class TryPush>
-  Push mark_push(Seat& seat, TryPush&& push) const noexcept {
-    const SeatUse use(seat);
-    std::uint64_t position = 0;
-    const Push result = push([&](std::uint64_t claimed) { position = claimed; });
-    if (result == Push::kPushed) pushed(seat, position);
-    if (result == Push::kFull) full();
-    return result;
-  }
   // A push was told so.
   void full() const noexcept { raise(capacity_); }
+  // After the claim of `position`, which went by `head`.
+  void claimed(std::uint64_t position, std::uint64_t head) const noexcept;
+  // How many there may be, by an old copy of head, and the mark is still near enough: 0 where that is never sure.
+  [[nodiscard]] std::uint64_t near_up_to() const noexcept;
 
   // How far the mark may be behind.
   [[nodiscard]] std::uint64_t margin(std::uint64_t mark) const noexcept {
@@ -35,18 +31,10 @@ class HighWater {
   }
 
  private:
-  // After the push to `position`.
-  void pushed(Seat& seat, std::uint64_t position) const noexcept {
-    const std::uint64_t most = position + 1 - seat.cached_head;
-    const std::uint64_t mark = header_->high_water.load(std::memory_order_relaxed);
-    if (most > mark && (most > mark + margin(mark) || most >= capacity_)) [[unlikely]]
-      look(seat, position);
-  }
-  void look(Seat& seat, std::uint64_t position) const noexcept;
   void raise(std::uint64_t size) const noexcept;
 
-  layout::MpmcRingHeader* header_;
-  std::uint64_t capacity_;
+  layout::MpmcRingHeader* header_ = nullptr;
+  std::uint64_t capacity_ = ~std::uint64_t{0};
 };
 
 }  // namespace warren::detail

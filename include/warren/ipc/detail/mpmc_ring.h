@@ -10,10 +10,12 @@
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/elastic_slots.h>
+#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/lease_cells.h>
 #include <warren/ipc/detail/words.h>
 #include <warren/layout/mpmc_ring.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -76,6 +78,7 @@ class MpmcRingBase {
 
   [[nodiscard]] std::atomic<std::uint32_t>& not_empty() const noexcept { return header_->not_empty; }
   [[nodiscard]] std::atomic<std::uint32_t>& not_full() const noexcept { return header_->not_full; }
+  [[nodiscard]] const HighWater& high_water() const noexcept { return high_water_; }
   [[nodiscard]] LeaseCells& cells() noexcept { return cells_; }
   [[nodiscard]] const LeaseCells& cells() const noexcept { return cells_; }
   void give_back_leases_of_dead() noexcept { cells_.give_back_of_dead(); }
@@ -106,11 +109,12 @@ class MpmcRingBase {
                                             std::size_t payload_bytes, std::size_t slot_bytes, std::size_t front);
 
   // Looked up once for each look at a position: another look may find another run there, or none. Null: no chunk.
-  [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
+  [[nodiscard]] std::byte* slot(std::uint64_t position, std::size_t slot_bytes) const noexcept {
     if (elastic_.used()) [[unlikely]]
       return elastic_.find(position);
-    return slots_ + (position & mask_) * slot_bytes_;
+    return slots_ + (position & mask_) * slot_bytes;
   }
+  [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept { return slot(position, slot_bytes_); }
   [[nodiscard]] static std::atomic<std::uint64_t>& sequence(std::byte* place) noexcept {
     return *reinterpret_cast<std::atomic<std::uint64_t>*>(place);
   }
@@ -119,6 +123,26 @@ class MpmcRingBase {
     if (elastic_.used()) [[unlikely]]
       elastic_.passed(from, to);
   }
+  // A position that was announced and claimed, or why there is none.
+  struct Claim {
+    Push result = Push::kNoLane;
+    std::uint64_t position = 0;
+  };
+  // Of any position, and in any state of the ring: what is not in a push's way as it mostly goes.
+  [[gnu::cold]] Claim claim(Seat& seat) noexcept;
+  // Announces the position and tries to claim it, where `tail` still says so.
+  [[nodiscard]] bool announce_and_claim(layout::Lane& lane, std::uint64_t& t) const noexcept {
+    // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that
+    // commit.
+    lane.announcement.store(t + 1, std::memory_order_release);  // [Q17] not before the last commit; pairs with Q8
+    WARREN_CRASH_POINT(push_announced);                         // nothing claimed: nothing to do
+    return header_->tail.compare_exchange_strong(t, t + 1,
+                                                 std::memory_order_acq_rel,  // [Q2] announced first; pairs with Q3
+                                                 std::memory_order_relaxed);
+  }
+  // For who asks again and again: nothing is committed at the front, and all else that could be found was looked for a
+  // moment ago. Leaves alone what producers write, but for the slot. Never true for who is about to sleep.
+  [[nodiscard]] bool nothing_yet(Seat& seat) const noexcept;
   // Passes what is buried and looks at what then stands first: kItem, and its position in `head`, which has no marks.
   Front settle(Seat& seat, std::uint64_t& head) noexcept;
 
@@ -130,11 +154,70 @@ class MpmcRingBase {
   std::size_t slot_bytes_;
   ElasticSlots elastic_;
   LeaseCells cells_;
+  HighWater high_water_;
 
  private:
+  // Before a look at a ring that was full, or nearly, a moment ago: each look takes the line of `head` from a consumer,
+  // who frees some dozens of places meanwhile. Where there are few places there is less to wait for, or nothing.
+  void pause_if_crowded(const Seat& seat) const noexcept;
+  Push look_for_room(Seat& seat, std::uint64_t position, std::uint64_t& head) noexcept;
   void count_burial(std::uint64_t position) noexcept;
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
 };
+
+// `head` is what it went by.
+inline Push MpmcRingBase::look_for_room(Seat& seat, std::uint64_t position, std::uint64_t& head) noexcept {
+  head = layout::HeadWord::position(
+      header_->head.load(std::memory_order_acquire));  // [Q1] the slots' last copies are over; pairs with Q7
+  constexpr std::uint64_t kFew = 16;
+  // Signed: where the position is stale, head may be past it.
+  const auto left = static_cast<std::int64_t>(capacity_ - (position - head));
+  if (left <= static_cast<std::int64_t>(std::min(kFew, capacity_ / 8))) seat.crowded_at = tick_count();
+  if (left <= 0) return Push::kFull;
+  std::uint64_t end = head + std::min(capacity_, high_water_.near_up_to());
+  if (elastic_.used()) {
+    if (elastic_.provide(position) != ElasticSlots::Provided::kReady) return Push::kNoMemory;
+    end = std::min(end, elastic_.end_of_run(position));
+  }
+  seat.push_end = std::min(end, layout::kMaxPosition);
+  return Push::kPushed;
+}
+
+inline void MpmcRingBase::pause_if_crowded(const Seat& seat) const noexcept {
+  constexpr std::uint64_t kPauses = 8;
+  if (tick_count() - seat.crowded_at >= kMoment) return;
+  for (std::uint64_t i = 0, end = std::min(kPauses, capacity_ / 8); i < end; ++i) cpu_relax();
+}
+
+inline MpmcRingBase::Claim MpmcRingBase::claim(Seat& seat) noexcept {
+  layout::Lane* const lane = seat.lane;
+  if (lane == nullptr) return {};
+  std::uint64_t t = header_->tail.load(std::memory_order_relaxed);
+  for (;;) {
+    if (t >= layout::kMaxPosition) {                           // CLOSED, or the end of all positions
+      lane->announcement.store(0, std::memory_order_release);  // [Q18] as Q6; pairs with Q8
+      return {.result = Push::kClosed};
+    }
+    const bool looks = t >= seat.push_end;
+    std::uint64_t head = 0;
+    if (looks) pause_if_crowded(seat);
+    const Push found = looks ? look_for_room(seat, t, head) : Push::kPushed;
+    if (found != Push::kPushed) {
+      const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
+      if (again == t) {  // else it was stale; a passed position that tail has not passed is a peer's false word
+        // Never refused with the announcement standing: who waits would look like a claimant for ever.
+        lane->announcement.store(0, std::memory_order_release);  // [Q19] as Q6; pairs with Q8
+        if (found == Push::kFull) high_water_.full();
+        return {.result = found};
+      }
+      t = again;
+      continue;
+    }
+    if (!announce_and_claim(*lane, t)) continue;
+    if (looks) high_water_.claimed(t, head);
+    return {.result = Push::kPushed, .position = t};
+  }
+}
 
 struct Nothing {
   void operator()(const auto&...) const noexcept {}
@@ -151,11 +234,12 @@ class MpmcRing : public MpmcRingBase {
   // `geometry` is what check() found.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry) noexcept
       : MpmcRingBase(attachment, header, geometry, kSlotBytes) {}
-  // `cells`: where items on lease lie.
+  // `cells`: where items on lease lie. Keeps a high-water mark.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
            std::uint64_t cells) noexcept
       : MpmcRing(attachment, header, geometry) {
     cells_ = LeaseCells(attachment, header, cells, N);
+    high_water_ = HighWater(header, geometry.capacity);
   }
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
@@ -176,6 +260,9 @@ class MpmcRing : public MpmcRingBase {
   // `copied(position, item)` runs before each attempt to take what was copied; if that succeeds, `item` is whole.
   template <class Copied = Nothing>
   Front try_pop(Seat& seat, Words<N>& item, Copied&& copied = {}) noexcept;
+  // One attempt to take the item at the front. False: none is committed there, or somebody else was faster.
+  template <class Copied = Nothing>
+  bool try_pop_at_once(Words<N>& item, Copied&& copied = {}) noexcept;
   // Takes up to `most` items, at least one, that stand in a row, by one CAS; hands each to `out(index, words)`, perhaps
   // more than once.
   template <class Out>
@@ -184,66 +271,35 @@ class MpmcRing : public MpmcRingBase {
   Front try_lease(Seat& seat, LaneRef me, Words<N>& item, LeaseTicket& ticket) noexcept;
 
  private:
+  [[nodiscard]] std::byte* slot(std::uint64_t position) const noexcept {
+    return MpmcRingBase::slot(position, kSlotBytes);
+  }
   // What is not simply a committed item: what a pop is told, or that it has to look again, at `h`. Out of its way.
   template <class Copied>
   [[gnu::noinline, gnu::cold]] std::optional<Front> look_closer(Seat& seat, std::uint64_t& h, Words<N>& item,
                                                                 const Copied& copied) noexcept;
 };
 
+// As it mostly goes: a lane, room by what was seen last, and nobody else at the same position. Small, to be inlined.
 template <std::size_t N, std::size_t kRingFront>
 template <class Claimed>
-Push MpmcRing<N, kRingFront>::try_push(Seat& seat, const Words<N>& item, Claimed&& claimed) noexcept {
+[[gnu::always_inline]] inline Push MpmcRing<N, kRingFront>::try_push(Seat& seat, const Words<N>& item,
+                                                                     Claimed&& claimed) noexcept {
   const SeatUse use(seat);
   layout::Lane* const lane = seat.lane;
-  if (lane == nullptr) [[unlikely]]
-    return Push::kNoLane;
   std::uint64_t t = header_->tail.load(std::memory_order_relaxed);
-  for (;;) {
-    if (t >= layout::kMaxPosition) [[unlikely]] {              // CLOSED, or the end of all positions
-      lane->announcement.store(0, std::memory_order_release);  // [Q18] as Q6; pairs with Q8
-      return Push::kClosed;
-    }
-    // Signed: where t is stale, head may be past it, and then the CAS below fails.
-    if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
-      seat.cached_head = layout::HeadWord::position(
-          header_->head.load(std::memory_order_acquire));  // [Q1] the slot's last copy is over; pairs with Q7
-      if (static_cast<std::int64_t>(t - seat.cached_head) >= static_cast<std::int64_t>(capacity_)) {
-        const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
-        if (again == t) {
-          // Never full with the announcement standing: who waits would look like a claimant for ever.
-          lane->announcement.store(0, std::memory_order_release);  // [Q19] as Q6; pairs with Q8
-          return Push::kFull;
-        }
-        t = again;
-        continue;
-      }
-    }
-    if (elastic_.used()) [[unlikely]] {
-      if (elastic_.provide(t) != ElasticSlots::Provided::kReady) {
-        const std::uint64_t again = header_->tail.load(std::memory_order_relaxed);
-        if (again == t) {  // no memory; a passed position that tail has not passed is a peer's false word
-          lane->announcement.store(0, std::memory_order_release);  // [Q22] as Q6; pairs with Q8
-          return Push::kNoMemory;
-        }
-        t = again;
-        continue;
-      }
-    }
-    // Release, though it is a mere announcement: who reads it here no longer reads the last one, and must see that
-    // commit.
-    lane->announcement.store(t + 1, std::memory_order_release);  // [Q17] not before the last commit; pairs with Q8
-    WARREN_CRASH_POINT(push_announced);                          // nothing claimed: nothing to do
-    if (header_->tail.compare_exchange_weak(t, t + 1,
-                                            std::memory_order_acq_rel,  // [Q2] announced before claimed; pairs with Q3
-                                            std::memory_order_relaxed)) {
-      break;
-    }
+  // What is CLOSED lies above any push_end. Where t is stale head may be past it, and then its claim fails.
+  if (lane == nullptr || t >= seat.push_end || !announce_and_claim(*lane, t)) [[unlikely]] {
+    const Claim found = claim(seat);
+    if (found.result != Push::kPushed) return found.result;
+    t = found.position;
   }
   WARREN_CRASH_POINT(push_claimed);  // look_into_claim() buries the position
   claimed(t);
   std::byte* const place = slot(t);
   if (place == nullptr) [[unlikely]] {                       // a peer's false words: the position is buried
     lane->announcement.store(0, std::memory_order_release);  // [Q26] as Q6; pairs with Q8
+    seat.push_end = 0;                                       // rests on such words, too
     return Push::kNoMemory;
   }
   store_words(place + sizeof(std::uint64_t), item);
@@ -256,25 +312,31 @@ Push MpmcRing<N, kRingFront>::try_push(Seat& seat, const Words<N>& item, Claimed
 
 template <std::size_t N, std::size_t kRingFront>
 template <class Copied>
-Front MpmcRing<N, kRingFront>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept {
+[[gnu::always_inline]] inline bool MpmcRing<N, kRingFront>::try_pop_at_once(Words<N>& item, Copied&& copied) noexcept {
   std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+  std::byte* const place = slot(h);
+  if (place == nullptr || sequence(place).load(std::memory_order_acquire) !=
+                              layout::committed(h))  // [Q5] payload after commit; pairs with Q4
+    return false;
+  load_words(place + sizeof(std::uint64_t), item);
+  WARREN_CRASH_POINT(pop_copied);  // nothing taken
+  copied(h, std::as_const(item));
+  if (!header_->head.compare_exchange_strong(h, h + 1,
+                                             std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
+                                             std::memory_order_relaxed))
+    return false;
+  WARREN_CRASH_POINT(pop_taken);  // the item was this consumer's
+  passed(h, h + 1);
+  return true;
+}
+
+template <std::size_t N, std::size_t kRingFront>
+template <class Copied>
+Front MpmcRing<N, kRingFront>::try_pop(Seat& seat, Words<N>& item, Copied&& copied) noexcept {
   for (;;) {
-    std::byte* const place = slot(h);
-    if (place == nullptr || sequence(place).load(std::memory_order_acquire) !=
-                                layout::committed(h)) {  // [Q5] payload after commit; pairs with Q4
-      if (const std::optional<Front> front = look_closer(seat, h, item, copied)) return *front;
-      continue;
-    }
-    load_words(place + sizeof(std::uint64_t), item);
-    WARREN_CRASH_POINT(pop_copied);  // nothing taken
-    copied(h, std::as_const(item));
-    if (header_->head.compare_exchange_weak(h, h + 1,
-                                            std::memory_order_acq_rel,  // [Q7] COMMIT, frees the slot; pairs with Q1
-                                            std::memory_order_relaxed)) {
-      WARREN_CRASH_POINT(pop_taken);  // the item was this consumer's
-      passed(h, h + 1);
-      return Front::kItem;
-    }
+    if (try_pop_at_once(item, copied)) return Front::kItem;
+    std::uint64_t h = header_->head.load(std::memory_order_relaxed);
+    if (const std::optional<Front> front = look_closer(seat, h, item, copied)) return *front;
   }
 }
 
@@ -318,6 +380,7 @@ template <class Copied>
 std::optional<Front> MpmcRing<N, kRingFront>::look_closer(Seat& seat, std::uint64_t& h, Words<N>& item,
                                                           const Copied& copied) noexcept {
   const SeatUse use(seat);
+  if (nothing_yet(seat)) return Front::kEmpty;
   const Front front = settle(seat, h);
   if (front == Front::kItem) return std::nullopt;
   if (front != Front::kReturned) return front;

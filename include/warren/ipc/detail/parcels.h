@@ -4,7 +4,6 @@
 #pragma once
 #include <warren/ipc/codec.h>
 #include <warren/ipc/detail/block_heap.h>
-#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/lender.h>
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/ipc/detail/take_ledger.h>
@@ -126,7 +125,6 @@ class ParcelRing : public ParcelHeap {
     (void)takes_.finish_one(attachment_->seat(), [this] { return ring_.cells().passed(); });
   }
   [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
-  [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
 
  private:
   ParcelRing(Attachment::Pointer attachment, const MpmcGeometry& geometry, const ParcelSpace& space,

@@ -1,7 +1,6 @@
 // How the items of a queue travel: SlotItems, plain bytes in their slot, or ParcelItems, everything else. Queue<T> has
 // one of them, and is the same for both.
 #pragma once
-#include <warren/ipc/detail/high_water.h>
 #include <warren/ipc/detail/parcel_items.h>
 #include <warren/ipc/detail/take_ledger.h>
 #include <warren/ipc/lease.h>
@@ -53,7 +52,6 @@ class SlotItems {
   [[nodiscard]] MpmcRingBase& ring() noexcept { return ring_; }
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return ring_; }
   [[nodiscard]] TakeLedger& takes() noexcept { return takes_; }
-  [[nodiscard]] HighWater high_water() const noexcept { return {ring_.header(), ring_.capacity()}; }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return 0; }
   void swept() noexcept {}
   [[nodiscard]] bool memory_left() const noexcept { return Ring(ring_).memory_left(); }
@@ -63,8 +61,8 @@ class SlotItems {
     Outgoing(SlotItems&, const T& item) noexcept : words(to_words(item)) {}
     Words<kWordsOf<T>> words;
   };
-  Push try_push(Seat& seat, const Outgoing& item) noexcept {
-    return high_water().mark_push(seat, [&](auto&& claimed) { return ring_.try_push(seat, item.words, claimed); });
+  [[gnu::always_inline]] Push try_push(Seat& seat, const Outgoing& item) noexcept {
+    return ring_.try_push(seat, item.words);
   }
   absl::Status check(const T&) const { return absl::OkStatus(); }
 
@@ -73,17 +71,20 @@ class SlotItems {
     explicit Incoming(SlotItems&) noexcept {}
     Words<kWordsOf<T>> words;
   };
-  Front try_pop(Seat& seat, Incoming& item) noexcept {
-    TakeLedger::Taking taking(takes_, seat);
-    const Front front = ring_.try_pop(seat, item.words, [&](std::uint64_t, const auto&) { taking.about_to_take(1); });
-    if (front == Front::kItem) taking.took(1);
-    return front;
+  // Inlined as far as it mostly goes.
+  [[gnu::always_inline]] Front try_pop(Seat& seat, Incoming& item) noexcept {
+    if (TakeLedger::Taking taking(takes_, seat);
+        ring_.try_pop_at_once(item.words, [&](std::uint64_t, const auto&) { taking.about_to_take(1); })) [[likely]] {
+      taking.took(1);
+      return Front::kItem;
+    }
+    return look_and_pop(seat, item);
   }
   std::optional<T> open(Incoming& item) noexcept { return from_words<T>(item.words); }
-  // Returns how many lie in `out`. `taken`: how many have left the queue, also where this throws.
-  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken) noexcept {
+  // Returns how many lie in `out`. `taken`: how many have left the queue, also where this throws. `front`: what there
+  // was last, where it returns 0.
+  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken, Front& front) noexcept {
     TakeLedger::Taking taking(takes_, seat);
-    Front front = Front::kEmpty;
     const std::size_t count = ring_.try_pop_run(
         seat, out.size(),
         [&](std::size_t i, const auto& words) {
@@ -120,6 +121,13 @@ class SlotItems {
 
  private:
   SlotItems(const Ring& ring, const TakeLedger& takes) noexcept : ring_(ring), takes_(takes) {}
+  [[gnu::noinline]] Front look_and_pop(Seat& seat, Incoming& item) noexcept {
+    TakeLedger::Taking taking(takes_, seat);
+    const Front front = ring_.try_pop(seat, item.words, [&](std::uint64_t, const auto&) { taking.about_to_take(1); });
+    if (front == Front::kItem) taking.took(1);
+    return front;
+  }
+
   Ring ring_;
   TakeLedger takes_;
 };
@@ -146,7 +154,6 @@ class ParcelItems {
   [[nodiscard]] MpmcRingBase& ring() noexcept { return parcels_->ring(); }
   [[nodiscard]] const MpmcRingBase& ring() const noexcept { return std::as_const(*parcels_).ring(); }
   [[nodiscard]] TakeLedger& takes() noexcept { return parcels_->takes(); }
-  [[nodiscard]] HighWater high_water() const noexcept { return std::as_const(*parcels_).high_water(); }
   [[nodiscard]] std::uint64_t undecodable() const noexcept { return parcels_->undecodable(); }
   void swept() noexcept { (void)parcels_->reclaim(); }
   [[nodiscard]] bool memory_left() const noexcept { return parcels_->ring().memory_left(); }  // check() asks the heap
@@ -159,7 +166,7 @@ class ParcelItems {
         item,
         [this] {
           const std::optional<Push> refused = ring().refusal();
-          if (refused == Push::kFull) high_water().full();
+          if (refused == Push::kFull) ring().high_water().full();
           return refused;
         },
         [&](const ParcelWords& words, const ParcelHeap::Block& block) {
@@ -180,7 +187,8 @@ class ParcelItems {
   }
   // nullopt: it makes no T, and was counted.
   std::optional<T> open(Incoming& item) { return Carried::open(*parcels_, item); }
-  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken);  // as SlotItems'; throws where it made none
+  // As SlotItems'; throws where it made none.
+  std::size_t try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken, Front& front);
 
   struct OnLease {
     ParcelWords words;
@@ -217,10 +225,10 @@ using QueueItems = std::conditional_t<kInSlot<T>, SlotItems<T>, ParcelItems<T>>;
 
 // One by one: a thread announces one block at a time.
 template <class T>
-std::size_t ParcelItems<T>::try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken) {
+std::size_t ParcelItems<T>::try_pop_n(Seat& seat, std::span<T> out, std::size_t& taken, Front& front) {
   std::size_t count = 0;
   try {
-    for (Incoming item(*this); count < out.size() && try_pop(seat, item) == Front::kItem;) {
+    for (Incoming item(*this); count < out.size() && (front = try_pop(seat, item)) == Front::kItem;) {
       ++taken;
       if (std::optional<T> value = open(item)) {
         out[count] = *std::move(value);

@@ -109,10 +109,7 @@ void TwoCopiesBase::wait_for_turn(Look&& look, Read&& read) const noexcept {
   MutexCore lock = lock_;
   (void)attachment_->wait_for_change(header_->writer.waiters, attachment_->seat().pop_spinner, Deadline::never(), [&] {
     if (lock.try_take() != MutexCore::Take::kTaken) return look() ? Progress::kDone : Progress::kStalled;
-    {
-      const UpdateScope reading(header_);
-      read();
-    }
+    read();
     lock.unlock();
     return Progress::kDone;
   });

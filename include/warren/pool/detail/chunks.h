@@ -27,7 +27,8 @@ struct Chunk {
           .count = chunk.count,
           .attempt = chunk.attempt,
           .retries = options.retries,
-          .retry_on_any_failure = options.retry_on == RetryOn::kAnyFailure ? 1u : 0u};
+          .retry_on_any_failure = options.retry_on == RetryOn::kAnyFailure ? 1u : 0u,
+          .each_is_timed = options.deadline.forever() && options.soft_deadline.forever() ? 0u : 1u};
 }
 
 // What holds for the chunk as one task: all but retries, which are an item's. Its deadlines are armed for each item.

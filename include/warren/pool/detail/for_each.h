@@ -68,11 +68,14 @@ class RangeRun {
     sink_.set_attempt(attempt);
     bool told = false;
     while (next_ < elements_.size()) {
-      // An element that has failed before runs by itself, since its attempt has another number.
-      const std::size_t end = attempt == 1 ? elements_.size() : next_ + 1;
+      // An element that has failed before runs by itself, since its attempt has another number; and each does whose
+      // time is measured.
+      const bool alone = attempt != 1 || head_.each_is_timed != 0;
+      const std::size_t end = alone ? next_ + 1 : elements_.size();
       if (const absl::Status failure = run_until(end, attempt); !failure.ok()) {
         if (head_.retry_on_any_failure != 0 && attempt <= head_.retries) {
           if (!tell(ItemTag::kTriedAgain)) return;
+          sink_.wait_before_next_attempt();
           sink_.set_attempt(++attempt);
           continue;
         }
@@ -80,7 +83,7 @@ class RangeRun {
         if (!std::exchange(told, true) && !tell(ItemTag::kFailed, failure)) return;
         count(++next_);
       }
-      if (attempt != 1) sink_.set_attempt(attempt = 1);
+      if (alone) sink_.set_attempt(attempt = 1);
     }
   }
 
@@ -172,7 +175,7 @@ Chunk submit_range(PoolClient& client, const TaskOptions& options, const F& f, c
                    std::size_t count) {
   Chunk chunk{.ticket = nullptr, .begin = 0, .first = first, .count = count, .attempt = 1};
   chunk.ticket = client.submit({.function = registered<RangeTask<F, T>>().id(),
-                                .options = TaskOptions{},
+                                .options = options_of_chunk(options),
                                 .encode =
                                     [&](Writer& w) {
                                       w.put(head_of(chunk, options));

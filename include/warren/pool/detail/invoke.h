@@ -80,7 +80,7 @@ struct ChunkHead {
   std::uint32_t attempt;  // of the first of them
   std::uint32_t retries;
   std::uint32_t retry_on_any_failure;  // 0 or 1
-  std::uint32_t reserved = 0;
+  std::uint32_t each_is_timed = 0;     // 0 or 1: there is a deadline, of each item
 };
 
 // Many calls of one function. Bytes: ChunkHead, the callable, the items, each with its arguments. Result: for each item
