@@ -10,12 +10,12 @@ namespace warren::detail {
 namespace {
 
 std::atomic<bool> in_use{false};
-std::atomic<int> told{-1};
+std::atomic<int> notice{-1};
 
 void on_signal(int signal) {
   const int error = errno;
   const auto byte = static_cast<unsigned char>(signal);
-  (void)!::write(told.load(std::memory_order_relaxed), &byte, 1);  // full: enough of them are on their way
+  (void)!::write(notice.load(std::memory_order_relaxed), &byte, 1);  // full: enough of them are on their way
   errno = error;
 }
 
@@ -30,7 +30,7 @@ AwaitedSignals::AwaitedSignals() {
   }
   installed_ = true;
   read_ = ends[0], write_ = ends[1];
-  told.store(write_, std::memory_order_relaxed);
+  notice.store(write_, std::memory_order_relaxed);
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
@@ -47,7 +47,7 @@ AwaitedSignals::~AwaitedSignals() {
   if (!installed_) return;
   ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
   for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
-  told.store(-1, std::memory_order_relaxed);
+  notice.store(-1, std::memory_order_relaxed);
   ::close(read_);
   ::close(write_);
   in_use.store(false, std::memory_order_relaxed);

@@ -117,7 +117,7 @@ class BarrierTrial : public Trial {
       if (!other.join().well()) fault(Fault::Kind::kHung, "nor for others");
     }
   }
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   BarrierOperation operation_;
   std::chrono::nanoseconds patience_;

@@ -95,7 +95,7 @@ class BoundedTrial : public Trial {
   }
 
  private:
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   BoundedOperation operation_;
   std::chrono::nanoseconds patience_;

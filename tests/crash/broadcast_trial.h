@@ -193,7 +193,7 @@ class BroadcastTrialOf : public Trial, public BroadcastVictim {
     std::atomic<bool> popped{false}, pushed{false}, lost_its_place{false};
   };
 
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
   bool push_one(std::chrono::nanoseconds patience) {
     if (!broadcast_.try_push_for(make_item<N>(next_), patience)) return false;
     pushed_.push_back(next_++);

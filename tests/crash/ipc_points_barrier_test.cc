@@ -76,7 +76,7 @@ class LatchTrial : public Trial {
   }
 
  private:
-  void fault(std::string text) { verdict_.faults.push_back({.kind = Fault::Kind::kHung, .text = std::move(text)}); }
+  void fault(std::string text) { verdict_.add(Fault::Kind::kHung, std::move(text)); }
   Latch latch_ = Latch::create(1).value();
   std::unique_ptr<Child> waiter_;
   Verdict verdict_;

@@ -48,10 +48,10 @@ class LargeLoanTrial : public Trial {
   Verdict survive(bool) override {
     Verdict verdict;
     if (const std::size_t left = blocks_.owned_after_recovery(); left != 0) {
-      verdict.faults.push_back({.kind = Fault::Kind::kLeft, .text = std::to_string(left) + " blocks are nobody's"});
+      verdict.add(Fault::Kind::kLeft, std::to_string(left) + " blocks are nobody's");
     }
     if (!queue_.try_loan(std::size_t{17} << 20)) {
-      verdict.faults.push_back({.kind = Fault::Kind::kLost, .text = "there is no block any more"});
+      verdict.add(Fault::Kind::kLost, "there is no block any more");
     }
     return verdict;
   }

@@ -57,7 +57,7 @@ class CorruptTrial : public Trial {
   Verdict survive(bool) override {
     Verdict verdict;
     const auto expect = [&](bool holds, const char* what) {
-      if (!holds) verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = what});
+      if (!holds) verdict.add(Fault::Kind::kOther, what);
     };
     (void)Reach::attachment(records_).sweep();
     expect(!records_.try_pop_for(20ms), "a corrupt ring gave a record");

@@ -163,7 +163,7 @@ class JoinTrial : public Trial {
   }
 
  private:
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
   static std::uint64_t lost_in(const absl::Status& status) {
     const int number = std::atoi(std::string(status.message()).c_str());
     return number == 0 ? 1 : static_cast<std::uint64_t>(number);  // "an item is lost"

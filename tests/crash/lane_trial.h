@@ -76,7 +76,7 @@ class LaneTrial : public Trial {
   layout::SegmentHeader& header() const {
     return *reinterpret_cast<layout::SegmentHeader*>(attachment().object() - layout::kObjectOffset);
   }
-  void complain(std::string text) { verdict_.faults.push_back({.kind = Fault::Kind::kLeft, .text = std::move(text)}); }
+  void complain(std::string text) { verdict_.add(Fault::Kind::kLeft, std::move(text)); }
 
   Queue<int> queue_;
   std::vector<std::uint32_t> forged_;
@@ -109,7 +109,7 @@ class GrowTrial : public Trial {
   void fill(std::size_t begin, std::size_t end) {
     std::ranges::fill(segment_.bytes().subspan(begin, end - begin), kMark);
   }
-  void complain(std::string text) { verdict_.faults.push_back({.kind = Fault::Kind::kOther, .text = std::move(text)}); }
+  void complain(std::string text) { verdict_.add(Fault::Kind::kOther, std::move(text)); }
 
   Segment segment_;
   Verdict verdict_;

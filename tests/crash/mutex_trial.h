@@ -114,7 +114,7 @@ class MutexTrial : public Trial {
   void check_guarded(const std::string& who) {
     if (guarded_->first != guarded_->second && !mutex_.owner_died()) fault(Fault::Kind::kTorn, who + " is not told");
   }
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   MutexState state_;
   MutexOperation operation_;

@@ -75,7 +75,7 @@ class NameTrial : public Trial {
 
  private:
   Verdict complain(std::string text) {
-    verdict_.faults.push_back({.kind = Fault::Kind::kLeft, .text = std::move(text)});
+    verdict_.add(Fault::Kind::kLeft, std::move(text));
     return verdict_;
   }
 

@@ -43,7 +43,7 @@ class ParcelTrial : public QueueTrial<kParcelItem, Q> {
   Verdict survive(bool finished) override {
     Verdict verdict = Base::survive(finished);
     if (const std::size_t left = blocks().owned_after_recovery(); left != 0) {
-      verdict.faults.push_back({.kind = Fault::Kind::kLeft, .text = std::to_string(left) + " blocks are nobody's"});
+      verdict.add(Fault::Kind::kLeft, std::to_string(left) + " blocks are nobody's");
     }
     return verdict;
   }

@@ -125,7 +125,7 @@ class PipeTrial : public Trial {
   }
 
  protected:
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
  private:
   struct Seen {

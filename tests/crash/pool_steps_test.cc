@@ -128,7 +128,7 @@ class WorkerSweep {
     }
     Verdict verdict;
     if (worker.state() != Stepped::State::kAsleep) {
-      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the worker: " + worker.what()});
+      verdict.add(Fault::Kind::kOther, "the worker: " + worker.what());
     }
     look_at(words(), case_.right, verdict);
     coverage_.instructions = path.size();
@@ -161,7 +161,7 @@ class WorkerSweep {
     const std::uint32_t most = case_.begins + (window == "running" && !lost ? 1 : 0);
     if (marks->count < least || marks->count > most) {
       const auto kind = marks->count < least ? Fault::Kind::kLost : Fault::Kind::kDoubled;
-      verdict.faults.push_back({.kind = kind, .text = "begun " + std::to_string(marks->count) + " times"});
+      verdict.add(kind, "begun " + std::to_string(marks->count) + " times");
     }
     coverage_.recovery.push_back(verdict.recovery);
     coverage_.note(verdict, "killed after " + std::to_string(count) + " instructions (" + window + ")");

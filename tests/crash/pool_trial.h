@@ -81,9 +81,9 @@ class PoolTrials : public WithMarks {
       return own.faults.empty() ? 0 : 1;
     });
     const std::optional<Ended> end = ended_within(application, 2 * kPromptly);
-    if (!end) verdict.faults.push_back({.kind = Fault::Kind::kHung, .text = "the application"});
+    if (!end) verdict.add(Fault::Kind::kHung, "the application");
     if (end && end->signal == 0 && end->code != 0) {
-      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "what the application found"});
+      verdict.add(Fault::Kind::kOther, "what the application found");
     }
     return settle(deaths, std::move(verdict));
   }
@@ -111,14 +111,14 @@ class PoolTrials : public WithMarks {
   static void end_pool(Pool& pool, Verdict& verdict) {
     pool.close();
     if (absl::IsDeadlineExceeded(pool.join_for(kPromptly))) {
-      verdict.faults.push_back({.kind = Fault::Kind::kHung, .text = "the pool does not end"});
+      verdict.add(Fault::Kind::kHung, "the pool does not end");
       die_in_turn({});
       pool.terminate();
     }
   }
 
   std::size_t settle(const Deaths& deaths, Verdict verdict) {
-    if (!everybody_ends()) verdict.faults.push_back({.kind = Fault::Kind::kLeft, .text = "processes"});
+    if (!everybody_ends()) verdict.add(Fault::Kind::kLeft, "processes");
     const std::size_t died = died_in_turn();
     coverage_.missed += deaths.size() - died;
     for (std::size_t i = 0; i < died; ++i) {

@@ -79,12 +79,10 @@ class RangeTrial final : public Trial {
     const std::uint32_t done = counted();
     for (std::uint32_t i = 0; i < kElements; ++i) {
       const int x = memory_->elements[i];
-      if (i < done && x != 100) verdict.faults.push_back({.kind = Fault::Kind::kLost, .text = "counted, but not done"});
-      if (i > done && x != 0)
-        verdict.faults.push_back({.kind = Fault::Kind::kDoubled, .text = "done, but not counted"});
+      if (i < done && x != 100) verdict.add(Fault::Kind::kLost, "counted, but not done");
+      if (i > done && x != 0) verdict.add(Fault::Kind::kDoubled, "done, but not counted");
     }
-    if (finished && done != kElements)
-      verdict.faults.push_back({.kind = Fault::Kind::kLost, .text = "not all are done"});
+    if (finished && done != kElements) verdict.add(Fault::Kind::kLost, "not all are done");
     return verdict;
   }
 

@@ -120,7 +120,7 @@ class SharedMutexTrial : public Trial {
   void check_guarded(const std::string& who) {
     if (torn_and_not_told()) fault(Fault::Kind::kTorn, who + " is not told");
   }
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
   Verdict hung(const char* what) { return fault(Fault::Kind::kHung, what), verdict_; }
 
   SharedMutexState state_;

@@ -79,7 +79,7 @@ class SharedTrial : public Trial {
   enum class Side { kPushes, kPops };
 
   History::Actor& log(Who who) { return history_.actor(who); }
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   // The victim's items are numbered before it starts, its results logged after it ended: neither is stepped.
   void victim_pushes(std::size_t count) {

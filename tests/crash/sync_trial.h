@@ -21,7 +21,7 @@ class SyncTrial : public Trial {
   // Victims sleep until they are woken: their path does not depend on the clock.
   SyncTrial() { set_waits(kNoSlices); }
 
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   // Somebody who waits in another process, and sleeps when this returns, unless there was nothing to wait for.
   void add_bystander(const std::function<void()>& wait, bool stopped = false) {

@@ -264,7 +264,7 @@ class TableTrial : public Trial {
     (void)worker.join();
   }
 
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
   void drain();
   void check_task(std::uint32_t slot, const TaskState& state);
   void check_tasks(bool finished);

@@ -116,7 +116,7 @@ class ValueTrial : public Trial {
     if (!operation_.writes ? number != old : !is_new && (finished || number != old))
       fault(Fault::Kind::kLost, "neither old nor new, but " + std::to_string(number));
   }
-  void fault(Fault::Kind kind, std::string text) { verdict_.faults.push_back({.kind = kind, .text = std::move(text)}); }
+  void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
 
   ValueState state_;
   ValueOperation operation_;

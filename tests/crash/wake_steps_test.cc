@@ -49,11 +49,11 @@ class NotifyTrial : public Trial {
       } else if (ended_within(*sleeper, 5s)) {
         ++woken;
       } else {
-        verdict.faults.push_back({.kind = Fault::Kind::kHung, .text = "asleep, and W does not stand"});
+        verdict.add(Fault::Kind::kHung, "asleep, and W does not stand");
       }
     }
     if (sleepers_[0] && woken == 0 && !eventually([&] { return any_gone(); }, 10s)) {
-      verdict.faults.push_back({.kind = Fault::Kind::kHung, .text = "nobody was woken"});
+      verdict.add(Fault::Kind::kHung, "nobody was woken");
     }
     return verdict;
   }

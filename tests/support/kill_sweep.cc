@@ -33,8 +33,7 @@ Path first_run(const MakeTrial& make, Coverage& coverage) {
   coverage.instructions = path.size();
   coverage.distinct = path.distinct();
   Verdict verdict = trial->survive(finished);
-  if (!finished)
-    verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the first run ended early: " + victim->what()});
+  if (!finished) verdict.add(Fault::Kind::kOther, "the first run ended early: " + victim->what());
   coverage.note(verdict, "not killed");
   return path;
 }
@@ -71,14 +70,15 @@ void kill_after(const MakeTrial& make, const Path& path, std::size_t count, Deat
   const std::string window = trial->window(victim->pid());
   ++coverage.windows[window];
   Verdict verdict = trial->survive(finished);
-  if (gone)
-    verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
+  if (gone) verdict.add(Fault::Kind::kOther, "the victim went by itself: " + victim->what());
   coverage.recovery.push_back(verdict.recovery);
   coverage.note(verdict, "killed after " + std::to_string(count) + " of " + std::to_string(path.size()) +
                              " instructions (" + window + (death == Death::kAsleep ? ", asleep)" : ")"));
 }
 
 }  // namespace
+
+void Verdict::add(Fault::Kind kind, std::string text) { faults.push_back({.kind = kind, .text = std::move(text)}); }
 
 Coverage kill_after_every_instruction(const std::string& name, const MakeTrial& make, const SweepOptions& options) {
   const OneProcessor one;
@@ -105,7 +105,7 @@ Coverage kill_around_every_system_call(const std::string& name, const MakeTrial&
     ++coverage.windows[window];
     Verdict verdict = trial->survive(finished);
     if (!victim->what().empty()) {
-      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "the victim went by itself: " + victim->what()});
+      verdict.add(Fault::Kind::kOther, "the victim went by itself: " + victim->what());
       finished = true;
     }
     coverage.recovery.push_back(verdict.recovery);
@@ -127,8 +127,7 @@ Coverage pause_after_every_instruction(const std::string& name, const MakeTrial&
     ++coverage.pauses;
     const bool finished = victim->run(wake) == Stepped::State::kFinished && victim->release();
     Verdict verdict = trial->survive(finished);
-    if (!finished)
-      verdict.faults.push_back({.kind = Fault::Kind::kOther, .text = "it did not finish: " + victim->what()});
+    if (!finished) verdict.add(Fault::Kind::kOther, "it did not finish: " + victim->what());
     coverage.note(verdict, "held after " + std::to_string(k) + " of " + std::to_string(path.size()) + " instructions");
   }
   return coverage;

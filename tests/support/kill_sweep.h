@@ -18,6 +18,8 @@ namespace warren::test {
 
 // What the survivors found.
 struct Verdict {
+  void add(Fault::Kind kind, std::string text);
+
   std::vector<Fault> faults;
   std::chrono::nanoseconds recovery{};  // until everything that had been pushed was out
   std::size_t buried = 0;               // dead claims that were passed
