@@ -61,8 +61,12 @@ bool Lookout::somebody_died(std::uint32_t from, std::uint32_t to) noexcept {
     }
     std::uint32_t& known = asked[found.pid % asked.size()];
     if (found.pid == own || found.pid == known) continue;
-    if (seems_gone(static_cast<pid_t>(found.pid)) && attachment_.dead(lane, found)) return true;
-    known = found.pid;
+    // Where it seems gone each lane says for itself who has it: a pid that is nobody's here may be another namespace's.
+    if (!seems_gone(static_cast<pid_t>(found.pid))) {
+      known = found.pid;
+    } else if (attachment_.dead(lane, found)) {
+      return true;
+    }
   }
   return false;
 }

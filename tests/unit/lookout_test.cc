@@ -332,6 +332,15 @@ TEST_F(Lookouts, OfAnotherNamespaceFindNobody) {
   EXPECT_FALSE(found());
 }
 
+// The pid that one has there was another one's here.
+TEST_F(Lookouts, OfAnotherNamespaceHideNobodyOfThisOne) {
+  const pid_t pid = reaped();
+  const std::uint32_t foreign = forge(pid), local = forge(pid);
+  ASSERT_LT(foreign, local);
+  at_->lane(foreign).pid_namespace = detail::this_process().pid_namespace + 1;
+  EXPECT_TRUE(found());
+}
+
 TEST_F(Lookouts, OneLooksForAllAndGoesOn) {
   (void)forge(reaped());
   Lookout a(*at_), b(*at_);
