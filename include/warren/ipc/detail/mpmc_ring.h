@@ -174,7 +174,8 @@ inline Push MpmcRingBase::look_for_room(Seat& seat, std::uint64_t position, std:
   const auto left = static_cast<std::int64_t>(capacity_ - (position - head));
   if (left <= static_cast<std::int64_t>(std::min(kFew, capacity_ / 8))) seat.crowded_at = tick_count();
   if (left <= 0) return Push::kFull;
-  std::uint64_t end = head + std::min(capacity_, high_water_.near_up_to());
+  // A false head, far past all positions, serves for a lap at most.
+  std::uint64_t end = std::min(head + std::min(capacity_, high_water_.near_up_to()), position + capacity_);
   if (elastic_.used()) {
     if (elastic_.provide(position) != ElasticSlots::Provided::kReady) return Push::kNoMemory;
     end = std::min(end, elastic_.end_of_run(position));
