@@ -24,6 +24,18 @@ std::chrono::nanoseconds since(std::uint64_t said, Time now) noexcept {
 
 }  // namespace
 
+// The index goes where the start time of the sweeper's process was, which may sweep two lanes of one generation. Where
+// two tell at the same time both may: a sweep too many.
+bool SweepsTold::tell(std::uint32_t index, LaneIdentity identity) noexcept {
+  identity.start_low = index;
+  const std::uint64_t word = identity.word();
+  for (const auto& told : told_) {
+    if (told.load(std::memory_order_relaxed) == word) return false;
+  }
+  told_[next_.fetch_add(1, std::memory_order_relaxed) % told_.size()].store(word, std::memory_order_relaxed);
+  return true;
+}
+
 // Who looks comes again after a period; the others two periods after the last look.
 Time Lookout::next(Time now) const noexcept {
   const std::chrono::nanoseconds period = look_period();
@@ -52,13 +64,10 @@ bool Lookout::somebody_died(std::uint32_t from, std::uint32_t to) noexcept {
   const auto own = static_cast<std::uint32_t>(this_process().pid);
   for (std::uint32_t index = from; index < to; ++index) {
     const layout::Lane& lane = attachment_.lane(index);
-    const std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L20] as L11; pairs with L4
-    const LaneIdentity found = LaneIdentity::from(word);
+    const LaneIdentity found =
+        LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L20] as L11; pairs with L4
     if (found.phase == Phase::kFree) continue;
-    if (found.phase == Phase::kSweeping && word != being_swept_) {  // by one that may stand still: once for each sleep
-      being_swept_ = word;
-      return true;
-    }
+    if (found.phase == Phase::kSweeping && attachment_.sweeps_told_.tell(index, found)) return true;
     std::uint32_t& known = asked[found.pid % asked.size()];
     if (found.pid == own || found.pid == known) continue;
     // Where it seems gone each lane says for itself who has it: a pid that is nobody's here may be another namespace's.

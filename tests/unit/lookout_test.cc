@@ -403,6 +403,16 @@ TEST_F(Lookouts, TellOnceOfALaneThatAnotherOneSweeps) {
   Lookout lookout(*at_);
   EXPECT_TRUE(found(lookout, 0));
   EXPECT_FALSE(found(lookout, 1));
+  EXPECT_FALSE(found(2)) << "in a later sleep";
+}
+
+// Their sweepers stand still, and each look would be a sweep that wakes all.
+TEST_F(Lookouts, TellOnceOfEachOfSeveralLanesThatOthersSweep) {
+  for (int i = 0; i < 3; ++i) (void)forge(::getpid(), Phase::kSweeping);
+  Lookout lookout(*at_);
+  int times = 0;
+  for (int i = 0; i < 9; ++i) times += found(lookout, i) ? 1 : 0;
+  EXPECT_EQ(times, 3);
 }
 
 TEST_F(Lookouts, FindADeadSweeper) {
