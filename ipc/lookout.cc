@@ -36,12 +36,15 @@ bool SweepsTold::tell(std::uint32_t index, LaneIdentity identity) noexcept {
   return true;
 }
 
-// Who looks comes again after a period; the others two periods after the last look.
+std::uint32_t Lookout::parts() const noexcept { return std::max((attachment_.lanes_high() + kLanes - 1) / kLanes, 1u); }
+
+// Who looks comes again after a period; the others when the next round would begin without it. So, however many sleep,
+// their wakes stay bounded by a number for each part of the lanes.
 Time Lookout::next(Time now) const noexcept {
   const std::chrono::nanoseconds period = look_period();
   const std::uint64_t said = attachment_.header().looked_ns.load(std::memory_order_relaxed);
   const std::chrono::nanoseconds ago = since(said, now);
-  return now + about(said == said_ || ago >= period ? period : 2 * period - ago, now);
+  return now + about(said == said_ || ago >= period ? period : (1 + parts()) * period - ago, now);
 }
 
 // Said before it is done, and owned by nobody: where one dies or stands still in a look, that look is missed, and the
@@ -53,8 +56,7 @@ bool Lookout::found_dead(Time now) noexcept {
   if (!header.looked_ns.compare_exchange_strong(said, to_word(now), std::memory_order_relaxed)) return false;
   said_ = to_word(now);
   const std::uint32_t high = attachment_.lanes_high();
-  const std::uint32_t parts = std::max((high + kLanes - 1) / kLanes, 1u);
-  const std::uint32_t from = header.looks.fetch_add(1, std::memory_order_relaxed) % parts * kLanes;
+  const std::uint32_t from = header.looks.fetch_add(1, std::memory_order_relaxed) % parts() * kLanes;
   return somebody_died(from, std::min(from + kLanes, high));
 }
 

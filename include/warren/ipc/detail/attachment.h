@@ -104,6 +104,7 @@ class Lookout {
   [[nodiscard]] bool found_dead(Time now) noexcept;
 
  private:
+  [[nodiscard]] std::uint32_t parts() const noexcept;  // of the lanes, one for each look of a round
   [[nodiscard]] bool somebody_died(std::uint32_t from, std::uint32_t to) noexcept;
 
   Attachment& attachment_;
