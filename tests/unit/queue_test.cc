@@ -92,6 +92,14 @@ TEST(Queue, ARefusedPushGivesItsCapacityBack) {
   EXPECT_EQ(queue.try_pop(), 3);
 }
 
+// Else a push that waits would spin for many times its window.
+TEST(Queue, APushCountsItsPausesInAFullRing) {
+  auto queue = queue_of(64);
+  for (int i = 0; i < 64; ++i) ASSERT_TRUE(queue.try_push(i));
+  detail::Spinner& spinner = test::Reach::attachment(queue).seat().push_spinner;
+  while (spinner.take_pauses() == 0) EXPECT_FALSE(queue.try_push(64));  // of two within a moment the second one pauses
+}
+
 // A peer wrote it.
 TEST(Queue, AFalseHeadIsBelievedForALapAtMost) {
   auto queue = queue_of(16);

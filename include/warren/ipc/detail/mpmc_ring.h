@@ -159,7 +159,7 @@ class MpmcRingBase {
  private:
   // Before a look at a ring that was full, or nearly, a moment ago: each look takes the line of `head` from a consumer,
   // who frees some dozens of places meanwhile. Where there are few places there is less to wait for, or nothing.
-  void pause_if_crowded(const Seat& seat) const noexcept;
+  void pause_if_crowded(Seat& seat) const noexcept;
   Push look_for_room(Seat& seat, std::uint64_t position, std::uint64_t& head) noexcept;
   void count_burial(std::uint64_t position) noexcept;
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
@@ -184,10 +184,12 @@ inline Push MpmcRingBase::look_for_room(Seat& seat, std::uint64_t position, std:
   return Push::kPushed;
 }
 
-inline void MpmcRingBase::pause_if_crowded(const Seat& seat) const noexcept {
+inline void MpmcRingBase::pause_if_crowded(Seat& seat) const noexcept {
   constexpr std::uint64_t kPauses = 8;
   if (tick_count() - seat.crowded_at >= kMoment) return;
-  for (std::uint64_t i = 0, end = std::min(kPauses, capacity_ / 8); i < end; ++i) cpu_relax();
+  const auto pauses = static_cast<std::uint32_t>(std::min(kPauses, capacity_ / 8));
+  for (std::uint32_t i = 0; i < pauses; ++i) cpu_relax();
+  seat.push_spinner.paused(pauses);
 }
 
 inline MpmcRingBase::Claim MpmcRingBase::claim(Seat& seat) noexcept {
