@@ -13,6 +13,22 @@
 #include "attachment_list.h"
 
 namespace warren::detail {
+namespace {
+
+// The looks of a mirror: at the object itself, where others look for the dead. Between two slices, so that it costs
+// the look and no barrier: the word is still armed.
+template <class Test>
+class Asks {
+ public:
+  explicit Asks(const Test& test) noexcept : test_(test) {}
+  [[nodiscard]] static Time next(Time now) noexcept { return now + about(look_period(), now); }
+  [[nodiscard]] bool found_dead(Time) const { return test_() != Progress::kBlocked; }
+
+ private:
+  const Test& test_;
+};
+
+}  // namespace
 
 Readiness::~Readiness() {
   if (started()) {
@@ -65,11 +81,12 @@ void Readiness::mirror() noexcept {
     held_up |= progress == Progress::kStalled || progress == Progress::kStalledAnew;
     return progress;
   };
+  Asks asks(test);
   for (;;) {
     empty();
     held_up = false;
     (void)sleep_until_done(
-        word_, mode, Deadline::never(), test, [this] { return std::min(attachment_.slice(), look_period()); }, [] {});
+        word_, mode, Deadline::never(), test, [this] { return attachment_.slice(); }, [] {}, asks);
     // A wake that came here may have been meant for who takes; while a claim stood in the way, more than one may have.
     notify(word_, mode, held_up ? kWakeAll : 1);
     std::uint32_t looking = kLooking;
