@@ -71,8 +71,8 @@ void* Readiness::run(void* self) noexcept {
   return nullptr;
 }
 
-// No seat, and no sweep: it takes nothing, so that nobody need know of it, and its looks see the deaths that are in its
-// way. Others look after the dead.
+// No seat, and no sweep but what a look at items on lease makes: it takes nothing, so that nobody need know of it, and
+// its looks see the deaths that are in its way. Others look after the dead.
 void Readiness::mirror() noexcept {
   const layout::WaitMode mode = attachment_.wait_mode();
   bool held_up = false;
