@@ -24,12 +24,27 @@ std::chrono::nanoseconds since(std::uint64_t said, Time now) noexcept {
 
 }  // namespace
 
-// Who looks comes again after a period; the others two periods after the last look.
+// The index goes where the start time of the sweeper's process was, which may sweep two lanes of one generation. Where
+// two tell at the same time both may: a sweep too many.
+bool SweepsTold::tell(std::uint32_t index, LaneIdentity identity) noexcept {
+  identity.start_low = index;
+  const std::uint64_t word = identity.word();
+  for (const auto& told : told_) {
+    if (told.load(std::memory_order_relaxed) == word) return false;
+  }
+  told_[next_.fetch_add(1, std::memory_order_relaxed) % told_.size()].store(word, std::memory_order_relaxed);
+  return true;
+}
+
+std::uint32_t Lookout::parts() const noexcept { return std::max((attachment_.lanes_high() + kLanes - 1) / kLanes, 1u); }
+
+// Who looks comes again after a period; the others when the next round would begin without it. So, however many sleep,
+// their wakes stay bounded by a number for each part of the lanes.
 Time Lookout::next(Time now) const noexcept {
   const std::chrono::nanoseconds period = look_period();
   const std::uint64_t said = attachment_.header().looked_ns.load(std::memory_order_relaxed);
   const std::chrono::nanoseconds ago = since(said, now);
-  return now + about(said == said_ || ago >= period ? period : 2 * period - ago, now);
+  return now + about(said == said_ || ago >= period ? period : (1 + parts()) * period - ago, now);
 }
 
 // Said before it is done, and owned by nobody: where one dies or stands still in a look, that look is missed, and the
@@ -41,8 +56,7 @@ bool Lookout::found_dead(Time now) noexcept {
   if (!header.looked_ns.compare_exchange_strong(said, to_word(now), std::memory_order_relaxed)) return false;
   said_ = to_word(now);
   const std::uint32_t high = attachment_.lanes_high();
-  const std::uint32_t parts = std::max((high + kLanes - 1) / kLanes, 1u);
-  const std::uint32_t from = header.looks.fetch_add(1, std::memory_order_relaxed) % parts * kLanes;
+  const std::uint32_t from = header.looks.fetch_add(1, std::memory_order_relaxed) % parts() * kLanes;
   return somebody_died(from, std::min(from + kLanes, high));
 }
 
@@ -52,17 +66,18 @@ bool Lookout::somebody_died(std::uint32_t from, std::uint32_t to) noexcept {
   const auto own = static_cast<std::uint32_t>(this_process().pid);
   for (std::uint32_t index = from; index < to; ++index) {
     const layout::Lane& lane = attachment_.lane(index);
-    const std::uint64_t word = lane.identity.load(std::memory_order_acquire);  // [L20] as L11; pairs with L4
-    const LaneIdentity found = LaneIdentity::from(word);
+    const LaneIdentity found =
+        LaneIdentity::from(lane.identity.load(std::memory_order_acquire));  // [L20] as L11; pairs with L4
     if (found.phase == Phase::kFree) continue;
-    if (found.phase == Phase::kSweeping && word != being_swept_) {  // by one that may stand still: once for each sleep
-      being_swept_ = word;
-      return true;
-    }
+    if (found.phase == Phase::kSweeping && attachment_.sweeps_told_.tell(index, found)) return true;
     std::uint32_t& known = asked[found.pid % asked.size()];
     if (found.pid == own || found.pid == known) continue;
-    if (seems_gone(static_cast<pid_t>(found.pid)) && attachment_.dead(lane, found)) return true;
-    known = found.pid;
+    // Where it seems gone each lane says for itself who has it: a pid that is nobody's here may be another namespace's.
+    if (!seems_gone(static_cast<pid_t>(found.pid))) {
+      known = found.pid;
+    } else if (attachment_.dead(lane, found)) {
+      return true;
+    }
   }
   return false;
 }

@@ -13,6 +13,22 @@
 #include "attachment_list.h"
 
 namespace warren::detail {
+namespace {
+
+// The looks of a mirror: at the object itself, where others look for the dead. Between two slices, so that it costs
+// the look and no barrier: the word is still armed.
+template <class Test>
+class Asks {
+ public:
+  explicit Asks(const Test& test) noexcept : test_(test) {}
+  [[nodiscard]] static Time next(Time now) noexcept { return now + about(look_period(), now); }
+  [[nodiscard]] bool found_dead(Time) const { return test_() != Progress::kBlocked; }
+
+ private:
+  const Test& test_;
+};
+
+}  // namespace
 
 Readiness::~Readiness() {
   if (started()) {
@@ -55,8 +71,8 @@ void* Readiness::run(void* self) noexcept {
   return nullptr;
 }
 
-// No seat, and no sweep: it takes nothing, so that nobody need know of it, and its looks see the deaths that are in its
-// way. Others look after the dead.
+// No seat, and no sweep but what a look at items on lease makes: it takes nothing, so that nobody need know of it, and
+// its looks see the deaths that are in its way. Others look after the dead.
 void Readiness::mirror() noexcept {
   const layout::WaitMode mode = attachment_.wait_mode();
   bool held_up = false;
@@ -65,11 +81,12 @@ void Readiness::mirror() noexcept {
     held_up |= progress == Progress::kStalled || progress == Progress::kStalledAnew;
     return progress;
   };
+  Asks asks(test);
   for (;;) {
     empty();
     held_up = false;
     (void)sleep_until_done(
-        word_, mode, Deadline::never(), test, [this] { return std::min(attachment_.slice(), look_period()); }, [] {});
+        word_, mode, Deadline::never(), test, [this] { return attachment_.slice(); }, [] {}, asks);
     // A wake that came here may have been meant for who takes; while a claim stood in the way, more than one may have.
     notify(word_, mode, held_up ? kWakeAll : 1);
     std::uint32_t looking = kLooking;

@@ -332,6 +332,15 @@ TEST_F(Lookouts, OfAnotherNamespaceFindNobody) {
   EXPECT_FALSE(found());
 }
 
+// The pid that one has there was another one's here.
+TEST_F(Lookouts, OfAnotherNamespaceHideNobodyOfThisOne) {
+  const pid_t pid = reaped();
+  const std::uint32_t foreign = forge(pid), local = forge(pid);
+  ASSERT_LT(foreign, local);
+  at_->lane(foreign).pid_namespace = detail::this_process().pid_namespace + 1;
+  EXPECT_TRUE(found());
+}
+
 TEST_F(Lookouts, OneLooksForAllAndGoesOn) {
   (void)forge(reaped());
   Lookout a(*at_), b(*at_);
@@ -371,6 +380,7 @@ TEST_F(Lookouts, GoThroughAllLanes) {
   int times = 0;
   for (int i = 0; i < 8; ++i) times += found(i) ? 1 : 0;
   EXPECT_EQ(times, 2) << "one in four";
+  expect_next(Lookout(*at_), 7.5, 4.5);  // who does not look
   end.open();
   for (std::thread& thread : threads) thread.join();
 }
@@ -394,6 +404,16 @@ TEST_F(Lookouts, TellOnceOfALaneThatAnotherOneSweeps) {
   Lookout lookout(*at_);
   EXPECT_TRUE(found(lookout, 0));
   EXPECT_FALSE(found(lookout, 1));
+  EXPECT_FALSE(found(2)) << "in a later sleep";
+}
+
+// Their sweepers stand still, and each look would be a sweep that wakes all.
+TEST_F(Lookouts, TellOnceOfEachOfSeveralLanesThatOthersSweep) {
+  for (int i = 0; i < 3; ++i) (void)forge(::getpid(), Phase::kSweeping);
+  Lookout lookout(*at_);
+  int times = 0;
+  for (int i = 0; i < 9; ++i) times += found(lookout, i) ? 1 : 0;
+  EXPECT_EQ(times, 3);
 }
 
 TEST_F(Lookouts, FindADeadSweeper) {

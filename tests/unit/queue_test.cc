@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/blocked.h"
+#include "support/reach.h"
 #include "support/resources.h"
 #include "support/segment_file.h"
 
@@ -89,6 +90,25 @@ TEST(Queue, ARefusedPushGivesItsCapacityBack) {
   EXPECT_TRUE(queue.try_push(3));
   EXPECT_EQ(queue.try_pop(), 2);
   EXPECT_EQ(queue.try_pop(), 3);
+}
+
+// Else a push that waits would spin for many times its window.
+TEST(Queue, APushCountsItsPausesInAFullRing) {
+  auto queue = queue_of(64);
+  for (int i = 0; i < 64; ++i) ASSERT_TRUE(queue.try_push(i));
+  detail::Spinner& spinner = test::Reach::attachment(queue).seat().push_spinner;
+  while (spinner.take_pauses() == 0) EXPECT_FALSE(queue.try_push(64));  // of two within a moment the second one pauses
+}
+
+// A peer wrote it.
+TEST(Queue, AFalseHeadIsBelievedForALapAtMost) {
+  auto queue = queue_of(16);
+  auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(test::Reach::attachment(queue).object());
+  header.head = layout::kMaxPosition;
+  ASSERT_TRUE(queue.try_push(0));
+  header.head = 0;
+  for (int i = 1; i < 16; ++i) ASSERT_TRUE(queue.try_push(i));
+  EXPECT_FALSE(queue.try_push(16));
 }
 
 TEST(Queue, ItemsAreCopiedAtThePush) {

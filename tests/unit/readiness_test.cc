@@ -399,6 +399,15 @@ TEST(QueueReadinessSlices, WhatNobodyWokeForIsTold) {
   EXPECT_TRUE(readable(queue, kAges));
 }
 
+TEST_F(QueueReadiness, WhatNobodyWokeForIsToldByALook) {
+  detail::wait_tuning().look_ns = 2'000'000;
+  auto queue = Queue<int>::create({.capacity = 8}).value();
+  EXPECT_FALSE(readable(queue, 20)) << "looks find nothing";
+  auto& header = *reinterpret_cast<layout::MpmcRingHeader*>(test::Reach::attachment(queue).object());
+  header.tail.fetch_or(layout::kClosedBit);
+  EXPECT_TRUE(readable(queue, kAges));
+}
+
 // --- what it costs ---------------------------------------------------------------------------------------------------
 
 TEST_F(Readiness, ThreadAndDescriptorComeWithTheFirstCallAndGoWithTheLastHandle) {

@@ -379,6 +379,20 @@ TEST(SpinnerTest, DoublesWhereItPaysAndHalvesWhereNot) {
   EXPECT_EQ(spinner.window(), 0u);
 }
 
+TEST(SpinnerTest, PausesOfTheTestCountAsTries) {
+  if (::sysconf(_SC_NPROCESSORS_ONLN) <= 1) GTEST_SKIP() << "one processor";
+  Spinner spinner;
+  const std::uint32_t tries = spinner.tries();
+  std::uint32_t tests = 0;
+  const auto test = [&] {
+    ++tests;
+    spinner.paused(7);
+    return Progress::kBlocked;
+  };
+  EXPECT_FALSE(spin_until_done(spinner, test));
+  EXPECT_EQ(tests, tries / 8);
+}
+
 TEST(SpinnerTest, WhereSpinningDoesNotPayItTriesAgainNowAndThen) {
   if (::sysconf(_SC_NPROCESSORS_ONLN) <= 1) GTEST_SKIP() << "one processor";
   Spinner spinner;

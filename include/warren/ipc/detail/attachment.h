@@ -97,18 +97,30 @@ struct SegmentExpectation {
 // docs/algorithms/wait_word.md.
 class Lookout {
  public:
-  explicit Lookout(const Attachment& attachment) noexcept : attachment_(attachment) {}
+  explicit Lookout(Attachment& attachment) noexcept : attachment_(attachment) {}
   static constexpr std::uint32_t kLanes = 80;  // that one look is at; the next one is at the next ones
   [[nodiscard]] Time next(Time now) const noexcept;
   // True: there is somebody to sweep.
   [[nodiscard]] bool found_dead(Time now) noexcept;
 
  private:
+  [[nodiscard]] std::uint32_t parts() const noexcept;  // of the lanes, one for each look of a round
   [[nodiscard]] bool somebody_died(std::uint32_t from, std::uint32_t to) noexcept;
 
-  const Attachment& attachment_;
-  std::uint64_t said_ = 0;         // when this one looked last; 0: it never did
-  std::uint64_t being_swept_ = 0;  // the identity of a lane that was told of already
+  Attachment& attachment_;
+  std::uint64_t said_ = 0;  // when this one looked last; 0: it never did
+};
+
+// The lanes in SWEEPING, by index and identity, that the looks of this process told of: that wakes all, and once is
+// enough, for whoever sweeps may stand still. One for each such sweeper: of more than fit, the oldest is forgotten.
+class SweepsTold {
+ public:
+  // True the first time.
+  [[nodiscard]] bool tell(std::uint32_t index, layout::LaneIdentity identity) noexcept;
+
+ private:
+  std::array<std::atomic<std::uint64_t>, 16> told_{};
+  std::atomic<std::uint32_t> next_{0};
 };
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
@@ -286,6 +298,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::array<std::uint32_t, 4> wait_words_{};
   ReadinessSlot readiness_;
   std::atomic<bool> remains_{false};
+  SweepsTold sweeps_told_;
   std::atomic<layout::TakeLedger*> takes_{nullptr};
 
   std::uint64_t seats_epoch_ = 0;  // the process that the seats belong to

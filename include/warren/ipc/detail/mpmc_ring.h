@@ -159,7 +159,7 @@ class MpmcRingBase {
  private:
   // Before a look at a ring that was full, or nearly, a moment ago: each look takes the line of `head` from a consumer,
   // who frees some dozens of places meanwhile. Where there are few places there is less to wait for, or nothing.
-  void pause_if_crowded(const Seat& seat) const noexcept;
+  void pause_if_crowded(Seat& seat) const noexcept;
   Push look_for_room(Seat& seat, std::uint64_t position, std::uint64_t& head) noexcept;
   void count_burial(std::uint64_t position) noexcept;
   Front look_into_claim(Seat& seat, std::uint64_t position, std::byte* place, std::uint64_t found) noexcept;
@@ -174,7 +174,8 @@ inline Push MpmcRingBase::look_for_room(Seat& seat, std::uint64_t position, std:
   const auto left = static_cast<std::int64_t>(capacity_ - (position - head));
   if (left <= static_cast<std::int64_t>(std::min(kFew, capacity_ / 8))) seat.crowded_at = tick_count();
   if (left <= 0) return Push::kFull;
-  std::uint64_t end = head + std::min(capacity_, high_water_.near_up_to());
+  // A false head, far past all positions, serves for a lap at most.
+  std::uint64_t end = std::min(head + std::min(capacity_, high_water_.near_up_to()), position + capacity_);
   if (elastic_.used()) {
     if (elastic_.provide(position) != ElasticSlots::Provided::kReady) return Push::kNoMemory;
     end = std::min(end, elastic_.end_of_run(position));
@@ -183,10 +184,12 @@ inline Push MpmcRingBase::look_for_room(Seat& seat, std::uint64_t position, std:
   return Push::kPushed;
 }
 
-inline void MpmcRingBase::pause_if_crowded(const Seat& seat) const noexcept {
+inline void MpmcRingBase::pause_if_crowded(Seat& seat) const noexcept {
   constexpr std::uint64_t kPauses = 8;
   if (tick_count() - seat.crowded_at >= kMoment) return;
-  for (std::uint64_t i = 0, end = std::min(kPauses, capacity_ / 8); i < end; ++i) cpu_relax();
+  const auto pauses = static_cast<std::uint32_t>(std::min(kPauses, capacity_ / 8));
+  for (std::uint32_t i = 0; i < pauses; ++i) cpu_relax();
+  seat.push_spinner.paused(pauses);
 }
 
 inline MpmcRingBase::Claim MpmcRingBase::claim(Seat& seat) noexcept {

@@ -36,6 +36,14 @@ class Spinner {
   }
   void failed() noexcept { set_window(window() / 2 < kMin ? 0 : window() / 2); }
   [[nodiscard]] std::uint32_t window() const noexcept { return window_.load(std::memory_order_relaxed); }
+  // By a test that pauses itself: each pause stands for a try, or the window would last that much longer.
+  void paused(std::uint32_t pauses) noexcept { pauses_.store(pauses, std::memory_order_relaxed); }
+  // Since this was asked last.
+  [[nodiscard]] std::uint32_t take_pauses() noexcept {
+    const std::uint32_t pauses = pauses_.load(std::memory_order_relaxed);
+    if (pauses != 0) paused(0);
+    return pauses;
+  }
 
   static constexpr std::uint32_t kPlainTries = 64;  // before the first `pause`
   static constexpr std::uint32_t kMin = 128;
@@ -48,6 +56,7 @@ class Spinner {
 
   std::atomic<std::uint32_t> window_{kMax / 2};
   std::atomic<std::uint32_t> calls_{0};
+  std::atomic<std::uint32_t> pauses_{0};
 };
 
 inline void cpu_relax() noexcept {
@@ -124,7 +133,7 @@ bool join_membarrier() noexcept;
 template <class Test>
 bool spin_until_done(Spinner& spinner, Test&& test) {
   const std::uint32_t tries = spinner.tries();
-  for (std::uint32_t i = 0; i < tries; ++i) {
+  for (std::uint32_t i = 0; i < tries; i += 1 + spinner.take_pauses()) {
     if (i >= Spinner::kPlainTries) cpu_relax();
     if (test() == Progress::kDone) {
       spinner.succeeded();
