@@ -11,6 +11,19 @@
 #include "support/pool_world.h"
 
 namespace warren::test {
+// A type of a user's whose codec throws here, not in a worker.
+struct ThrowsAsItIsRead {
+  int value = 0;
+};
+}  // namespace warren::test
+
+template <>
+struct warren::Codec<warren::test::ThrowsAsItIsRead> {
+  static void encode(Writer& w, const warren::test::ThrowsAsItIsRead& x) { w.put(x.value); }
+  static absl::StatusOr<warren::test::ThrowsAsItIsRead> decode(Reader&) { throw std::runtime_error("unreadable"); }
+};
+
+namespace warren::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -268,6 +281,20 @@ TEST_F(FutureCallbacks, ThenFailsAsTasksDo) {
   const Future<int> flat = pool.submit(one).then([](int x) -> absl::StatusOr<int> { return x + 1; });
   EXPECT_EQ(flat.get().value(), 2);
   EXPECT_EQ(Future<int>().then([](int) {}).get().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(FutureCallbacks, AResultWhoseDecodingThrowsIsAFailureToWhoFollows) {
+  const auto throws = [] { return marks->pass(0), ThrowsAsItIsRead{}; };
+  absl::Status told;
+  bool called = false;
+  const Future<void> next = pool.submit(throws)
+                                .on_done([&](const absl::StatusOr<ThrowsAsItIsRead>& r) { told = r.status(); })
+                                .then([&](const ThrowsAsItIsRead&) { called = true; });
+  marks->open(0);
+  ASSERT_TRUE(next.wait_for(kPromptly)) << "it never ends";
+  EXPECT_EQ(task_error(next.get()).value().what, "unreadable");
+  EXPECT_EQ(told, next.get());
+  EXPECT_FALSE(called);
 }
 
 TEST_F(FutureCallbacks, ThenCancelsTheTask) {

@@ -57,6 +57,16 @@ Result<R> result_of(const TaskCore& task) {
   return take_value<R>(value);
 }
 
+// For who follows: what a type of the user's throws as it is decoded or copied is a failure, which can be passed on.
+template <class R>
+Result<R> result_to_pass_on(const TaskCore& task) {
+  try {
+    return result_of<R>(task);
+  } catch (...) {
+    return status_of_current_exception(0);
+  }
+}
+
 // What then() makes of a result.
 template <class F, class R>
 struct Continuation {
@@ -196,7 +206,7 @@ void Future<R>::follow(F f) {
       return;
     }
     task_->on_done(
-        [f = std::move(f)](detail::TaskCore& task) mutable { (void)std::invoke(f, detail::result_of<R>(task)); });
+        [f = std::move(f)](detail::TaskCore& task) mutable { (void)std::invoke(f, detail::result_to_pass_on<R>(task)); });
   }
 }
 
@@ -222,7 +232,7 @@ auto Future<R>::then(F f) && {
     const std::shared_ptr<detail::TaskCore> task = std::move(task_);
     auto next = std::make_shared<detail::ThenTask<V>>(task);
     task->on_done([next, f = std::move(f)](detail::TaskCore& done) mutable {
-      next->give(detail::continue_with<V, R>(f, detail::result_of<R>(done)));
+      next->give(detail::continue_with<V, R>(f, detail::result_to_pass_on<R>(done)));
     });
     return Future<V>(std::move(next));
   } else {
