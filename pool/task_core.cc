@@ -127,7 +127,7 @@ void TaskCore::tell_watchers() {
     followed.stage = Followers::Stage::kTold;
     watchers.swap(followed.watchers);
   }
-  for (auto& [key, watcher] : watchers) watcher(*this);
+  for (auto& [key, watcher] : watchers) contain(watcher, *this);  // one costs the others nothing
 }
 
 void TaskCore::run_callbacks() {
@@ -160,8 +160,7 @@ CallbackScope::CallbackScope() noexcept { ++callbacks_running; }
 CallbackScope::~CallbackScope() { --callbacks_running; }
 bool CallbackScope::active() noexcept { return callbacks_running != 0; }
 
-void run_contained(TaskCore::Follower& callback, TaskCore& task) {
-  const CallbackScope scope;
+void contain(TaskCore::Follower& callback, TaskCore& task) {
   try {
     callback(task);
   } catch (const std::exception& e) {
@@ -169,6 +168,11 @@ void run_contained(TaskCore::Follower& callback, TaskCore& task) {
   } catch (...) {
     logger().error("a callback of task {} threw what is no std::exception", task.id().value);
   }
+}
+
+void run_contained(TaskCore::Follower& callback, TaskCore& task) {
+  const CallbackScope scope;
+  contain(callback, task);
 }
 
 }  // namespace warren::detail
