@@ -541,7 +541,8 @@ bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool(
 std::uint32_t PoolClient::most_workers() const noexcept { return impl_->table().most_workers(); }
 std::uint32_t PoolClient::workers() const noexcept {
   const std::uint32_t most = most_workers();
-  return most - std::min(impl_->table().header().retired.load(std::memory_order_relaxed), most);
+  const std::uint32_t retired = impl_->table().header().retired.load(std::memory_order_relaxed);
+  return most - std::min(retired, most - 1);  // after a resize() they may be of the number before, and one stays
 }
 absl::Status PoolClient::resize(std::uint32_t workers) { return impl_->resize(workers); }
 bool PoolClient::mine() const noexcept { return impl_->mine(); }
