@@ -167,7 +167,7 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
       reaped_ = true;
     }
   }
-  if (Completions::current() == nullptr && !completions_->await_idle(deadline))
+  if (!completions_->await_idle(deadline))
     return absl::DeadlineExceededError("the pool has ended, but callbacks of its futures have not");
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken)

@@ -215,6 +215,27 @@ TEST_F(FutureCallbacks, MayCloseJoinAndTerminateThePool) {
   EXPECT_TRUE(joined.ok()) << joined;
 }
 
+TEST_F(FutureCallbacks, AnothersCallbacksHaveRunAfterAJoinInOne) {
+  std::promise<bool> told;
+  std::atomic<bool> began = false, ran = false;
+  pool.submit([] { return marks->pass(0); }).on_done([&](const absl::Status&) {
+    {
+      Pool other = make_pool(1);
+      other.submit([] {}).on_done([&](const absl::Status&) {
+        began = true;
+        std::this_thread::sleep_for(100ms);
+        ran = true;
+      });
+      EXPECT_TRUE(eventually([&] { return began.load(); }, kPromptly));
+    }
+    told.set_value(ran);
+  });
+  marks->open(0);
+  auto whole = told.get_future();
+  ASSERT_EQ(whole.wait_for(kPromptly), std::future_status::ready);
+  EXPECT_TRUE(whole.get());
+}
+
 TEST_F(FutureCallbacks, LeaveNoThread) {
   const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
   const auto before = threads();
