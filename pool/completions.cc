@@ -28,6 +28,8 @@ Completions* Completions::current() noexcept {
   return mine != nullptr && mine->epoch_ == process_epoch() ? mine : nullptr;
 }
 
+bool Completions::in_forked_copy() noexcept { return mine != nullptr && mine->epoch_ != process_epoch(); }
+
 void Completions::add(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot) {
   if (!follow(ticket, slot)) {  // no thread is left: this one has to do
     (void)ticket->wait_until_ended(Deadline::never());

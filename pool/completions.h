@@ -23,6 +23,8 @@ class Completions : public std::enable_shared_from_this<Completions> {
 
   // That of the calling thread; null: it is none.
   static Completions* current() noexcept;
+  // In the copy of such a thread that a callback forked.
+  [[nodiscard]] static bool in_forked_copy() noexcept;
 
   // From now on the ticket's followers are told when it has ended. The first one starts the thread; where there is no
   // thread left, this one waits.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "callback_scope.h"
+#include "completions.h"
 #include "log.h"
 
 namespace warren::detail {
@@ -172,7 +173,10 @@ void contain(TaskCore::Follower& callback, TaskCore& task) {
 
 void run_contained(TaskCore::Follower& callback, TaskCore& task) {
   const CallbackScope scope;
+  const std::uint64_t epoch = process_epoch();
   contain(callback, task);
+  // It forked, and this child came out of it too: the callbacks that follow are the parent's.
+  if (process_epoch() != epoch && Completions::in_forked_copy()) ::_exit(0);
 }
 
 }  // namespace warren::detail

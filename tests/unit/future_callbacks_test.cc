@@ -266,6 +266,22 @@ TEST_F(FutureCallbacks, InAForkedChildAreAtOnceAndRefused) {
   EXPECT_EQ(marks->count, 1u);
 }
 
+TEST_F(FutureCallbacks, AChildThatComesOutOfOneRunsNoMore) {
+  Future<void> future = pool.submit([] { marks->pass(0); });
+  pid_t child = -1;
+  future.on_done([&](const absl::Status&) { child = ::fork(); });
+  future.on_done([](const absl::Status&) { ++marks->count; });
+  marks->open(0);
+  ASSERT_TRUE(future.wait_for(kPromptly));
+  ASSERT_GT(child, 0);
+  int status = -1;
+  const bool ended = eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }, kPromptly);
+  if (!ended) ::kill(child, SIGKILL), ::waitpid(child, &status, 0);
+  EXPECT_TRUE(ended) << "it goes on as a thread for callbacks";
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(marks->count, 1u);
+}
+
 // --- then ------------------------------------------------------------------------------------------------------------
 
 TEST_F(FutureCallbacks, ThenMakesAnotherResult) {
