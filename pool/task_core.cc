@@ -31,6 +31,19 @@ struct TaskCore::Followers {
   int bell = -1;
 };
 
+// A task whose callbacks this thread runs; where one of them waits, others within.
+struct TaskCore::Running {
+  explicit Running(const TaskCore& which) noexcept : task(which), outer(std::exchange(innermost, this)) {}
+  ~Running() { innermost = outer; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  const TaskCore& task;
+  Running* const outer;
+  static constinit thread_local Running* innermost;
+};
+constinit thread_local TaskCore::Running* TaskCore::Running::innermost = nullptr;
+
 // A child's copy is let alone: a thread of the parent may have held the mutex at the fork.
 TaskCore::~TaskCore() {
   Followers* const mine = followers_.load(std::memory_order_relaxed);
@@ -139,16 +152,33 @@ void TaskCore::run_callbacks() {
     let_go();
     lock.lock();
   }
-  while (!followed.callbacks.empty()) {
-    Follower callback = std::move(followed.callbacks.front());
-    followed.callbacks.pop_front();
-    lock.unlock();
-    run_contained(callback, *this);
-    callback = nullptr;  // what it captured goes before others are told
-    lock.lock();
+  const Running running(*this);
+  while (run_next(lock)) {
   }
   followed.stage = Followers::Stage::kDone;
   followed.done.notify_all();
+}
+
+bool TaskCore::run_callback_behind() {
+  if (foreign()) return false;
+  const Running* running = Running::innermost;
+  while (running != nullptr && &running->task != this) running = running->outer;
+  if (running == nullptr) return false;
+  std::unique_lock lock(followers().mutex);
+  return run_next(lock);
+}
+
+// Without the lock meanwhile. False: there is none.
+bool TaskCore::run_next(std::unique_lock<std::mutex>& lock) {
+  std::deque<Follower>& callbacks = followers().callbacks;
+  if (callbacks.empty()) return false;
+  Follower callback = std::move(callbacks.front());
+  callbacks.pop_front();
+  lock.unlock();
+  run_contained(callback, *this);
+  callback = nullptr;  // what it captured goes before others are told
+  lock.lock();
+  return true;
 }
 
 // --- callbacks of users ----------------------------------------------------------------------------------------------

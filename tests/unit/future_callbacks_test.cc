@@ -360,6 +360,23 @@ TEST_F(FutureCallbacks, ThenMayBeAwaitedInACallback) {
   EXPECT_EQ(future.get(), 4);
 }
 
+TEST_F(FutureCallbacks, OneMayWaitForWhatACallbackBehindItMakes) {
+  Future<int> first = pool.submit([] { return marks->pass(0), 1; });
+  std::promise<void> told;
+  std::vector<int> order;
+  Future<int> last;
+  first.on_done([&](absl::StatusOr<int>) {
+    order.push_back(last.get().value());
+    told.set_value();
+  });
+  first.on_done([&](absl::StatusOr<int>) { order.push_back(1); });
+  last = std::move(first).then([](int x) { return x + 1; }).then([](int x) { return x + 1; });
+  marks->open(0);
+  ASSERT_EQ(told.get_future().wait_for(kPromptly), std::future_status::ready) << "it waits for itself";
+  EXPECT_THAT(order, ElementsAre(1, 3));
+  EXPECT_TRUE(last.wait_for(kPromptly));
+}
+
 // --- apply_async -----------------------------------------------------------------------------------------------------
 
 TEST_F(FutureCallbacks, ApplyAsyncCallsOneOfTheTwo) {
