@@ -87,12 +87,12 @@ void TaskCore::on_done(Follower callback) {
     lock.unlock();
     return run_contained(callback, *this);
   }
-  followed.has_callbacks = true;
   followed.callbacks.push_back(std::move(callback));
-  if (followed.stage != Followers::Stage::kQuiet) return;
-  followed.stage = Followers::Stage::kSeen;
-  lock.unlock();
-  be_seen();
+  followed.has_callbacks = true;
+  follow(lock, [&followed, place = followed.callbacks.size() - 1] {
+    followed.callbacks.erase(followed.callbacks.begin() + static_cast<std::ptrdiff_t>(place));
+    followed.has_callbacks = !followed.callbacks.empty();
+  });
 }
 
 void TaskCore::watch(const void* key, Follower watcher) {
@@ -104,10 +104,25 @@ void TaskCore::watch(const void* key, Follower watcher) {
     return watcher(*this);
   }
   followed.watchers.emplace_back(key, std::move(watcher));
+  follow(lock,
+         [&followed, key] { std::erase_if(followed.watchers, [key](const auto& each) { return each.first == key; }); });
+}
+
+// The first one that follows has somebody see it end. Where that cannot be (no memory), `undo` takes it back, and the
+// next one tries again.
+void TaskCore::follow(std::unique_lock<std::mutex>& lock, absl::FunctionRef<void()> undo) {
+  Followers& followed = followers();
   if (followed.stage != Followers::Stage::kQuiet) return;
   followed.stage = Followers::Stage::kSeen;
   lock.unlock();
-  be_seen();
+  try {
+    be_seen();
+  } catch (...) {
+    lock.lock();
+    followed.stage = Followers::Stage::kQuiet;
+    undo();
+    throw;
+  }
 }
 
 void TaskCore::unwatch(const void* key) noexcept {

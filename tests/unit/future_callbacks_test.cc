@@ -60,6 +60,36 @@ TEST_F(FutureCallbacks, OfADoneTaskRunAtOnceHere) {
   EXPECT_EQ(where, std::this_thread::get_id());
 }
 
+// One that nobody can see end, at first: as where there is no memory.
+struct UnseenAtFirst final : detail::LocalTask<int> {
+  void give(int value) { set(value); }
+  [[nodiscard]] bool running() const override { return false; }
+  [[nodiscard]] double progress() const noexcept override { return 0; }
+  bool cancel() override { return false; }
+  bool kill() override { return false; }
+  [[nodiscard]] TaskId id() const noexcept override { return {}; }
+  void be_seen() override {
+    if (failures-- > 0) throw std::bad_alloc();
+    LocalTask::be_seen();
+  }
+
+  int failures = 2;
+};
+
+TEST_F(FutureCallbacks, OneThatCouldNotBeRegisteredCostsTheNextNothing) {
+  const auto task = std::make_shared<UnseenAtFirst>();
+  int refused = 0, told = 0;
+  EXPECT_THROW(task->on_done([&](detail::TaskCore&) { ++refused; }), std::bad_alloc);
+  EXPECT_THROW(task->watch(&refused, [&](detail::TaskCore&) { ++refused; }), std::bad_alloc);
+  EXPECT_FALSE(task->wait(Deadline::after(1ms)));
+  task->on_done([&](detail::TaskCore&) { ++told; });
+  task->watch(&told, [&](detail::TaskCore&) { ++told; });
+  task->give(1);
+  EXPECT_TRUE(task->wait(Deadline::after(kPromptly)));
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(refused, 0);
+}
+
 TEST_F(FutureCallbacks, RunForDroppedFutures) {
   std::promise<int> told;
   pool.submit([] { return marks->pass(0), 7; }).on_done([&](absl::StatusOr<int> r) { told.set_value(*r); });

@@ -108,10 +108,10 @@ struct FutureAccess {
 // Move-only. Dropped: the task still runs, its result is thrown away. Outlives its pool. Const calls are thread-safe.
 //
 // Codes of a failed task: Unknown it threw; what it returned; Aborted its worker died; DeadlineExceeded an attempt took
-// longer than TaskOptions::deadline; Cancelled by cancel() or kill(), or the pool was terminated; FailedPrecondition the
-// pool was closed, or cannot start workers; InvalidArgument it is for a worker that the pool does not have; DataLoss its
-// bytes could not be decoded; ResourceExhausted no memory; Unavailable the pool's supervisor is gone. task_error(status)
-// says more.
+// longer than TaskOptions::deadline; Cancelled by cancel() or kill(), or the pool was terminated; FailedPrecondition
+// the pool was closed, or cannot start workers; InvalidArgument it is for a worker that the pool does not have;
+// DataLoss its bytes could not be decoded; ResourceExhausted no memory; Unavailable the pool's supervisor is gone.
+// task_error(status) says more.
 template <class R>
 class Future {
  public:
@@ -207,8 +207,9 @@ void Future<R>::follow(F f) {
       (void)std::invoke(f, get());
       return;
     }
-    task_->on_done(
-        [f = std::move(f)](detail::TaskCore& task) mutable { (void)std::invoke(f, detail::result_to_pass_on<R>(task)); });
+    task_->on_done([f = std::move(f)](detail::TaskCore& task) mutable {
+      (void)std::invoke(f, detail::result_to_pass_on<R>(task));
+    });
   }
 }
 

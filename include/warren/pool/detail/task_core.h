@@ -69,6 +69,7 @@ class TaskCore : public std::enable_shared_from_this<TaskCore> {
   struct Followers;
   struct Running;
   Followers& followers();
+  void follow(std::unique_lock<std::mutex>& lock, absl::FunctionRef<void()> undo);
   bool run_next(std::unique_lock<std::mutex>& lock);
 
   mutable std::atomic<Followers*> followers_{nullptr};  // none: nobody follows
