@@ -14,6 +14,8 @@ class CallbackScope {
 };
 
 // What it throws is logged.
+void contain(TaskCore::Follower& callback, TaskCore& task);
+// As a user's callback.
 void run_contained(TaskCore::Follower& callback, TaskCore& task);
 
 }  // namespace warren::detail

@@ -28,6 +28,8 @@ Completions* Completions::current() noexcept {
   return mine != nullptr && mine->epoch_ == process_epoch() ? mine : nullptr;
 }
 
+bool Completions::in_forked_copy() noexcept { return mine != nullptr && mine->epoch_ != process_epoch(); }
+
 void Completions::add(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot) {
   if (!follow(ticket, slot)) {  // no thread is left: this one has to do
     (void)ticket->wait_until_ended(Deadline::never());
@@ -58,9 +60,21 @@ bool Completions::follow(const std::shared_ptr<Ticket>& ticket, std::uint32_t sl
   return true;
 }
 
+bool Completions::idle_locked() const noexcept {
+  return followed_.empty() && ended_.empty() && told_.empty() && running_ == 0;
+}
+
 bool Completions::await_idle(Deadline deadline) {
+  Completions* const here = current();
+  if (here == this) return true;
+  if (here != nullptr) {
+    return here->help(deadline, [this] {
+      const std::scoped_lock lock(mutex_);
+      return idle_locked();
+    });
+  }
   std::unique_lock lock(mutex_);
-  const auto idle = [this] { return followed_.empty() && ended_.empty() && told_.empty() && running_ == 0; };
+  const auto idle = [this] { return idle_locked(); };
   if (!deadline.forever()) return idle_.wait_until(lock, deadline.time(), idle);
   idle_.wait(lock, idle);
   return true;
@@ -185,8 +199,11 @@ void Completions::tell() {
       ticket = std::move(ended_.front());
       ended_.pop_front();
       told_.push_back(ticket);
+      ++running_;  // a map_async that ends with it has callbacks too
     }
     ticket->tell_watchers();
+    const std::scoped_lock lock(mutex_);
+    --running_;
   }
 }
 

@@ -23,11 +23,14 @@ class Completions : public std::enable_shared_from_this<Completions> {
 
   // That of the calling thread; null: it is none.
   static Completions* current() noexcept;
+  // In the copy of such a thread that a callback forked.
+  [[nodiscard]] static bool in_forked_copy() noexcept;
 
   // From now on the ticket's followers are told when it has ended. The first one starts the thread; where there is no
   // thread left, this one waits.
   void add(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot);
-  // Every callback has run. False: the time is up.
+  // Every callback has run. False: the time is up. In a callback of this pool that cannot be, so it is true at once; in
+  // one of another pool, that one's thread goes on meanwhile.
   bool await_idle(Deadline deadline);
   // For a callback that waits: goes on in its place until `test` holds. In the thread itself.
   bool help(Deadline deadline, absl::FunctionRef<bool()> test);
@@ -38,6 +41,7 @@ class Completions : public std::enable_shared_from_this<Completions> {
   using Tickets = std::unordered_multimap<std::uint32_t, std::shared_ptr<Ticket>>;
 
   bool follow(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot);
+  [[nodiscard]] bool idle_locked() const noexcept;
   void run() noexcept;
   bool run_one();
   void collect(Deadline deadline);
@@ -54,7 +58,7 @@ class Completions : public std::enable_shared_from_this<Completions> {
   Tickets followed_;  // by slot; the slot of one whose result moved to the ticket may be another's
   std::deque<std::shared_ptr<Ticket>> ended_;  // their watchers are to be told; changed by the thread alone
   std::deque<std::shared_ptr<Ticket>> told_;   // their callbacks are to run
-  int running_ = 0;                            // callbacks; one waits in another
+  int running_ = 0;                            // tasks that are told; one waits in another
   bool stop_ = false;
   std::thread thread_;
 

@@ -14,6 +14,11 @@ bool LocalCore::ended() const {
 
 bool LocalCore::wait_until_ended(Deadline deadline) const {
   if (foreign()) return true;
+  // In a callback of a task that this one is made of: nobody else runs the callbacks behind.
+  for (TaskCore* from = source(); from != nullptr; from = from->source()) {
+    while (!ended() && !deadline.expired() && from->run_callback_behind()) {
+    }
+  }
   if (Completions* const here = Completions::current(); here != nullptr) {
     return here->help(deadline, [this] { return ended(); });
   }

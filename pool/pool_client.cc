@@ -167,7 +167,7 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
       reaped_ = true;
     }
   }
-  if (Completions::current() == nullptr && !completions_->await_idle(deadline))
+  if (!completions_->await_idle(deadline))
     return absl::DeadlineExceededError("the pool has ended, but callbacks of its futures have not");
   if (supervisor_dead_) return absl::UnavailableError("the pool's supervisor was killed; its tasks are lost");
   if (table_.header().phase.load(std::memory_order_acquire) == PoolPhase::kBroken)
@@ -541,7 +541,8 @@ bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool(
 std::uint32_t PoolClient::most_workers() const noexcept { return impl_->table().most_workers(); }
 std::uint32_t PoolClient::workers() const noexcept {
   const std::uint32_t most = most_workers();
-  return most - std::min(impl_->table().header().retired.load(std::memory_order_relaxed), most);
+  const std::uint32_t retired = impl_->table().header().retired.load(std::memory_order_relaxed);
+  return most - std::min(retired, most - 1);  // after a resize() they may be of the number before, and one stays
 }
 absl::Status PoolClient::resize(std::uint32_t workers) { return impl_->resize(workers); }
 bool PoolClient::mine() const noexcept { return impl_->mine(); }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "callback_scope.h"
+#include "completions.h"
 #include "log.h"
 
 namespace warren::detail {
@@ -29,6 +30,19 @@ struct TaskCore::Followers {
   std::deque<Follower> callbacks;
   int bell = -1;
 };
+
+// A task whose callbacks this thread runs; where one of them waits, others within.
+struct TaskCore::Running {
+  explicit Running(const TaskCore& which) noexcept : task(which), outer(std::exchange(innermost, this)) {}
+  ~Running() { innermost = outer; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  const TaskCore& task;
+  Running* const outer;
+  static constinit thread_local Running* innermost;
+};
+constinit thread_local TaskCore::Running* TaskCore::Running::innermost = nullptr;
 
 // A child's copy is let alone: a thread of the parent may have held the mutex at the fork.
 TaskCore::~TaskCore() {
@@ -73,12 +87,12 @@ void TaskCore::on_done(Follower callback) {
     lock.unlock();
     return run_contained(callback, *this);
   }
-  followed.has_callbacks = true;
   followed.callbacks.push_back(std::move(callback));
-  if (followed.stage != Followers::Stage::kQuiet) return;
-  followed.stage = Followers::Stage::kSeen;
-  lock.unlock();
-  be_seen();
+  followed.has_callbacks = true;
+  follow(lock, [&followed, place = followed.callbacks.size() - 1] {
+    followed.callbacks.erase(followed.callbacks.begin() + static_cast<std::ptrdiff_t>(place));
+    followed.has_callbacks = !followed.callbacks.empty();
+  });
 }
 
 void TaskCore::watch(const void* key, Follower watcher) {
@@ -90,10 +104,25 @@ void TaskCore::watch(const void* key, Follower watcher) {
     return watcher(*this);
   }
   followed.watchers.emplace_back(key, std::move(watcher));
+  follow(lock,
+         [&followed, key] { std::erase_if(followed.watchers, [key](const auto& each) { return each.first == key; }); });
+}
+
+// The first one that follows has somebody see it end. Where that cannot be (no memory), `undo` takes it back, and the
+// next one tries again.
+void TaskCore::follow(std::unique_lock<std::mutex>& lock, absl::FunctionRef<void()> undo) {
+  Followers& followed = followers();
   if (followed.stage != Followers::Stage::kQuiet) return;
   followed.stage = Followers::Stage::kSeen;
   lock.unlock();
-  be_seen();
+  try {
+    be_seen();
+  } catch (...) {
+    lock.lock();
+    followed.stage = Followers::Stage::kQuiet;
+    undo();
+    throw;
+  }
 }
 
 void TaskCore::unwatch(const void* key) noexcept {
@@ -127,7 +156,7 @@ void TaskCore::tell_watchers() {
     followed.stage = Followers::Stage::kTold;
     watchers.swap(followed.watchers);
   }
-  for (auto& [key, watcher] : watchers) watcher(*this);
+  for (auto& [key, watcher] : watchers) contain(watcher, *this);  // one costs the others nothing
 }
 
 void TaskCore::run_callbacks() {
@@ -138,16 +167,33 @@ void TaskCore::run_callbacks() {
     let_go();
     lock.lock();
   }
-  while (!followed.callbacks.empty()) {
-    Follower callback = std::move(followed.callbacks.front());
-    followed.callbacks.pop_front();
-    lock.unlock();
-    run_contained(callback, *this);
-    callback = nullptr;  // what it captured goes before others are told
-    lock.lock();
+  const Running running(*this);
+  while (run_next(lock)) {
   }
   followed.stage = Followers::Stage::kDone;
   followed.done.notify_all();
+}
+
+bool TaskCore::run_callback_behind() {
+  if (foreign()) return false;
+  const Running* running = Running::innermost;
+  while (running != nullptr && &running->task != this) running = running->outer;
+  if (running == nullptr) return false;
+  std::unique_lock lock(followers().mutex);
+  return run_next(lock);
+}
+
+// Without the lock meanwhile. False: there is none.
+bool TaskCore::run_next(std::unique_lock<std::mutex>& lock) {
+  std::deque<Follower>& callbacks = followers().callbacks;
+  if (callbacks.empty()) return false;
+  Follower callback = std::move(callbacks.front());
+  callbacks.pop_front();
+  lock.unlock();
+  run_contained(callback, *this);
+  callback = nullptr;  // what it captured goes before others are told
+  lock.lock();
+  return true;
 }
 
 // --- callbacks of users ----------------------------------------------------------------------------------------------
@@ -160,8 +206,7 @@ CallbackScope::CallbackScope() noexcept { ++callbacks_running; }
 CallbackScope::~CallbackScope() { --callbacks_running; }
 bool CallbackScope::active() noexcept { return callbacks_running != 0; }
 
-void run_contained(TaskCore::Follower& callback, TaskCore& task) {
-  const CallbackScope scope;
+void contain(TaskCore::Follower& callback, TaskCore& task) {
   try {
     callback(task);
   } catch (const std::exception& e) {
@@ -169,6 +214,14 @@ void run_contained(TaskCore::Follower& callback, TaskCore& task) {
   } catch (...) {
     logger().error("a callback of task {} threw what is no std::exception", task.id().value);
   }
+}
+
+void run_contained(TaskCore::Follower& callback, TaskCore& task) {
+  const CallbackScope scope;
+  const std::uint64_t epoch = process_epoch();
+  contain(callback, task);
+  // It forked, and this child came out of it too: the callbacks that follow are the parent's.
+  if (process_epoch() != epoch && Completions::in_forked_copy()) ::_exit(0);
 }
 
 }  // namespace warren::detail

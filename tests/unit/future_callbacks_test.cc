@@ -11,6 +11,19 @@
 #include "support/pool_world.h"
 
 namespace warren::test {
+// A type of a user's whose codec throws here, not in a worker.
+struct ThrowsAsItIsRead {
+  int value = 0;
+};
+}  // namespace warren::test
+
+template <>
+struct warren::Codec<warren::test::ThrowsAsItIsRead> {
+  static void encode(Writer& w, const warren::test::ThrowsAsItIsRead& x) { w.put(x.value); }
+  static absl::StatusOr<warren::test::ThrowsAsItIsRead> decode(Reader&) { throw std::runtime_error("unreadable"); }
+};
+
+namespace warren::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -45,6 +58,36 @@ TEST_F(FutureCallbacks, OfADoneTaskRunAtOnceHere) {
   std::thread::id where;
   future.on_done([&](absl::StatusOr<int>) { where = std::this_thread::get_id(); });
   EXPECT_EQ(where, std::this_thread::get_id());
+}
+
+// One that nobody can see end, at first: as where there is no memory.
+struct UnseenAtFirst final : detail::LocalTask<int> {
+  void give(int value) { set(value); }
+  [[nodiscard]] bool running() const override { return false; }
+  [[nodiscard]] double progress() const noexcept override { return 0; }
+  bool cancel() override { return false; }
+  bool kill() override { return false; }
+  [[nodiscard]] TaskId id() const noexcept override { return {}; }
+  void be_seen() override {
+    if (failures-- > 0) throw std::bad_alloc();
+    LocalTask::be_seen();
+  }
+
+  int failures = 2;
+};
+
+TEST_F(FutureCallbacks, OneThatCouldNotBeRegisteredCostsTheNextNothing) {
+  const auto task = std::make_shared<UnseenAtFirst>();
+  int refused = 0, told = 0;
+  EXPECT_THROW(task->on_done([&](detail::TaskCore&) { ++refused; }), std::bad_alloc);
+  EXPECT_THROW(task->watch(&refused, [&](detail::TaskCore&) { ++refused; }), std::bad_alloc);
+  EXPECT_FALSE(task->wait(Deadline::after(1ms)));
+  task->on_done([&](detail::TaskCore&) { ++told; });
+  task->watch(&told, [&](detail::TaskCore&) { ++told; });
+  task->give(1);
+  EXPECT_TRUE(task->wait(Deadline::after(kPromptly)));
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(refused, 0);
 }
 
 TEST_F(FutureCallbacks, RunForDroppedFutures) {
@@ -202,6 +245,27 @@ TEST_F(FutureCallbacks, MayCloseJoinAndTerminateThePool) {
   EXPECT_TRUE(joined.ok()) << joined;
 }
 
+TEST_F(FutureCallbacks, AnothersCallbacksHaveRunAfterAJoinInOne) {
+  std::promise<bool> told;
+  std::atomic<bool> began = false, ran = false;
+  pool.submit([] { return marks->pass(0); }).on_done([&](const absl::Status&) {
+    {
+      Pool other = make_pool(1);
+      other.submit([] {}).on_done([&](const absl::Status&) {
+        began = true;
+        std::this_thread::sleep_for(100ms);
+        ran = true;
+      });
+      EXPECT_TRUE(eventually([&] { return began.load(); }, kPromptly));
+    }
+    told.set_value(ran);
+  });
+  marks->open(0);
+  auto whole = told.get_future();
+  ASSERT_EQ(whole.wait_for(kPromptly), std::future_status::ready);
+  EXPECT_TRUE(whole.get());
+}
+
 TEST_F(FutureCallbacks, LeaveNoThread) {
   const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
   const auto before = threads();
@@ -229,6 +293,22 @@ TEST_F(FutureCallbacks, InAForkedChildAreAtOnceAndRefused) {
   }
   marks->open(0);
   EXPECT_TRUE(future.get().ok());
+  EXPECT_EQ(marks->count, 1u);
+}
+
+TEST_F(FutureCallbacks, AChildThatComesOutOfOneRunsNoMore) {
+  Future<void> future = pool.submit([] { marks->pass(0); });
+  pid_t child = -1;
+  future.on_done([&](const absl::Status&) { child = ::fork(); });
+  future.on_done([](const absl::Status&) { ++marks->count; });
+  marks->open(0);
+  ASSERT_TRUE(future.wait_for(kPromptly));
+  ASSERT_GT(child, 0);
+  int status = -1;
+  const bool ended = eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }, kPromptly);
+  if (!ended) ::kill(child, SIGKILL), ::waitpid(child, &status, 0);
+  EXPECT_TRUE(ended) << "it goes on as a thread for callbacks";
+  EXPECT_EQ(status, 0);
   EXPECT_EQ(marks->count, 1u);
 }
 
@@ -270,6 +350,20 @@ TEST_F(FutureCallbacks, ThenFailsAsTasksDo) {
   EXPECT_EQ(Future<int>().then([](int) {}).get().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(FutureCallbacks, AResultWhoseDecodingThrowsIsAFailureToWhoFollows) {
+  const auto throws = [] { return marks->pass(0), ThrowsAsItIsRead{}; };
+  absl::Status told;
+  bool called = false;
+  const Future<void> next = pool.submit(throws)
+                                .on_done([&](const absl::StatusOr<ThrowsAsItIsRead>& r) { told = r.status(); })
+                                .then([&](const ThrowsAsItIsRead&) { called = true; });
+  marks->open(0);
+  ASSERT_TRUE(next.wait_for(kPromptly)) << "it never ends";
+  EXPECT_EQ(task_error(next.get()).value().what, "unreadable");
+  EXPECT_EQ(told, next.get());
+  EXPECT_FALSE(called);
+}
+
 TEST_F(FutureCallbacks, ThenCancelsTheTask) {
   const Future<void> first = pool.submit([] { ++marks->count, marks->pass(0); });
   ASSERT_TRUE(marks->await_count(1));
@@ -294,6 +388,23 @@ TEST_F(FutureCallbacks, ThenMayBeAwaitedInACallback) {
   auto future = told.get_future();
   ASSERT_EQ(future.wait_for(kPromptly), std::future_status::ready);
   EXPECT_EQ(future.get(), 4);
+}
+
+TEST_F(FutureCallbacks, OneMayWaitForWhatACallbackBehindItMakes) {
+  Future<int> first = pool.submit([] { return marks->pass(0), 1; });
+  std::promise<void> told;
+  std::vector<int> order;
+  Future<int> last;
+  first.on_done([&](absl::StatusOr<int>) {
+    order.push_back(last.get().value());
+    told.set_value();
+  });
+  first.on_done([&](absl::StatusOr<int>) { order.push_back(1); });
+  last = std::move(first).then([](int x) { return x + 1; }).then([](int x) { return x + 1; });
+  marks->open(0);
+  ASSERT_EQ(told.get_future().wait_for(kPromptly), std::future_status::ready) << "it waits for itself";
+  EXPECT_THAT(order, ElementsAre(1, 3));
+  EXPECT_TRUE(last.wait_for(kPromptly));
 }
 
 // --- apply_async -----------------------------------------------------------------------------------------------------

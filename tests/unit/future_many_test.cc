@@ -13,6 +13,23 @@
 #include "support/pool_world.h"
 
 namespace warren::test {
+// A type of a user's whose codec throws here, not in a worker.
+struct UnreadableFrom12 {
+  int value = 0;
+};
+}  // namespace warren::test
+
+template <>
+struct warren::Codec<warren::test::UnreadableFrom12> {
+  static void encode(Writer& w, const warren::test::UnreadableFrom12& x) { w.put(x.value); }
+  static absl::StatusOr<warren::test::UnreadableFrom12> decode(Reader& r) {
+    const int value = r.get<int>().value();
+    if (value >= 12) throw std::runtime_error(std::to_string(value) + " cannot be read");
+    return warren::test::UnreadableFrom12{value};
+  }
+};
+
+namespace warren::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -295,6 +312,19 @@ TEST_F(FutureMany, MapAsyncTellsTheFirstErrorInOrder) {
   EXPECT_EQ(task_error(status).value().item, 7u);
   EXPECT_EQ(pool.map_async({.chunksize = 0}, fails, std::views::iota(0, 3)).get().status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(FutureMany, MapAsyncWhoseDecodingThrowsFailsAndEnds) {
+  const auto unread = [](int x) { return marks->pass(0), UnreadableFrom12{x}; };
+  const auto future = pool.map_async({.chunksize = 5}, unread, std::views::iota(0, 20));
+  marks->open(0);
+  ASSERT_TRUE(future.wait_for(kPromptly)) << "it never ends";
+  const absl::Status status = future.get().status();
+  EXPECT_EQ(task_error(status).value().what, "12 cannot be read") << status;
+  EXPECT_EQ(task_error(status).value().item, 12u);
+  EXPECT_EQ(future.progress(), 1);
+  pool.close();
+  EXPECT_TRUE(pool.join_for(kPromptly).ok()) << "the map is still under way";
 }
 
 TEST_F(FutureMany, MapAsyncRunsWhatAWorkersDeathLeft) {

@@ -191,6 +191,24 @@ TEST_F(PoolWorkers, IdleOnesLeaveAndComeBack) {
   EXPECT_EQ(deaths(), 0u);
 }
 
+// Until the supervisor has looked, those that have left are counted against the number before.
+TEST_F(PoolWorkers, AreNeverNoneAfterAResize) {
+  Pool pool = Pool::create({.workers = 3, .min_workers = 1, .idle_timeout = 1ms}).value();
+  ASSERT_TRUE(eventually([&] { return pool.workers() == 1; }, kPromptly));
+  auto array = Array<int>::create(100).value();
+  const pid_t supervisor = supervisor_of(pool);
+  ::kill(supervisor, SIGSTOP);
+  EXPECT_TRUE(pool.resize(1).ok());
+  EXPECT_EQ(pool.workers(), 1u);
+  std::thread goes_on([supervisor] {  // the one worker that is there may be of a number that leaves
+    std::this_thread::sleep_for(50ms);
+    ::kill(supervisor, SIGCONT);
+  });
+  EXPECT_TRUE(pool.for_each(array, [](int& x) { ++x; }).ok());
+  goes_on.join();
+  EXPECT_EQ(array[99], 1);
+}
+
 TEST_F(PoolWorkers, MoreThanTheFewestStayWhileThereIsWork) {
   Pool pool = Pool::create({.workers = 3, .min_workers = 2, .idle_timeout = 1ms}).value();
   EXPECT_TRUE(eventually([&] { return pool.workers() == 2; }, kPromptly));

@@ -57,6 +57,16 @@ Result<R> result_of(const TaskCore& task) {
   return take_value<R>(value);
 }
 
+// For who follows: what a type of the user's throws as it is decoded or copied is a failure, which can be passed on.
+template <class R>
+Result<R> result_to_pass_on(const TaskCore& task) {
+  try {
+    return result_of<R>(task);
+  } catch (...) {
+    return status_of_current_exception(0);
+  }
+}
+
 // What then() makes of a result.
 template <class F, class R>
 struct Continuation {
@@ -97,9 +107,11 @@ struct FutureAccess {
 
 // Move-only. Dropped: the task still runs, its result is thrown away. Outlives its pool. Const calls are thread-safe.
 //
-// Codes of a failed task: Unknown it threw; what it returned; Aborted its worker died; Cancelled the pool was
-// terminated; FailedPrecondition the pool was closed, or cannot start workers; DataLoss its bytes could not be decoded;
-// ResourceExhausted no memory; Unavailable the pool's supervisor is gone. task_error(status) says more.
+// Codes of a failed task: Unknown it threw; what it returned; Aborted its worker died; DeadlineExceeded an attempt took
+// longer than TaskOptions::deadline; Cancelled by cancel() or kill(), or the pool was terminated; FailedPrecondition
+// the pool was closed, or cannot start workers; InvalidArgument it is for a worker that the pool does not have;
+// DataLoss its bytes could not be decoded; ResourceExhausted no memory; Unavailable the pool's supervisor is gone.
+// task_error(status) says more.
 template <class R>
 class Future {
  public:
@@ -195,8 +207,9 @@ void Future<R>::follow(F f) {
       (void)std::invoke(f, get());
       return;
     }
-    task_->on_done(
-        [f = std::move(f)](detail::TaskCore& task) mutable { (void)std::invoke(f, detail::result_of<R>(task)); });
+    task_->on_done([f = std::move(f)](detail::TaskCore& task) mutable {
+      (void)std::invoke(f, detail::result_to_pass_on<R>(task));
+    });
   }
 }
 
@@ -222,7 +235,7 @@ auto Future<R>::then(F f) && {
     const std::shared_ptr<detail::TaskCore> task = std::move(task_);
     auto next = std::make_shared<detail::ThenTask<V>>(task);
     task->on_done([next, f = std::move(f)](detail::TaskCore& done) mutable {
-      next->give(detail::continue_with<V, R>(f, detail::result_of<R>(done)));
+      next->give(detail::continue_with<V, R>(f, detail::result_to_pass_on<R>(done)));
     });
     return Future<V>(std::move(next));
   } else {

@@ -228,7 +228,7 @@ absl::Status run_for_each(PoolClient& client, const MapOptions& options, const F
   if (!under_way.ok()) return under_way.status();
   const Array<T> kept = array;  // while workers open it
   const std::size_t size =
-      std::min(options.chunksize.value_or(default_chunksize(kept.size(), client.workers())), kLongestRange);
+      std::min(options.chunksize.value_or(default_chunksize(kept.size(), client.most_workers())), kLongestRange);
   std::deque<Chunk> chunks;
   for (std::size_t first = 0; first < kept.size(); first += chunks.back().count) {
     chunks.push_back(submit_range(client, options.task, f, kept, first, std::min(size, kept.size() - first)));

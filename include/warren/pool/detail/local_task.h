@@ -85,6 +85,7 @@ class ThenTask final : public LocalTask<V> {
   bool cancel() override { return source_ != nullptr && source_->cancel(); }
   bool kill() override { return source_ != nullptr && source_->kill(); }
   [[nodiscard]] TaskId id() const noexcept override { return source_ != nullptr ? source_->id() : TaskId{}; }
+  [[nodiscard]] TaskCore* source() const noexcept override { return source_.get(); }
 
  private:
   std::shared_ptr<TaskCore> source_;

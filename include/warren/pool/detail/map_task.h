@@ -90,29 +90,45 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
     }
   }
 
+  // Nobody could take what it throws: it is told as the failure of the item that threw as it was decoded, and the map
+  // ends in any case.
   void take(const Chunk& chunk) {
-    Piece piece;
-    std::vector<Chunk> rest = collect<R>(chunk, options_.task, [&](std::size_t item, Result<R> result) {
-      if (result.ok()) {
-        if constexpr (!std::is_void_v<R>) piece.push_back(*std::move(result));
-        return;
+    std::size_t next = chunk.begin + chunk.first;
+    try {
+      Piece piece;
+      std::vector<Chunk> rest = collect<R>(chunk, options_.task, [&](std::size_t item, Result<R> result) {
+        if (!result.ok()) {
+          if constexpr (std::is_void_v<R>) {
+            fail(item, result);
+          } else {
+            fail(item, result.status());
+          }
+        } else if constexpr (!std::is_void_v<R>) {
+          piece.push_back(*std::move(result));
+        }
+        next = item + 1;
+      });
+      if constexpr (!std::is_void_v<R>) {
+        const std::scoped_lock lock(mutex_);
+        pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
       }
-      const std::scoped_lock lock(mutex_);
-      if (item >= failed_item_) return;
-      failed_item_ = item;
-      if constexpr (std::is_void_v<R>) {
-        failure_ = std::move(result);
-      } else {
-        failure_ = result.status();
-      }
-    });
+      follow(rest);
+    } catch (...) {
+      fail(next, status_of_item(status_of_current_exception(0), next));
+    }
     {
       const std::scoped_lock lock(mutex_);
       ++ended_;
-      if constexpr (!std::is_void_v<R>) pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
     }
-    follow(rest);
     close_one();
+  }
+
+  // The first in order is what the map gives.
+  void fail(std::size_t item, const absl::Status& status) {
+    const std::scoped_lock lock(mutex_);
+    if (item >= failed_item_) return;
+    failed_item_ = item;
+    failure_ = status;
   }
 
   void close_one() {
@@ -125,10 +141,13 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
       this->set(failure_);
     } else {
       if (!failure_.ok()) return this->set(failure_);
-      std::vector<R> whole;
-      for (auto& [begin, piece] : pieces_) std::ranges::move(piece, std::back_inserter(whole));
-      pieces_.clear();
-      this->set(std::move(whole));
+      const auto join = [this] {
+        std::vector<R> whole;
+        for (auto& [begin, piece] : pieces_) std::ranges::move(piece, std::back_inserter(whole));
+        pieces_.clear();
+        return whole;
+      };
+      this->set(call_here<Whole>(join));
     }
   }
 

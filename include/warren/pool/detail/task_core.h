@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 namespace warren::detail {
 
@@ -49,6 +50,10 @@ class TaskCore : public std::enable_shared_from_this<TaskCore> {
   // Whoever sees it end calls these, once each, in this order.
   void tell_watchers();
   void run_callbacks();
+  // In one of its callbacks: runs the one behind. False: it is in none, or there is none.
+  bool run_callback_behind();
+  // The task whose callback ends this one; null: none.
+  [[nodiscard]] virtual TaskCore* source() const noexcept { return nullptr; }
 
  protected:
   TaskCore() = default;
@@ -62,7 +67,10 @@ class TaskCore : public std::enable_shared_from_this<TaskCore> {
 
  private:
   struct Followers;
+  struct Running;
   Followers& followers();
+  void follow(std::unique_lock<std::mutex>& lock, absl::FunctionRef<void()> undo);
+  bool run_next(std::unique_lock<std::mutex>& lock);
 
   mutable std::atomic<Followers*> followers_{nullptr};  // none: nobody follows
 };
