@@ -382,9 +382,10 @@ std::optional<TaskTable::Claim> TaskTable::scan(const Seat& seat, std::uint32_t 
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
     if (state.phase != Phase::kPending) continue;
-    if (pinned_only && (!has_extras(index) || extras_[index].place.load(std::memory_order_relaxed) != place + 1)) {
-      continue;
-    }
+    const std::uint32_t only = has_extras(index) ? extras_[index].place.load(std::memory_order_relaxed) : 0;
+    if (pinned_only && only != place + 1) continue;
+    // Another's, whose ring may hold it: claim() would push one hint more at each look.
+    if (only != 0 && only <= most_workers() && only != place + 1 && side_.any_of(only - 1)) continue;
     if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat, place)) return claimed;
   }
   return std::nullopt;
