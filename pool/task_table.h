@@ -164,7 +164,9 @@ class TaskTable {
   void push_hint(TaskRef task, int wake) noexcept;
   // Out of the way of tasks that have no options.
   [[gnu::noinline, gnu::cold]] bool is_for_main_ring(TaskRef task) noexcept;
-  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_own(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] std::optional<Claim> claim_overflow(const Seat& seat, std::uint32_t place) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, Front found, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_after(Seat& seat, Front found, Words<1>& hint) noexcept;
   std::optional<Claim> claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept;
   [[nodiscard]] [[gnu::noinline, gnu::cold]] bool may_take(TaskRef task, std::uint32_t place) noexcept;
