@@ -569,12 +569,20 @@ bool TaskTable::in_use(BlockOwner owner, std::uint64_t ref) const noexcept {
   return state.claimed() || slots_[owner.slot].result_block.load(std::memory_order_relaxed) == ref;
 }
 
+std::uint32_t TaskTable::pid_of_worker(State claimed) const noexcept {
+  for (std::uint32_t i = 0; i < worker_count(); ++i) {
+    if (is_of(workers_[i], claimed)) return workers_[i].pid.load(std::memory_order_relaxed);
+  }
+  return 0;
+}
+
 void TaskTable::lose_all(layout::Loss loss) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     for (State state = this->state(index); state.phase == Phase::kPending || state.claimed();
          state = this->state(index)) {
       const bool cancelled = slots_[index].cancelled.load(std::memory_order_relaxed) != 0;
+      if (state.claimed()) slots_[index].worker = pid_of_worker(state);  // it ran
       (void)lose({.slot = index, .state = state}, cancelled ? layout::Loss::kCancelled : loss);
     }
   }

@@ -108,6 +108,11 @@ class TaskTable {
   [[nodiscard]] std::size_t approx_ready() const noexcept;
 
   // --- the supervisor
+  // Whether this worker has, or had, the claimed task.
+  [[nodiscard]] static bool is_of(const layout::WorkerRecord& record, State claimed) noexcept {
+    const auto lane = layout::WorkerLane::from(record.lane.load(std::memory_order_relaxed));
+    return lane.index == claimed.lane && static_cast<std::uint8_t>(lane.generation) == claimed.lane_generation;
+  }
   // RUNNING -> CONDEMNED: this attempt will not end the task, and its worker is to be killed. False: it has ended.
   bool condemn(const Claim& attempt) noexcept;
   // Calls `found` with each condemned attempt, if there may be any since the last call.
@@ -182,6 +187,7 @@ class TaskTable {
   bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
   bool lose(const Claim& expected, layout::Loss loss) noexcept;
   bool change_phase(const Claim& attempt, Phase phase) noexcept;
+  [[nodiscard]] std::uint32_t pid_of_worker(State claimed) const noexcept;
   void settle_attempt(Claim attempt, const WorkerEnd& how) noexcept;
   [[nodiscard]] bool in_use(layout::BlockOwner owner, std::uint64_t ref) const noexcept;
 
