@@ -133,14 +133,14 @@ absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
 }
 
 void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) noexcept {
-  const layout::PoolHeader& header = table_.header();
-  if (header.retired.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return ring(control_);  // who left may be needed, or is the one that is asked for
-  if (with_extras == nullptr) [[likely]]
-    return;
-  const std::optional<std::uint32_t>& worker = with_extras->options.worker;
-  if (with_extras->after_backoff) ring(control_);                           // the supervisor keeps it until its time
-  if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
+  bool for_supervisor = table_.header().retired.load(std::memory_order_relaxed) != 0;  // who left may be needed
+  if (with_extras != nullptr) [[unlikely]] {
+    const std::optional<std::uint32_t>& worker = with_extras->options.worker;
+    if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
+    for_supervisor |= with_extras->after_backoff;                             // which keeps it until its time
+  }
+  if (for_supervisor) [[unlikely]]
+    ring(control_);
 }
 
 // In a callback the thread that it is in goes on with others, on which the pool's end may wait.
