@@ -179,6 +179,16 @@ TEST_F(TaskOptionsTest, AWorkerThatIsNotThereIsRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("worker 2 was asked for, and the pool has 2"));
 }
 
+TEST_F(TaskOptionsTest, AMapForAWorkerThatIsNotThereIsRefused) {
+  Pool pool = make_pool(2);
+  const MapOptions options{.task = {.worker = 2}};
+  const auto same = [](int x) { return x; };
+  EXPECT_EQ(pool.map(options, same, std::views::iota(0, 9)).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(pool.map_async(options, same, std::views::iota(0, 9)).get().status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(pool.map({.task = {.worker = 1}}, same, std::views::iota(0, 9)).value().size(), 9u);
+}
+
 TEST_F(TaskOptionsTest, WhatWasForAWorkerThatResizeTookIsForAny) {
   Pool pool = make_pool(3);
   const Future<void> held = pool.submit({.worker = 2}, [] { ++marks->count, marks->pass(0); });
