@@ -65,6 +65,7 @@ class SideHints {
   Attachment* attachment_;
   layout::PoolHeader* header_;
   layout::WorkerRecord* workers_;
+  std::uint64_t bands_offset_, places_offset_;  // read once
   MpmcGeometry band_geometry_;
   // As a seat's, for each band, and for the one other ring that a process takes from. A worker, or the supervisor, has
   // one thread that takes.
