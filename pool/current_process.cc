@@ -5,17 +5,17 @@
 namespace warren {
 namespace {
 
-ProcessInfo& told() {
+ProcessInfo& own_info() {
   static auto* const info = new ProcessInfo{.name = "MainProcess"};
   return *info;
 }
 
 }  // namespace
 
-void detail::set_current_process(const ProcessInfo& info) { told() = info; }
+void detail::set_current_process(const ProcessInfo& info) { own_info() = info; }
 
 ProcessInfo current_process() {
-  ProcessInfo info = told();
+  ProcessInfo info = own_info();
   info.pid = ::getpid();
   return info;
 }

@@ -133,14 +133,14 @@ absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
 }
 
 void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) noexcept {
-  const layout::PoolHeader& header = table_.header();
-  if (header.retired.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return ring(control_);  // who left may be needed, or is the one that is asked for
-  if (with_extras == nullptr) [[likely]]
-    return;
-  const std::optional<std::uint32_t>& worker = with_extras->options.worker;
-  if (with_extras->after_backoff) ring(control_);                           // the supervisor keeps it until its time
-  if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
+  bool for_supervisor = table_.header().retired.load(std::memory_order_relaxed) != 0;  // who left may be needed
+  if (with_extras != nullptr) [[unlikely]] {
+    const std::optional<std::uint32_t>& worker = with_extras->options.worker;
+    if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
+    for_supervisor |= with_extras->after_backoff;                             // which keeps it until its time
+  }
+  if (for_supervisor) [[unlikely]]
+    ring(control_);
 }
 
 // In a callback the thread that it is in goes on with others, on which the pool's end may wait.
@@ -424,7 +424,8 @@ class PoolClient::NewTask {
   bool published_ = false;
 };
 
-absl::StatusOr<PoolClient::MapUnderWay> PoolClient::begin_map() {
+absl::StatusOr<PoolClient::MapUnderWay> PoolClient::begin_map(const TaskOptions& options) {
+  if (absl::Status status = check_worker(options); !status.ok()) return status;
   if (absl::Status status = impl_->begin_map(); !status.ok()) return status;
   return MapUnderWay(this, [](PoolClient* client) { client->impl_->end_map(); });
 }
@@ -477,10 +478,9 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   }
   absl::Status refusal;
   const bool of_map = submission.chunk;
-  if (const auto& worker = submission.options.worker; worker && *worker >= most_workers() && !of_map) {
-    return std::make_shared<Ticket>(refused(
-        absl::StrCat("worker ", *worker, " was asked for, and the pool has ", most_workers(), ", numbered from 0"),
-        absl::StatusCode::kInvalidArgument));
+  if (!of_map) {  // a map has been asked when it began; what resize() took since is for any
+    if (absl::Status status = check_worker(submission.options); !status.ok())
+      return std::make_shared<Ticket>(std::move(status));
   }
   const std::optional<TaskRef> task = impl_->acquire(wait, of_map, refusal);
   if (!task) return refusal.ok() ? nullptr : std::make_shared<Ticket>(refusal);
@@ -505,6 +505,14 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   draft.publish();
   impl_->published(*task, has_extras ? &submission : nullptr);
   return ticket;
+}
+
+absl::Status PoolClient::check_worker(const TaskOptions& options) const {
+  const std::uint32_t most = most_workers();
+  if (!options.worker || *options.worker < most) return absl::OkStatus();
+  return refused(
+      absl::StrCat("worker ", *options.worker, " was asked for, and the pool has ", most, ", numbered from 0"),
+      absl::StatusCode::kInvalidArgument);
 }
 
 bool PoolClient::has_any_extras(const TaskOptions& options) noexcept {

@@ -87,16 +87,18 @@ SideHints::SideHints(Attachment& attachment, layout::PoolHeader& header, layout:
     : attachment_(&attachment),
       header_(&header),
       workers_(workers),
+      bands_offset_(header.bands_offset),
+      places_offset_(header.places_offset),
       band_geometry_(band_geometry(header.table_capacity)) {}
 
 // Memory reads as zeros, which is an empty ring.
 SideHints::Ring SideHints::band(std::uint32_t index) const noexcept {
-  std::byte* const place = attachment_->object() + header_->bands_offset + index * stride(band_geometry_);
+  std::byte* const place = attachment_->object() + bands_offset_ + index * stride(band_geometry_);
   return {*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(place), band_geometry_};
 }
 SideHints::Ring SideHints::place_ring(std::uint64_t index) const noexcept {
   const MpmcGeometry geometry = place_geometry();
-  std::byte* const place = attachment_->object() + header_->places_offset + index * stride(geometry);
+  std::byte* const place = attachment_->object() + places_offset_ + index * stride(geometry);
   return {*attachment_, *reinterpret_cast<layout::MpmcRingHeader*>(place), geometry};
 }
 
@@ -136,13 +138,13 @@ bool SideHints::push_band(Seat& seat, std::int32_t priority, const Hint& hint) n
   const auto index = static_cast<std::uint32_t>(priority + kMostPriority);
   const std::uint32_t bit = 1u << index;
   const std::uint64_t bytes = stride(band_geometry_);
-  return commit(header_->bands_committed, bit, header_->bands_offset + index * bytes, bytes) &&
+  return commit(header_->bands_committed, bit, bands_offset_ + index * bytes, bytes) &&
          push(band(index), seat, header_->bands, bit, hint);
 }
 
 void SideHints::push_flat(Seat& seat, std::uint64_t index, Flags& committed, Flags& flags, const Hint& hint) noexcept {
   const std::uint64_t bytes = stride(place_geometry());
-  if (!commit(committed, 1, header_->places_offset + index * bytes, bytes) ||
+  if (!commit(committed, 1, places_offset_ + index * bytes, bytes) ||
       !push(place_ring(index), seat, flags, Record::kMayHoldHints, hint)) {
     flags.fetch_or(Record::kTooManyHints,
                    std::memory_order_acq_rel);  // [SH4] after the task is pending; pairs with SH5

@@ -30,8 +30,11 @@ class SideHints {
 
   // Whether there may be any for the worker of that place. Two loads.
   [[nodiscard]] bool any(std::uint32_t place) const noexcept {
-    return header_->bands.load(std::memory_order_relaxed) != 0 ||
-           (place != kAnyPlace && workers_[place].pinned.load(std::memory_order_relaxed) != 0);
+    return header_->bands.load(std::memory_order_relaxed) != 0 || (place != kAnyPlace && any_of(place));
+  }
+  // Whether there may be any for it alone.
+  [[nodiscard]] bool any_of(std::uint32_t place) const noexcept {
+    return workers_[place].pinned.load(std::memory_order_relaxed) != 0;
   }
   // Of the band with the largest priority that has one, above 0 or below 0.
   Front pop_bands(Seat& seat, bool above, Hint& hint) noexcept;
@@ -62,6 +65,7 @@ class SideHints {
   Attachment* attachment_;
   layout::PoolHeader* header_;
   layout::WorkerRecord* workers_;
+  std::uint64_t bands_offset_, places_offset_;  // read once
   MpmcGeometry band_geometry_;
   // As a seat's, for each band, and for the one other ring that a process takes from. A worker, or the supervisor, has
   // one thread that takes.

@@ -278,19 +278,16 @@ class Supervisor {
     const std::uint64_t slot = record.current.load(std::memory_order_relaxed) - 1;
     if (slot < table_.committed()) {
       const layout::TaskState state = table_.state(static_cast<std::uint32_t>(slot));
-      if (is_of(record, state)) (void)table_.condemn({.slot = static_cast<std::uint32_t>(slot), .state = state});
+      if (TaskTable::is_of(record, state))
+        (void)table_.condemn({.slot = static_cast<std::uint32_t>(slot), .state = state});
     }
     workers_.kill(index);
-  }
-  static bool is_of(const Record& record, const layout::TaskState& state) {
-    const auto lane = layout::WorkerLane::from(record.lane.load(std::memory_order_relaxed));
-    return lane.index == state.lane && static_cast<std::uint8_t>(lane.generation) == state.lane_generation;
   }
 
   // A condemned attempt keeps its worker: it is that one which dies, and no other.
   void kill_worker_of(const layout::TaskState& condemned) {
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
-      if (is_of(table_.worker(i), condemned)) workers_.kill(i);
+      if (TaskTable::is_of(table_.worker(i), condemned)) workers_.kill(i);
     }
   }
 

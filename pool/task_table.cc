@@ -303,17 +303,15 @@ std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front, 
   for (;;) {
     Words<1> hint{};
     const bool beside = side_.any(place);
-    const Front before = beside ? pop_before(seat, place, hint) : Front::kEmpty;
+    const Front own = beside ? pop_own(seat, place, hint) : Front::kEmpty;
+    if (beside && own != Front::kItem) [[unlikely]] {
+      if (const std::optional<Claim> claimed = claim_overflow(seat, place)) return claimed;
+    }
+    const Front before = beside && own != Front::kItem ? pop_before(seat, own, hint) : own;
     front = before == Front::kItem ? before : hints_.try_pop(seat, hint);
     if (beside && front != Front::kItem) [[unlikely]]
       front = pop_after(seat, before == Front::kStalled ? before : front, hint);
     if (front != Front::kItem) {
-      if (place != SideHints::kAnyPlace && side_.take_overflow(place)) [[unlikely]] {
-        if (const std::optional<Claim> claimed = scan(seat, place, true)) {
-          side_.note_overflow(place);  // there may be more
-          return claimed;
-        }
-      }
       if (header_->rescan.load(std::memory_order_relaxed) == 0) return std::nullopt;
       return claim_by_scan(seat, place);
     }
@@ -324,14 +322,22 @@ std::optional<TaskTable::Claim> TaskTable::claim_next(Seat& seat, Front& front, 
   }
 }
 
-// Before the main ring: the worker's own, then the priorities above 0. kStalled: who pushed one may be dead.
-Front TaskTable::pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept {
-  const Front own = place == SideHints::kAnyPlace ? Front::kEmpty : side_.pop_place(seat, place, hint);
-  if (own == Front::kItem) return own;
-  const Front band = side_.pop_bands(seat, true, hint);
-  return band == Front::kEmpty ? own : band;
+// Before all others the worker's own, those that its ring had no room for included. kStalled: who pushed one may be
+// dead.
+Front TaskTable::pop_own(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept {
+  return place == SideHints::kAnyPlace ? Front::kEmpty : side_.pop_place(seat, place, hint);
 }
-// After it those below 0. `found` is what was found so far.
+std::optional<TaskTable::Claim> TaskTable::claim_overflow(const Seat& seat, std::uint32_t place) noexcept {
+  if (place == SideHints::kAnyPlace || !side_.take_overflow(place)) return std::nullopt;
+  std::optional<Claim> claimed = scan(seat, place, true);
+  if (claimed) side_.note_overflow(place);  // there may be more
+  return claimed;
+}
+// Then the priorities above 0, the main ring, and those below 0. `found` is what was found so far.
+Front TaskTable::pop_before(Seat& seat, Front found, Words<1>& hint) noexcept {
+  const Front band = side_.pop_bands(seat, true, hint);
+  return band == Front::kEmpty ? found : band;
+}
 Front TaskTable::pop_after(Seat& seat, Front found, Words<1>& hint) noexcept {
   const Front band = side_.pop_bands(seat, false, hint);
   return band == Front::kEmpty ? found : band;
@@ -382,9 +388,10 @@ std::optional<TaskTable::Claim> TaskTable::scan(const Seat& seat, std::uint32_t 
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = this->state(index);
     if (state.phase != Phase::kPending) continue;
-    if (pinned_only && (!has_extras(index) || extras_[index].place.load(std::memory_order_relaxed) != place + 1)) {
-      continue;
-    }
+    const std::uint32_t only = has_extras(index) ? extras_[index].place.load(std::memory_order_relaxed) : 0;
+    if (pinned_only && only != place + 1) continue;
+    // Another's, whose ring may hold it: claim() would push one hint more at each look.
+    if (only != 0 && only <= most_workers() && only != place + 1 && side_.any_of(only - 1)) continue;
     if (const auto claimed = claim({.slot = index, .generation = state.generation}, seat, place)) return claimed;
   }
   return std::nullopt;
@@ -562,12 +569,20 @@ bool TaskTable::in_use(BlockOwner owner, std::uint64_t ref) const noexcept {
   return state.claimed() || slots_[owner.slot].result_block.load(std::memory_order_relaxed) == ref;
 }
 
+std::uint32_t TaskTable::pid_of_worker(State claimed) const noexcept {
+  for (std::uint32_t i = 0; i < worker_count(); ++i) {
+    if (is_of(workers_[i], claimed)) return workers_[i].pid.load(std::memory_order_relaxed);
+  }
+  return 0;
+}
+
 void TaskTable::lose_all(layout::Loss loss) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     for (State state = this->state(index); state.phase == Phase::kPending || state.claimed();
          state = this->state(index)) {
       const bool cancelled = slots_[index].cancelled.load(std::memory_order_relaxed) != 0;
+      if (state.claimed()) slots_[index].worker = pid_of_worker(state);  // it ran
       (void)lose({.slot = index, .state = state}, cancelled ? layout::Loss::kCancelled : loss);
     }
   }

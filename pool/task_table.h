@@ -108,6 +108,11 @@ class TaskTable {
   [[nodiscard]] std::size_t approx_ready() const noexcept;
 
   // --- the supervisor
+  // Whether this worker has, or had, the claimed task.
+  [[nodiscard]] static bool is_of(const layout::WorkerRecord& record, State claimed) noexcept {
+    const auto lane = layout::WorkerLane::from(record.lane.load(std::memory_order_relaxed));
+    return lane.index == claimed.lane && static_cast<std::uint8_t>(lane.generation) == claimed.lane_generation;
+  }
   // RUNNING -> CONDEMNED: this attempt will not end the task, and its worker is to be killed. False: it has ended.
   bool condemn(const Claim& attempt) noexcept;
   // Calls `found` with each condemned attempt, if there may be any since the last call.
@@ -127,9 +132,13 @@ class TaskTable {
   [[nodiscard]] bool unfinished() const noexcept;
   // A hint for every pending task: those of who died are gone, and those of a place that went stand in its ring.
   void hint_all() noexcept;
-  // Hints to tasks whose time has not come go to `wait(TaskRef, not_before_ns)`.
+  // Hints to tasks whose time has not come go to `wait(TaskRef, not_before_ns)`. Why there are no more; `overflow`:
+  // some did not fit, the table has them.
   template <class Wait>
-  void take_delayed(Wait&& wait) noexcept;
+  Front take_delayed(bool& overflow, Wait&& wait) noexcept;
+  // Those in the table whose time is `since` or later.
+  template <class Wait>
+  void each_delayed(std::uint64_t since, Wait&& wait) noexcept;
   // Of a task whose time has come, or that may be in the wrong ring.
   void hint_again(TaskRef task) noexcept { push_hint(task, 1); }
 
@@ -161,10 +170,14 @@ class TaskTable {
     return static_cast<std::uint32_t>(ending / layout::kEndings + 1) & 0xfffu;
   }
   void note_ending(std::uint32_t slot) noexcept;
+  template <class Wait>
+  void see_delayed(std::uint32_t index, Wait&& wait) noexcept;
   void push_hint(TaskRef task, int wake) noexcept;
   // Out of the way of tasks that have no options.
   [[gnu::noinline, gnu::cold]] bool is_for_main_ring(TaskRef task) noexcept;
-  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_own(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
+  [[gnu::noinline, gnu::cold]] std::optional<Claim> claim_overflow(const Seat& seat, std::uint32_t place) noexcept;
+  [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, Front found, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_after(Seat& seat, Front found, Words<1>& hint) noexcept;
   std::optional<Claim> claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept;
   [[nodiscard]] [[gnu::noinline, gnu::cold]] bool may_take(TaskRef task, std::uint32_t place) noexcept;
@@ -174,6 +187,7 @@ class TaskTable {
   bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
   bool lose(const Claim& expected, layout::Loss loss) noexcept;
   bool change_phase(const Claim& attempt, Phase phase) noexcept;
+  [[nodiscard]] std::uint32_t pid_of_worker(State claimed) const noexcept;
   void settle_attempt(Claim attempt, const WorkerEnd& how) noexcept;
   [[nodiscard]] bool in_use(layout::BlockOwner owner, std::uint64_t ref) const noexcept;
 
@@ -192,22 +206,32 @@ class TaskTable {
 // --- bodies ----------------------------------------------------------------------------------------------------------
 
 template <class Wait>
-void TaskTable::take_delayed(Wait&& wait) noexcept {
-  if (!side_.any_delayed()) return;
-  const auto look = [&](std::uint32_t index) {
-    if (index >= committed()) return;
-    const State state = this->state(index);
-    if (state.phase != Phase::kPending || !has_extras(index)) return;
-    wait(TaskRef{.slot = index, .generation = state.generation},
-         extras_[index].not_before_ns.load(std::memory_order_relaxed));
-  };
-  bool overflow = false;
+Front TaskTable::take_delayed(bool& overflow, Wait&& wait) noexcept {
+  if (!side_.any_delayed()) return Front::kEmpty;
   Words<1> hint{};
-  while (side_.pop_delayed(attachment_->seat(), hint, overflow) == Front::kItem) {
-    look(static_cast<std::uint32_t>(hint[0]));
+  for (;;) {
+    if (const Front front = side_.pop_delayed(attachment_->seat(), hint, overflow); front != Front::kItem) return front;
+    see_delayed(static_cast<std::uint32_t>(hint[0]), wait);
   }
-  if (!overflow) return;
-  for (std::uint32_t index = 0; index < committed(); ++index) look(index);
+}
+
+template <class Wait>
+void TaskTable::each_delayed(std::uint64_t since, Wait&& wait) noexcept {
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    see_delayed(index, [&](TaskRef task, std::uint64_t not_before) {
+      if (not_before >= since) wait(task, not_before);
+    });
+  }
+}
+
+template <class Wait>
+void TaskTable::see_delayed(std::uint32_t index, Wait&& wait) noexcept {
+  if (index >= committed()) return;
+  const State state = this->state(index);
+  if (state.phase != Phase::kPending || !has_extras(index)) return;
+  wait(TaskRef{.slot = index, .generation = state.generation},
+       extras_[index].not_before_ns.load(std::memory_order_relaxed));
 }
 
 }  // namespace warren::detail

@@ -392,7 +392,7 @@ bool ThreadCrew::cancel(ThreadWork& work) {
   return true;
 }
 
-absl::StatusOr<ThreadCrew::MapUnderWay> ThreadCrew::begin_map() {
+absl::StatusOr<ThreadCrew::MapUnderWay> ThreadCrew::begin_map(const TaskOptions& /*threads have no places*/) {
   if (!mine()) return refused("the pool belongs to the process that made it");
   const std::scoped_lock lock(impl_->mutex);
   if (absl::Status refusal = impl_->why_refused_locked(false); !refusal.ok()) return refusal;

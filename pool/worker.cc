@@ -225,9 +225,11 @@ class Worker {
   }
 
   // The kernel kills a worker whose supervisor dies, but not one that has changed its user.
+  // A task whose hint somebody took, or has not pushed, who is stopped: it is in the table.
   void look_around() const noexcept {
     if (::getppid() != start_.supervisor) ::_exit(kWorkerDone);
     (void)table_.attachment().sweep();
+    table_.ask_for_scan();
   }
 
   // Before sleeping, so that a task's output is seen and a kill does not lose it; nothing while there is work.

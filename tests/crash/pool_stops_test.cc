@@ -88,5 +88,29 @@ TEST_F(PoolStops, AStoppedWorkerHoldsUpOneTaskAtMost) {
   }
 }
 
+void fails_and_stops(bool stops) {
+  if (current_task().attempt() > 1) return;
+  if (stops) stop_at({.point = "push_claimed"});  // of the hint to itself
+  throw 1;
+}
+
+// Its supervisor alone takes those hints.
+TEST_F(PoolStops, AStoppedWorkerHoldsUpNoBackoffOfOthers) {
+  die_in_turn({});
+  (void)take_stopped();
+  Pool pool = make_pool(3, 64);
+  const TaskOptions options{.retries = 1, .backoff = 10ms, .retry_on = RetryOn::kAnyFailure};
+  const Future<void> mine = pool.submit(options, fn<&fails_and_stops>, true);
+  pid_t stopped = 0;
+  ASSERT_TRUE(eventually([&] { return (stopped = take_stopped()) != 0; }, kPromptly));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Future<void>> others;
+    for (int i = 0; i < kOthers; ++i) others.push_back(pool.submit(options, fn<&fails_and_stops>, false));
+    for (const Future<void>& each : others) EXPECT_TRUE(each.get_for(kPromptly).ok());
+  }
+  ::kill(stopped, SIGCONT);
+  EXPECT_TRUE(mine.get_for(kPromptly).ok());
+}
+
 }  // namespace
 }  // namespace warren::test

@@ -126,6 +126,28 @@ TEST_F(PoolClose, TerminatedItFailsWhatHasNotEndedAtOnce) {
   EXPECT_EQ(marks->count, 2u);
 }
 
+// What ran is never told as what did not.
+TEST_F(PoolClose, TerminatedItTellsWhoHadTheTask) {
+  Pool pool = make_pool(2);
+  std::array<Future<void>, 2> running;
+  for (std::size_t i = 0; i < 2; ++i) {
+    running[i] = pool.submit([](std::size_t n) { marks->pids[n] = ::getpid(), ++marks->count, marks->pass(0); }, i);
+  }
+  ASSERT_TRUE(marks->await_count(2));
+  const pid_t supervisor = children_of(::getpid()).at(0);
+  ::kill(supervisor, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(supervisor) == 'T'; }, kPromptly));
+  (void)running[0].kill();
+  pool.terminate();
+  ::kill(supervisor, SIGCONT);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const absl::Status status = running[i].get_for(kPromptly);
+    EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
+    EXPECT_EQ(task_error(status).value().worker, marks->pids[i]) << status;
+  }
+  EXPECT_THAT(std::string(running[0].get().message()), testing::HasSubstr("its worker killed"));
+}
+
 TEST_F(PoolClose, TerminatedWhileAnotherThreadGets) {
   Pool pool = make_pool(1, 1);
   const Future<void> running = pool.submit([] { marks->pass(0); });

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
 
+#include "support/pool_view.h"
 #include "support/pool_world.h"
 
 namespace warren::test {
@@ -243,6 +244,18 @@ TEST_F(PoolDeath, AnInitializerThatForksLeavesOneWorker) {
   Pool pool = Pool::create({.workers = 1, .initializer = [] { (void)::fork(); }}).value();
   const pid_t worker = pool.apply([] { return ::getpid(); }).value();
   for (int i = 0; i < 50; ++i) EXPECT_EQ(pool.apply([](int) { return ::getpid(); }, i).value(), worker);
+}
+
+// A hint that a stopped worker took along: no death gives another one.
+TEST_F(PoolDeath, ATaskWhoseHintIsGoneIsFound) {
+  Pool pool = make_pool(1);
+  const Future<void> held = pool.submit([] { ++marks->count, marks->pass(0); });
+  ASSERT_TRUE(marks->await_count(1));
+  layout::MpmcRingHeader& hints = PoolView::of_this_process().hints();
+  const Future<int> task = pool.submit([] { return 1; });
+  hints.head = hints.tail.load();
+  marks->open(0);
+  EXPECT_EQ(task.get_for(kPromptly).value(), 1);
 }
 
 }  // namespace

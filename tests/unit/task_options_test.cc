@@ -134,6 +134,19 @@ TEST_F(TaskOptionsTest, ManyForOneWorkerAreAllRunThere) {
   for (const auto& each : futures) EXPECT_EQ(each.get_for(kPromptly).value(), first);
 }
 
+// Those that its ring had no room for as well.
+TEST_F(TaskOptionsTest, ManyForOneWorkerComeBeforeAllOthersThere) {
+  Pool pool = make_pool(1);
+  const Future<void> held = hold(pool);
+  std::vector<Future<int>> others, pinned;
+  for (int i = 0; i < 50; ++i) others.push_back(pool.submit([] { return turn(); }));
+  for (int i = 0; i < 50; ++i) others.push_back(pool.submit({.priority = 1}, [] { return turn(); }));
+  for (int i = 0; i < 400; ++i) pinned.push_back(pool.submit({.worker = 0}, [] { return turn(); }));
+  marks->open(0);
+  for (const auto& each : pinned) EXPECT_LT(each.get_for(kPromptly).value(), 400);
+  for (const auto& each : others) EXPECT_GE(each.get_for(kPromptly).value(), 400);
+}
+
 TEST_F(TaskOptionsTest, TheOneInItsPlaceRunsItWhenItDied) {
   Pool pool = make_pool(2);
   const pid_t first = pool.submit({.worker = 1}, [] { return ::getpid(); }).get().value();
@@ -164,6 +177,16 @@ TEST_F(TaskOptionsTest, AWorkerThatIsNotThereIsRefused) {
   const absl::Status status = pool.submit({.worker = 2}, [] {}).get();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("worker 2 was asked for, and the pool has 2"));
+}
+
+TEST_F(TaskOptionsTest, AMapForAWorkerThatIsNotThereIsRefused) {
+  Pool pool = make_pool(2);
+  const MapOptions options{.task = {.worker = 2}};
+  const auto same = [](int x) { return x; };
+  EXPECT_EQ(pool.map(options, same, std::views::iota(0, 9)).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(pool.map_async(options, same, std::views::iota(0, 9)).get().status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(pool.map({.task = {.worker = 1}}, same, std::views::iota(0, 9)).value().size(), 9u);
 }
 
 TEST_F(TaskOptionsTest, WhatWasForAWorkerThatResizeTookIsForAny) {

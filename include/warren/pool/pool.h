@@ -63,7 +63,7 @@ struct PoolOptions {
 
 struct ShutdownOptions {
   bool wait = true;
-  bool cancel_pending = false;  // what no worker has begun
+  bool cancel_pending = false;  // what no worker has begun; a submit() at the same time may come after it, and is run
 };
 
 // What apply_async calls, in the submitting process: one of them, once the task has ended.

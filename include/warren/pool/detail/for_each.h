@@ -224,7 +224,7 @@ std::vector<Chunk> collect_range(const Chunk& chunk, const TaskOptions& options,
 template <class F, class T>
 absl::Status run_for_each(PoolClient& client, const MapOptions& options, const F& f, const Array<T>& array) {
   if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const absl::StatusOr<PoolClient::MapUnderWay> under_way = client.begin_map();
+  const absl::StatusOr<PoolClient::MapUnderWay> under_way = client.begin_map(options.task);
   if (!under_way.ok()) return under_way.status();
   const Array<T> kept = array;  // while workers open it
   const std::size_t size =

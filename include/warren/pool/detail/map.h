@@ -79,7 +79,7 @@ template <class F, class Client, class Source, class Item = typename Source::Ite
           class R = typename CallOf<F, Item>::Value>
 Result<typename MapOf<R>::value> run_map(Client& client, const MapOptions& options, const F& f, Source&& source) {
   if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const auto under_way = client.begin_map();
+  const auto under_way = client.begin_map(options.task);
   if (!under_way.ok()) return under_way.status();
   auto chunks = submit_all<F, Item>(client, options, f, source);
   std::conditional_t<std::is_void_v<R>, int, typename MapOf<R>::value> results{};

@@ -30,7 +30,7 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
     absl::Status status = check_chunksize(options);
     PoolClient::MapUnderWay under_way(nullptr, [](PoolClient*) {});
     if (status.ok()) {
-      absl::StatusOr<PoolClient::MapUnderWay> begun = client->begin_map();
+      absl::StatusOr<PoolClient::MapUnderWay> begun = client->begin_map(options.task);
       status = begun.status();
       if (begun.ok()) under_way = *std::move(begun);
     }

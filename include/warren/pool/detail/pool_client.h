@@ -39,9 +39,9 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   std::shared_ptr<Ticket> try_submit(const Submission& submission);
 
   // While it is there, close() does not keep chunks out: they belong to a map that was accepted. FailedPrecondition:
-  // the pool is closed already.
+  // the pool is closed already. InvalidArgument: its chunks are for a worker that the pool does not have.
   using MapUnderWay = std::unique_ptr<PoolClient, void (*)(PoolClient*)>;
-  absl::StatusOr<MapUnderWay> begin_map();
+  absl::StatusOr<MapUnderWay> begin_map(const TaskOptions& options);
 
   // Asks `test` again whenever a task ends. False: the time is up.
   bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
@@ -62,6 +62,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
   class NewTask;
 
   std::shared_ptr<Ticket> submit_if(const Submission& submission, bool wait);
+  [[nodiscard]] absl::Status check_worker(const TaskOptions& options) const;
   static bool has_any_extras(const TaskOptions& options) noexcept;
   absl::Status write_extras(TaskRef task, const Submission& submission) noexcept;
 

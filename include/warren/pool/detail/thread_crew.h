@@ -70,7 +70,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
 
   // While it is there, close() does not keep chunks out. FailedPrecondition: the pool is closed already.
   using MapUnderWay = std::unique_ptr<ThreadCrew, void (*)(ThreadCrew*)>;
-  absl::StatusOr<MapUnderWay> begin_map();
+  absl::StatusOr<MapUnderWay> begin_map(const TaskOptions& options);
   // Asks `test` again whenever a task ends. False: the time is up.
   bool wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test);
 

@@ -190,7 +190,7 @@ class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
                                               Source&& source) {
     auto task = std::make_shared<ThreadMapTask>();
     if (absl::Status status = check_chunksize(options); !status.ok()) return task->set(std::move(status)), task;
-    const auto under_way = crew.begin_map();
+    const auto under_way = crew.begin_map(options.task);
     if (!under_way.ok()) return task->set(under_way.status()), task;
     auto chunks = submit_all<F, typename std::remove_cvref_t<Source>::Item>(crew, options, f, source);
     task->chunks_.assign(std::move_iterator(chunks.begin()), std::move_iterator(chunks.end()));
@@ -300,7 +300,7 @@ struct RangeCall {
 template <class F, class Items>
 absl::Status run_thread_for_each(ThreadCrew& crew, const MapOptions& options, const F& f, Items& items) {
   if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const auto under_way = crew.begin_map();
+  const auto under_way = crew.begin_map(options.task);
   if (!under_way.ok()) return under_way.status();
   using Whole = RangeCall<F, std::ranges::iterator_t<Items>>;
   const auto all = static_cast<std::size_t>(std::ranges::distance(items));
