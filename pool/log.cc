@@ -1,5 +1,7 @@
 #include "log.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
 #include <poll.h>
 #include <spdlog/common.h>
 #include <spdlog/details/null_mutex.h>
@@ -30,10 +32,20 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   void flush_() override {}
 };
 
+std::unique_ptr<spdlog::logger> make_logger() {
+  auto made = std::make_unique<spdlog::logger>(current_process().name, std::make_shared<StderrSink>());
+  made->set_pattern("warren[%P] %n %l: %v");
+  return made;
+}
+
 // The environment's, until somebody sets another.
 spdlog::level::level_enum first_level() {
-  const char* level = std::getenv("WARREN_LOG");  // NOLINT(concurrency-mt-unsafe): once
-  return level != nullptr ? spdlog::level::from_str(level) : spdlog::level::warn;
+  const char* set = std::getenv("WARREN_LOG");  // NOLINT(concurrency-mt-unsafe): once
+  const std::string text = set != nullptr ? set : "";
+  const spdlog::level::level_enum level = spdlog::level::from_str(absl::AsciiStrToLower(text));
+  if (level != spdlog::level::off || absl::EqualsIgnoreCase(text, "off")) return level;  // unknown ones are off, too
+  if (!text.empty()) make_logger()->warn("WARREN_LOG={}: not one of debug, info, warn, error, off; it is warn", text);
+  return spdlog::level::warn;
 }
 std::atomic<spdlog::level::level_enum>& level_now() {
   static std::atomic level(first_level());
@@ -55,6 +67,7 @@ LogLevel log_level() noexcept {
 }
 
 void log(LogLevel level, std::string_view text) {
+  if (level == LogLevel::kOff) return;  // spdlog tells what is of that level
   logger().log(kLevels.at(static_cast<std::size_t>(level)), spdlog::string_view_t(text.data(), text.size()));
 }
 
@@ -63,8 +76,7 @@ spdlog::logger& logger() {
   thread_local std::unique_ptr<spdlog::logger> mine;
   thread_local std::uint64_t made_in_epoch = 0;
   if (const std::uint64_t epoch = detail::process_epoch(); made_in_epoch != epoch) {
-    mine = std::make_unique<spdlog::logger>(current_process().name, std::make_shared<StderrSink>());
-    mine->set_pattern("warren[%P] %n %l: %v");
+    mine = make_logger();
     made_in_epoch = epoch;
   }
   mine->set_level(level_now().load(std::memory_order_relaxed));

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -22,6 +23,8 @@
 
 namespace warren {
 namespace detail {
+
+constexpr std::chrono::seconds kPatience{5};  // with a supervisor that is asked for a report
 
 class WorkerGroup {
  public:
@@ -37,9 +40,25 @@ class WorkerGroup {
 
   [[nodiscard]] Child& child() const noexcept { return *child_; }
   // False: the supervisor is gone.
-  [[nodiscard]] bool reload(GroupOutcome& outcome) { return ask(reloads_, outcome); }
-  [[nodiscard]] bool report(GroupReport& report) { return ask(reports_, report); }
-  [[nodiscard]] absl::Status started() { return answer(reloads_, outcome_) ? outcome_.status() : gone(); }
+  [[nodiscard]] bool reload(GroupOutcome& outcome) {
+    if (!child_->mine()) return false;
+    const std::scoped_lock lock(reloads_.mutex);
+    return ask(reloads_, 0) && answer(reloads_, outcome, Deadline::never());
+  }
+  // Or it does not answer, since it is stopped.
+  [[nodiscard]] bool report(GroupReport& report) {
+    if (!child_->mine()) return false;
+    const std::scoped_lock lock(reports_.mutex);
+    if (!ask(reports_, ++last_report_)) return false;
+    const Deadline deadline = Deadline::after(kPatience);
+    do {
+      if (!answer(reports_, report, deadline)) return false;
+    } while (report.request != last_report_);
+    return true;
+  }
+  [[nodiscard]] absl::Status started() {
+    return answer(reloads_, outcome_, Deadline::never()) ? outcome_.status() : gone();
+  }
   void stop() noexcept {
     if (child_->mine()) (void)child_->finish();
   }
@@ -56,23 +75,27 @@ class WorkerGroup {
     int socket;
     std::mutex mutex{};
   };
-  template <class Answer>
-  bool ask(Channel& channel, Answer& answer_to) {
-    if (!child_->mine()) return false;
-    const std::scoped_lock lock(channel.mutex);
-    return ::send(channel.socket, "?", 1, MSG_NOSIGNAL) == 1 && answer(channel, answer_to);
+  // Never blocks: of one that is stopped, in the end not even requests are taken any more.
+  static bool ask(const Channel& channel, std::uint64_t number) {
+    return ::send(channel.socket, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof number;
   }
   template <class Answer>
-  static bool answer(Channel& channel, Answer& answer_to) {
-    ssize_t got = 0;
-    while ((got = ::recv(channel.socket, &answer_to, sizeof answer_to, 0)) < 0 && errno == EINTR) {
+  static bool answer(const Channel& channel, Answer& answer_to, Deadline deadline) {
+    for (;;) {
+      const ssize_t got = ::recv(channel.socket, &answer_to, sizeof answer_to, MSG_DONTWAIT);
+      if (got >= 0) return got == sizeof answer_to;
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN || deadline.expired()) return false;
+      pollfd entry{.fd = channel.socket, .events = POLLIN, .revents = 0};
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining().ns());
+      (void)::poll(&entry, 1, deadline.forever() ? -1 : static_cast<int>(left.count()));
     }
-    return got == sizeof answer_to;
   }
 
   const std::shared_ptr<Child> child_;
   Channel reloads_, reports_;
   GroupOutcome outcome_;
+  std::uint64_t last_report_ = 0;
 };
 
 }  // namespace detail

@@ -34,6 +34,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
+constexpr int kNobody = -1;  // is told that a worker begins
 constexpr auto kEarly = 1s;  // a worker that ends sooner than that is replaced after a while
 constexpr std::chrono::nanoseconds kLongestBackoff = 10s;
 
@@ -65,11 +66,10 @@ class Group {
     ::pthread_sigmask(SIG_BLOCK, &ours, nullptr);                                  // until reset_signals() in a worker
     sigdelset(&ours, SIGPIPE);
     signals_ = ::signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
-    begun_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   }
 
   void run() {
-    const absl::Status forked = signals_ < 0 || begun_ < 0 ? cannot_fork() : fork_all(places_);
+    const absl::Status forked = signals_ < 0 ? cannot_fork() : fork_all(places_, kNobody);
     send(start_.reloads, GroupOutcome::of(forked));
     if (!forked.ok()) stop();
     while (!(stopping_ && nobody_left())) wait_for_news();
@@ -87,14 +87,15 @@ class Group {
 
   // --- forking
 
-  std::optional<Worker> fork_worker(std::size_t number) {
-    const ForkedChild child = fork_watched([&] { be_worker(number); });
+  // `bell`: rung when it begins to run its target.
+  std::optional<Worker> fork_worker(std::size_t number, int bell) {
+    const ForkedChild child = fork_watched([&] { be_worker(number, bell); });
     if (child.pid < 0 || child.pidfd < 0) return std::nullopt;
     return Worker{.pid = child.pid, .pidfd = child.pidfd, .started = Clock::now()};
   }
 
   // Without its supervisor nobody would look after it, so it ends with it.
-  [[noreturn]] void be_worker(std::size_t number) {
+  [[noreturn]] void be_worker(std::size_t number, int bell) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (::getppid() != self_) ::_exit(0);
     for (const int mine : {start_.application_pidfd, start_.reloads, start_.reports, signals_}) ::close(mine);
@@ -111,14 +112,14 @@ class Group {
     name_process(name);
     set_current_process({.name = name});
     const std::uint64_t one = 1;
-    (void)!::write(begun_, &one, sizeof one);
-    ::close(begun_);
+    if (bell >= 0) (void)!::write(bell, &one, sizeof one);
+    if (begun_ >= 0) ::close(begun_);
     run_and_exit([&] { return (*start_.target)(shutdown); }, name, 1);
   }
 
-  absl::Status fork_all(std::vector<Place>& places) {
+  absl::Status fork_all(std::vector<Place>& places, int bell) {
     for (std::size_t i = 0; i < places.size(); ++i) {
-      places[i].worker = fork_worker(i);
+      places[i].worker = fork_worker(i, bell);
       if (!places[i].worker) return cannot_fork();
     }
     return absl::OkStatus();
@@ -158,11 +159,13 @@ class Group {
       return;
     }
     reloading_ = true, answer_ = answer, result_ = absl::OkStatus();
+    // A bell of this reload's own: who was forked for another may ring that one still.
+    if (begun_ >= 0) ::close(begun_);
+    begun_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     begun_count_ = 0;
-    std::uint64_t rest = 0;
-    (void)!::read(begun_, &rest, sizeof rest);
+    if (begun_ < 0) return give_up_reload(cannot_fork());
     next_.assign(start_.workers, Place{});
-    if (absl::Status status = fork_all(next_); !status.ok()) give_up_reload(std::move(status));
+    if (absl::Status status = fork_all(next_, begun_); !status.ok()) give_up_reload(std::move(status));
   }
   // The new ones may have work already.
   void give_up_reload(absl::Status why) {
@@ -242,7 +245,7 @@ class Group {
     for (std::size_t i = 0; i < places_.size(); ++i) {
       Place& place = places_[i];
       if (place.worker || place.due > now) continue;
-      place.worker = fork_worker(i);
+      place.worker = fork_worker(i, kNobody);
       if (place.worker) {
         ++restarts_;
       } else {
@@ -283,8 +286,9 @@ class Group {
     reap();
     if (fds[0].revents != 0) heed_signals();
     if (fds[1].revents != 0) application_ended();
-    if (fds[2].revents != 0 && requested(start_.reloads)) reload(/*answer=*/true);
-    if (fds[3].revents != 0 && requested(start_.reports)) report();
+    std::uint64_t number = 0;
+    if (fds[2].revents != 0 && requested(start_.reloads, number)) reload(/*answer=*/true);
+    if (fds[3].revents != 0 && requested(start_.reports, number)) report(number);
     go_on_reloading();
     do_what_is_due();
   }
@@ -300,18 +304,19 @@ class Group {
     stop();
     ::close(std::exchange(start_.application_pidfd, -1));
   }
-  static bool requested(int& socket) {
-    char byte = 0;
-    if (::recv(socket, &byte, 1, MSG_DONTWAIT) == 1) return true;
-    if (errno != EAGAIN && errno != EINTR) ::close(std::exchange(socket, -1));  // nobody asks any more
+  static bool requested(int& socket, std::uint64_t& number) {
+    const ssize_t got = ::recv(socket, &number, sizeof number, MSG_DONTWAIT);
+    if (got == sizeof number) return true;
+    const bool later = got < 0 && (errno == EAGAIN || errno == EINTR);
+    if (!later) ::close(std::exchange(socket, -1));  // nobody asks any more
     return false;
   }
   template <class Message>
   static void send(int socket, const Message& message) {
     (void)!::send(socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
-  void report() const {
-    GroupReport report{.restarts = restarts_};
+  void report(std::uint64_t request) const {
+    GroupReport report{.request = request, .restarts = restarts_};
     for (const Place& place : places_) {
       if (place.worker) report.pids[report.count++] = place.worker->pid;
     }
@@ -321,7 +326,7 @@ class Group {
   GroupStart start_;
   const pid_t self_;
   int signals_ = -1;
-  int begun_ = -1;             // rung by each worker that begins to run its target
+  int begun_ = kNobody;        // rung by each of next_ that begins to run its target
   std::vector<Place> places_;  // who serve
   std::vector<Place> next_;    // who will, when all of them have begun
   std::vector<Worker> old_;    // who drain

@@ -15,7 +15,7 @@ namespace warren::detail {
 inline constexpr std::uint32_t kMostGroupWorkers = 1024;
 
 // What it is asked for and tells, each over a socket of its own, so that a reload, which takes its time, keeps nobody
-// waiting. One answer for each request, which is a byte; on `reloads` one more in the beginning.
+// waiting. One answer for each request, which is a number; on `reloads` one more in the beginning.
 struct GroupOutcome {
   std::int32_t code = 0;  // absl::StatusCode
   std::array<char, 252> text{};
@@ -24,6 +24,7 @@ struct GroupOutcome {
   [[nodiscard]] absl::Status status() const;
 };
 struct GroupReport {
+  std::uint64_t request = 0;  // that it answers: who gave up an earlier one finds that answer first
   std::uint64_t restarts = 0;
   std::uint32_t count = 0;
   std::array<pid_t, kMostGroupWorkers> pids{};

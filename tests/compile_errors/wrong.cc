@@ -331,6 +331,11 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 164  // ignoring return
   pool.for_each(small_array, [](Small& x) { ++x.word; });
 
+  // --- records
+#elif CASE == 170  // Remedy: push({buffer, bytes})
+  char buffer[64];
+  warren::SpscRecords::create(4096).value().push(buffer);
+
   // --- threads
 #elif CASE == 180  // a move-only argument: std::move it
   threads.submit([](std::unique_ptr<int> p) { return *p; }, unique);

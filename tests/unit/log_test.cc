@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <warren/pool/process.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -49,6 +50,7 @@ TEST_F(Log, WhatIsBelowTheLevelIsNotTold) {
   const auto all = [] {
     for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError})
       log(level, std::to_string(static_cast<int>(level)));
+    log(LogLevel::kOff, "never");
   };
   const std::vector<std::string> told{"MainProcess debug: 0", "MainProcess info: 1", "MainProcess warning: 2",
                                       "MainProcess error: 3"};
@@ -95,18 +97,26 @@ TEST_F(Log, TheEnvironmentSaysHowMuchUntilTheProgramDoes) {
   EXPECT_EQ(level_of("info"), 0);
   EXPECT_EQ(level_of("off"), 0);
   EXPECT_EQ(level_of("warn"), 0);
+  EXPECT_EQ(level_of("INFO"), 0);
+}
+TEST_F(Log, WhatIsNoLevelInTheEnvironmentIsToldOnce) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = "WARREN_LOG=verbose " + self + " --gtest_filter=LogLevels.* >/dev/null";
+  const std::string told = told_by([&] { EXPECT_EQ(std::system(command.c_str()), 0); });
+  EXPECT_THAT(told, HasSubstr("MainProcess warning: WARREN_LOG=verbose: not one of debug, info, warn, error, off"));
+  EXPECT_EQ(std::ranges::count(told, '\n'), 1);
 }
 // Run by the test above.
 TEST(LogLevels, OfTheEnvironment) {
   const char* const text = std::getenv("WARREN_LOG");
   const std::string asked = text != nullptr ? text : "warn";
-  if (asked == "info") {
+  if (asked == "info" || asked == "INFO") {
     EXPECT_EQ(log_level(), LogLevel::kInfo);
   }
   if (asked == "off") {
     EXPECT_EQ(log_level(), LogLevel::kOff);
   }
-  if (asked == "warn") {
+  if (asked == "warn" || asked == "verbose") {
     EXPECT_EQ(log_level(), LogLevel::kWarning);
   }
 }

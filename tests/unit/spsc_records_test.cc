@@ -105,6 +105,21 @@ TEST(SpscRecords, CarriesRecordsOfEveryLengthInOrder) {
   EXPECT_EQ(ring.try_pop(), std::nullopt);
 }
 
+static_assert(!std::is_convertible_v<std::nullptr_t, RecordView> && !std::is_convertible_v<int, RecordView>);
+
+TEST(SpscRecords, APartOfABufferIsARecord) {
+  auto ring = ring_of();
+  char buffer[] = {'a', 'b', 'c', 'd'};
+  const std::array<std::byte, 3> bytes{std::byte{'x'}, std::byte{'y'}, std::byte{'z'}};
+  const char constant[] = {'n', 'o'};  // without a 0
+  const char* const text = "by pointer";
+  EXPECT_TRUE(ring.push({buffer, 2}));
+  EXPECT_TRUE(ring.push({bytes.data(), 1}));
+  EXPECT_TRUE(ring.push(constant));
+  EXPECT_TRUE(ring.push(text));
+  for (const char* expected : {"ab", "x", "no", "by pointer"}) EXPECT_EQ(ring.pop<std::string>(), expected);
+}
+
 TEST(SpscRecords, WhatPeopleHaveAtHandIsARecord) {
   auto ring = ring_of();
   const std::string text = "a text";

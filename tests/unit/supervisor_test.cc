@@ -10,6 +10,7 @@
 #include <warren/pool/supervisor.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <set>
 
 #include "support/limits.h"
@@ -215,6 +216,41 @@ TEST_F(SupervisorTest, TheProgramsDeathDrains) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
 
+// Else it would ask them for news again and again while the workers drain.
+TEST_F(SupervisorTest, AfterTheProgramsDeathItLetsItsSocketsGo) {
+  Child program([] {
+    const Supervisor group = Supervisor::start({.workers = 1, .grace = 3600s}, serve_deaf).value();
+    marks->count = static_cast<std::uint32_t>(group.pid());
+    for (;;) ::pause();
+  });
+  EXPECT_TRUE(await_gate(kBegun, 1));
+  EXPECT_TRUE(marks->await_count(1));
+  const auto supervisor = static_cast<pid_t>(marks->count.load());
+  const auto sockets = [supervisor] {
+    return std::ranges::count_if(std::filesystem::directory_iterator("/proc/" + std::to_string(supervisor) + "/fd"),
+                                 [](const auto& entry) {
+                                   std::error_code gone;
+                                   return std::filesystem::read_symlink(entry, gone).string().starts_with("socket:");
+                                 });
+  };
+  const std::ptrdiff_t before = sockets();
+  ::kill(supervisor, SIGHUP);  // reads signals until there are none: EAGAIN
+  EXPECT_TRUE(await_gate(kBegun, 2));
+  program.kill();
+  EXPECT_TRUE(eventually([&] { return sockets() == before - 2; }, kPromptly));
+  ::kill(supervisor, SIGKILL);
+}
+
+TEST_F(SupervisorTest, AStoppedSupervisorDoesNotAnswerAndGoesOnLater) {
+  const Supervisor group = Supervisor::start({.workers = 2}, serve).value();
+  ASSERT_THAT(group.workers(), SizeIs(2));
+  ::kill(group.pid(), SIGSTOP);
+  EXPECT_THAT(group.workers(), IsEmpty());
+  ::kill(group.pid(), SIGCONT);
+  EXPECT_THAT(group.workers(), SizeIs(2));
+  EXPECT_EQ(group.restarts(), 0u);
+}
+
 TEST_F(SupervisorTest, AForkedCopyLeavesItAlone) {
   Supervisor group = Supervisor::start({.workers = 1}, serve).value();
   ASSERT_TRUE(await_gate(kBegun, 1));
@@ -251,6 +287,38 @@ TEST_F(SupervisorTest, ReloadStartsTheNewOnesBeforeItDrainsTheOldOnes) {
   }
   EXPECT_EQ(marks->gates[kFails], 0u) << "told to end before all the new ones were there";
   EXPECT_EQ(group.restarts(), 0u) << "those are of the dead";
+}
+
+// What others tell, who take the place of dead old ones meanwhile, is not about the new ones.
+TEST_F(SupervisorTest, AReloadWaitsForItsOwnWorkers) {
+  enum : std::size_t { kHeld = kFails + 1, kGoOn };
+  const auto hold = [] {
+    // In what a worker's fork calls, so before it begins.
+    ::pthread_atfork(nullptr, nullptr, [] {
+      if (marks->gates[kHeld] == 0 || marks->gates[kHeld] > 2) return;
+      ++marks->gates[kHeld];
+      while (marks->gates[kGoOn] == 0) ::usleep(1000);
+    });
+  };
+  EXPECT_EQ(Child([&] {
+              hold();
+              Supervisor group = Supervisor::start({.workers = 2, .restart_backoff = 1ms}, serve).value();
+              if (!await_gate(kBegun, 2)) return 1;
+              marks->gates[kHeld] = 1;
+              absl::Status reloaded;
+              std::thread reloader([&] { reloaded = group.reload(); });
+              bool well = await_gate(kHeld, 3);
+              for (const pid_t pid : group.workers()) ::kill(pid, SIGKILL);
+              well = well && await_gate(kBegun, 4);
+              std::this_thread::sleep_for(50ms);
+              well = well && marks->gates[kDrained] == 0;
+              marks->gates[kGoOn] = 1;
+              reloader.join();
+              return well && reloaded.ok() && marks->gates[kDrained] == 2 ? 0 : 2;
+            })
+                .join()
+                .code,
+            0);
 }
 
 TEST_F(SupervisorTest, AReloadWhoseWorkersEndAtOnceIsGivenUp) {

@@ -25,6 +25,8 @@
 #include <warren/ipc/loan.h>
 #include <warren/ipc/time.h>
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -56,7 +58,7 @@ inline constexpr bool kByteSized<char8_t> = true;
 }  // namespace detail
 
 // What is pushed as a record: any bytes that lie in a row, std::span, std::vector, std::array, std::string and the like
-// of std::byte or a char; of a literal the text, without its 0.
+// of std::byte or a char; of a literal the text, without its 0; {pointer, number}.
 class RecordView {
  public:
   using Bytes = std::span<const std::byte>;
@@ -65,7 +67,22 @@ class RecordView {
              (!std::is_array_v<Range>)
   constexpr RecordView(const Range& bytes) noexcept  // NOLINT: implicit on purpose
       : bytes_(std::as_bytes(std::span(std::ranges::data(bytes), std::ranges::size(bytes)))) {}
-  RecordView(const char* text) noexcept : RecordView(std::string_view(text)) {}  // NOLINT: likewise
+  template <class Text>
+    requires std::same_as<Text, const char*> || std::same_as<Text, char*>
+  RecordView(const Text& text) noexcept : RecordView(std::string_view(text)) {}  // NOLINT: likewise
+  template <std::size_t N>
+  constexpr RecordView(const char (&literal)[N]) noexcept  // NOLINT: likewise
+      : RecordView(std::string_view(literal, static_cast<std::size_t>(std::ranges::find(literal, '\0') - literal))) {}
+  // A buffer that read() filled, say, has no 0 at its end.
+  template <std::size_t N>
+  RecordView(char (&)[N]) {  // NOLINT: likewise
+    static_assert(detail::kNever<char[N]>,
+                  "nobody knows how many bytes of this buffer are the record. Remedy: push({buffer, bytes})");
+  }
+  template <class Byte>
+    requires detail::kByteSized<Byte>
+  constexpr RecordView(const Byte* first, std::size_t bytes) noexcept
+      : bytes_(std::as_bytes(std::span(first, bytes))) {}
 
   [[nodiscard]] constexpr Bytes bytes() const noexcept { return bytes_; }
 

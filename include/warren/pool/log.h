@@ -18,11 +18,11 @@ namespace warren {
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
 // Of this process, and of those that it starts from now on. Before the first call: WARREN_LOG in the environment
-// (debug, info, warn, error, off), else kWarning. Thread-safe.
+// (debug, info, warn, error, off), else kWarning; what is none of them is kWarning, too, and told. Thread-safe.
 void set_log_level(LogLevel level) noexcept;
 [[nodiscard]] LogLevel log_level() noexcept;
 
-// Thread-safe.
+// Thread-safe. kOff: not told.
 void log(LogLevel level, std::string_view text);
 
 // The same with spdlog's formatting, for who includes <spdlog/logger.h> and links spdlog: logger().info("{} s", t). The

@@ -64,7 +64,8 @@ class Supervisor {
 
   // As many new workers, and when all of them have begun to run f, SIGTERM to the old ones. Returns when these are
   // gone. Aborted: a new one ended before all had begun; ResourceExhausted: they could not be forked. The old ones go
-  // on then, and the new ones are gone. FailedPrecondition: stopped. Unavailable: the supervisor was killed.
+  // on then, and the new ones are gone. FailedPrecondition: stopped. Unavailable: the supervisor was killed. While that
+  // is stopped (SIGSTOP) it waits.
   absl::Status reload();
   // Handles SIGTERM, SIGINT and SIGHUP of the program until one of the first two comes: then stop(). One such call at a
   // time in a program (FailedPrecondition); what was there to handle them is there again afterwards. A signal that
@@ -74,9 +75,10 @@ class Supervisor {
   // SIGTERM to all workers, SIGKILL after the grace; returns when all are gone. Harmless twice.
   void stop() noexcept;
 
-  [[nodiscard]] pid_t pid() const noexcept;          // of the supervisor
-  [[nodiscard]] std::vector<pid_t> workers() const;  // without those that drain; none: it has ended
-  [[nodiscard]] std::uint64_t restarts() const;      // workers that were replaced since start(), but by reload()
+  [[nodiscard]] pid_t pid() const noexcept;  // of the supervisor
+  // Without those that drain. None: the supervisor has ended, or does not answer for 5 s (SIGSTOP).
+  [[nodiscard]] std::vector<pid_t> workers() const;
+  [[nodiscard]] std::uint64_t restarts() const;  // of workers, since start(), but by reload(); 0: likewise
   [[nodiscard]] std::string_view name() const noexcept;
 
  private:
