@@ -96,7 +96,7 @@ bool MpmcRingBase::nothing_yet(Seat& seat) const noexcept {
   if (place == nullptr || sequence(place).load(std::memory_order_relaxed) >= layout::committed(h)) return false;
   if ((header_->not_empty.load(std::memory_order_relaxed) & 1) != 0 || attachment_->mirrored()) return false;
   const std::uint64_t now = tick_count();
-  if (now - seat.looked_at < kMoment) return true;
+  if (now - seat.looked_at < wait_tuning().short_look_ticks.load(std::memory_order_relaxed)) return true;
   seat.looked_at = now;
   return false;
 }

@@ -156,6 +156,7 @@ TEST_P(MpmcThreads, SuspectedClaimsOfTheLivingStand) {
   constexpr Item kFew = 24'000;
   Ledger ledger(kFew);
   const std::int64_t stall = detail::wait_tuning().stall_ns.exchange(0);
+  const std::uint64_t short_look = detail::wait_tuning().short_look_ticks.exchange(0);
   std::atomic<std::size_t> producing_still{producers};
   Crew crew;
   crew.add(producers, [&, count = kFew / static_cast<Item>(producers)](std::size_t p) {
@@ -180,6 +181,7 @@ TEST_P(MpmcThreads, SuspectedClaimsOfTheLivingStand) {
   ledger.expect_each_once();
   EXPECT_EQ(queue_.stats().buried, 0u) << "claims of the living buried";
   detail::wait_tuning().stall_ns.store(stall);
+  detail::wait_tuning().short_look_ticks.store(short_look);
 }
 
 // Capacity 1: the next push succeeds after the pop, and sees what was written before that.

@@ -86,6 +86,7 @@ struct WaitTuning {
   std::atomic<std::int64_t> look_ns{32'000'000};
   std::atomic<std::int64_t> stall_ns{500'000};  // how long a claim may stand before its owner's life is asked for
   std::atomic<bool> spins{true};                // false: waits go to sleep at once
+  std::atomic<std::uint64_t> short_look_ticks{kMoment};  // who polls an empty ring looks at all of it no more often
 };
 WaitTuning& wait_tuning() noexcept;
 
