@@ -37,6 +37,7 @@ inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds s
   tuning.look_ns = slice.count();  // it sweeps before it would look
   tuning.slice_per_lane_ns = 0;
   tuning.stall_ns = stall.count();
+  tuning.short_look_ticks = 0;  // "empty" is the truth: survivors that never sleep drain by it
   tuning.spins = false;
 }
 

@@ -13,6 +13,7 @@ inline void hurry() noexcept {
   detail::WaitTuning& tuning = detail::wait_tuning();
   tuning.spins = false;
   tuning.stall_ns = 0;
+  tuning.short_look_ticks = 0;
   tuning.slice_min_ns = tuning.slice_max_ns = 100'000;
 }
 
