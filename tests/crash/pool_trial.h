@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <warren/ipc/detail/wait.h>
 
 #include <algorithm>
 #include <array>
@@ -49,9 +50,14 @@ inline bool everybody_ends() {
 
 class PoolTrials : public WithMarks {
  protected:
-  PoolTrials() { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+  PoolTrials() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    detail::wait_tuning().short_look_ticks =
+        0;  // inherited: a dead claim is looked into before another death repairs it
+  }
   ~PoolTrials() override {
     die_in_turn({});
+    detail::wait_tuning().short_look_ticks = detail::kMoment;
     ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   }
 
