@@ -41,6 +41,9 @@ def main():
     name = "clang" if "clang" in version else "g++"
     lines = (HERE / "wrong.cc").read_text().splitlines()
     cases = [match.groups() for line in lines if (match := CASE.match(line))]
+    numbers = [number for number, _, _ in cases]
+    if twice := {number for number in numbers if numbers.count(number) > 1}:
+        sys.exit(f"wrong.cc: only the first of two cases is compiled: {', '.join(sorted(twice))}")
     cases = [(int(number), text) for number, only, text in cases if only in (None, name)]
 
     with tempfile.TemporaryDirectory() as folder:

@@ -310,25 +310,25 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
-#elif CASE == 75   // the target cannot be called with these arguments
+#elif CASE == 187   // the target cannot be called with these arguments
   auto s = warren::Supervisor::start(
       {.workers = 1}, [](warren::Shutdown&, int) {}, std::string("text"));
-#elif CASE == 76   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
+#elif CASE == 188   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto s = warren::Supervisor::start([](warren::Shutdown&) { return std::string("result"); });
-#elif CASE == 77   // Remedy: pass that as an argument
+#elif CASE == 189   // Remedy: pass that as an argument
   auto s = warren::Supervisor::start([&k](warren::Shutdown&) { ++k; });
 
   // --- for_each
-#elif CASE == 160  // Remedy: Array<T>::create(items); or map
+#elif CASE == 190  // Remedy: Array<T>::create(items); or map
   (void)pool.for_each(xs, [](int& x) { ++x; });
-#elif CASE == 161  // Remedy: Array<T>::create(items); or map
+#elif CASE == 191  // Remedy: Array<T>::create(items); or map
   const auto constant = small_array;
   (void)pool.for_each(constant, [](const Small&) {});
-#elif CASE == 162  // for_each calls the function with a T& for each element
+#elif CASE == 192  // for_each calls the function with a T& for each element
   (void)pool.for_each(small_array, [](int& x) { ++x; });
-#elif CASE == 163  // this callable cannot travel
+#elif CASE == 193  // this callable cannot travel
   (void)pool.for_each({.chunksize = 1}, small_array, [&k](Small& x) { x.word += k; });
-#elif CASE == 164  // ignoring return
+#elif CASE == 194  // ignoring return
   pool.for_each(small_array, [](Small& x) { ++x.word; });
 
   // --- records
