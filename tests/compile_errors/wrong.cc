@@ -209,6 +209,8 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   for (auto r : pool.imap({.chunksize = 2}, square, k)) (void)r;
 #elif CASE == 58   // starmap takes one range of tuples, pairs or arrays
   auto r = pool.starmap([](int a, int b) { return a + b; }, xs);
+#elif CASE == 195  // {.task = {.deadline = 5s}}
+  (void)pool.map({.deadline = 300ms}, square, xs);
 #elif CASE == 59   // Remedy: {.task = {.retries = 3}}
   auto r = pool.map({.retries = 3}, square, xs);
 
@@ -310,12 +312,12 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)warren::wait({k});
 #elif CASE == 74   // the target cannot be called with these arguments
   auto p = warren::Process::start({.name = "p"}, square, 1, 2);
-#elif CASE == 187   // the target cannot be called with these arguments
+#elif CASE == 187  // the target cannot be called with these arguments
   auto s = warren::Supervisor::start(
       {.workers = 1}, [](warren::Shutdown&, int) {}, std::string("text"));
-#elif CASE == 188   // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
+#elif CASE == 188  // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto s = warren::Supervisor::start([](warren::Shutdown&) { return std::string("result"); });
-#elif CASE == 189   // Remedy: pass that as an argument
+#elif CASE == 189  // Remedy: pass that as an argument
   auto s = warren::Supervisor::start([&k](warren::Shutdown&) { ++k; });
 
   // --- for_each

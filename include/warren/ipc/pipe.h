@@ -148,7 +148,7 @@ class Descriptor : public Handle {
 };
 
 // Anything that becomes ready and has a descriptor: connections, queues of all kinds, stacks, subscribers, events,
-// process sentinels. Refers to the object.
+// futures, process sentinels, a Shutdown. Refers to the object, which must outlive it: no temporaries.
 class Waitable {
  public:
   template <detail::HasFileno Object>
@@ -169,8 +169,8 @@ class Waitable {
   Waitable(const Object&) {  // NOLINT
     static_assert(detail::HasFileno<Object>,
                   "warren::wait() waits for what has a fileno(), and this type has none. Remedy: for a Process its "
-                  "sentinel(), for a Broadcast a Subscriber, for any open descriptor Descriptor::dup(fd); a Future, a "
-                  "Mutex and the like have waits of their own");
+                  "sentinel(), for a Broadcast a Subscriber, for any open descriptor Descriptor::dup(fd); a Mutex, "
+                  "a Semaphore and the like have waits of their own");
   }
 
   // In a child forked since, the object is asked again: it may have another one there.

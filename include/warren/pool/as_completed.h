@@ -20,8 +20,9 @@ template <class Rg>
 concept FutureRange = std::ranges::forward_range<Rg> && kIsFuture<std::ranges::range_value_t<Rg>>;
 
 // What as_completed() gives: a range that is read once, of references to the futures, in the order in which their tasks
-// end. It ends early when the time is up; then status() is DeadlineExceeded. The futures stay where they are meanwhile;
-// one that was given may be got as an rvalue, or dropped. For one thread.
+// end, but for those that have ended before, or whose callbacks have still to run. It does not wait for callbacks:
+// get() of the future that was given does. It ends early when the time is up; then status() is DeadlineExceeded. The
+// futures stay where they are meanwhile; one that was given may be got as an rvalue, or dropped. For one thread.
 template <class R>
 class Completed {
  public:
@@ -61,8 +62,8 @@ class Completed {
   std::optional<std::size_t> current_;
 };
 
-// for (auto& f : as_completed(futures)). Those that have ended come first. A future without a task counts as ended.
-// Of any pools, and of then() and map_async(). The time runs from this call.
+// for (auto& f : as_completed(futures)). Those that have ended come first, in no certain order. A future without a task
+// counts as ended. Of any pools, and of then() and map_async(). The time runs from this call.
 template <FutureRange Rg>
 Completed<typename std::ranges::range_value_t<Rg>::value_type> as_completed(Rg& futures, Timeout d = kForever) {
   using R = typename std::ranges::range_value_t<Rg>::value_type;

@@ -131,7 +131,7 @@ class Future {
     task_.reset();
     return result;
   }
-  // DeadlineExceeded without a task_error(): not yet.
+  // DeadlineExceeded without a task_error(): not yet, or its callbacks run still.
   Result<R> get_for(Timeout d) const { return get_until(Deadline::after(d)); }
   Result<R> get_until(Deadline t) const {
     if (!valid()) return absl::FailedPreconditionError("this future has no task: it was moved from, or got already");
@@ -143,7 +143,7 @@ class Future {
   bool wait_until(Deadline t) const { return !valid() || task_->wait(t); }
 
   [[nodiscard]] bool valid() const noexcept { return task_ != nullptr; }
-  [[nodiscard]] bool ready() const { return valid() && task_->poll(); }
+  [[nodiscard]] bool ready() const { return valid() && task_->poll(); }  // its callbacks may run still
   [[nodiscard]] bool running() const { return valid() && task_->running(); }
   [[nodiscard]] bool successful() const { return valid() && task_->successful(); }  // false while not ready
   // True: it will never run (again). False: it runs, or has ended.
@@ -181,8 +181,8 @@ class Future {
   // of its chunks have ended.
   [[nodiscard]] double progress() const noexcept { return valid() ? task_->progress() : 0; }
 
-  // An eventfd that is readable once the task has ended, for poll, epoll, asio and warren::wait. It belongs to the
-  // future. -1: no descriptor is left.
+  // An eventfd that is readable once the task has ended, for poll, epoll, asio and warren::wait (ipc/pipe.h); callbacks
+  // may run still. It belongs to the future. -1: no descriptor is left.
   [[nodiscard]] int fileno() const { return valid() ? task_->fileno() : -1; }
 
  private:

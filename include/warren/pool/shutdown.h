@@ -14,8 +14,10 @@ class WorkerSignal;
 // returns; after the grace of its supervisor it is killed. Thread-safe; belongs to its process.
 //
 //     void serve(warren::Shutdown& shutdown, warren::Queue<Job> jobs) {
-//       while (!shutdown.requested())
+//       while (!shutdown.requested()) {
 //         if (auto job = jobs.try_pop_for(100ms)) handle(*job);
+//         else if (jobs.drained()) return shutdown.wait();  // nothing to do any more: who returns is replaced
+//       }
 //     }
 class Shutdown {
  public:

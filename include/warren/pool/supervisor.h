@@ -4,9 +4,9 @@
 //     return group.run_until_signal().ok() ? 0 : 1;      // SIGTERM, SIGINT: drain and end. SIGHUP: reload
 //
 // start() forks one process, the supervisor, which forks the workers and does nothing but look after them: a worker
-// that ends, however it does, is replaced. All of them see the program's memory, and hold its descriptors, as of
-// start(): a socket that listens is made before, and shared by all. Start it before the program has threads, as with
-// Process.
+// that ends, however it does, is replaced: one that has nothing left to do waits for its Shutdown. All of them see the
+// program's memory, and hold its descriptors, as of start(): a socket that listens is made before, and shared by all.
+// Start it before the program has threads, as with Process.
 //
 // A worker that dies takes along what it was doing, and nobody else notices. One that ends early (within a second) is
 // replaced after restart_backoff, twice that the next time, and so on up to 10 s, which is told on stderr.

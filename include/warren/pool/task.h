@@ -108,9 +108,12 @@ namespace detail {
 struct Misplaced {
   Misplaced() = default;
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
+    requires(std::is_arithmetic_v<T> || std::is_enum_v<T> || std::convertible_to<T, Timeout> ||
+             std::convertible_to<T, std::string>)
   constexpr Misplaced(T) noexcept {  // NOLINT: implicit on purpose
-    static_assert(kNever<T>, "retries are an item's, not a map's. Remedy: {.task = {.retries = 3}}");
+    static_assert(kNever<T>,
+                  "this is an item's option, not a map's. Remedy: {.task = {.retries = 3}}, likewise "
+                  "{.task = {.deadline = 5s}} and the others");
   }
 };
 }  // namespace detail
@@ -118,8 +121,14 @@ struct Misplaced {
 struct MapOptions {
   std::optional<std::size_t> chunksize = {};  // items per task; default: map ceil(n / (4 workers)), imap 1
   TaskOptions task = {};                      // deadline and retries are an item's, not a chunk's
-  detail::Misplaced retries = {};             // not here, but in `task`
+  detail::Misplaced name = {};                // not here, but in `task`; and so are all that follow
+  detail::Misplaced deadline = {};
+  detail::Misplaced soft_deadline = {};
+  detail::Misplaced retries = {};
+  detail::Misplaced backoff = {};
   detail::Misplaced retry_on = {};
+  detail::Misplaced priority = {};
+  detail::Misplaced worker = {};
 };
 
 struct TaskId {
