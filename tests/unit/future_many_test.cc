@@ -77,6 +77,7 @@ TEST_F(FutureMany, MayBeGotAsRvaluesAndFromAnyRange) {
 TEST_F(FutureMany, EndEarlyWhenTheTimeIsUp) {
   std::vector<Future<int>> futures = gated(2);
   marks->open(1);
+  futures[1].wait();
   auto completed = as_completed(futures, 50ms);
   std::vector<int> order;
   for (auto& each : completed) order.push_back(each.get().value());
