@@ -77,7 +77,10 @@ TEST_F(FutureMany, MayBeGotAsRvaluesAndFromAnyRange) {
 TEST_F(FutureMany, EndEarlyWhenTheTimeIsUp) {
   std::vector<Future<int>> futures = gated(2);
   marks->open(1);
-  futures[1].wait();
+  for (auto& each : as_completed(futures)) {  // told by now, however busy the machine is
+    EXPECT_EQ(each.get().value(), 1);
+    break;
+  }
   auto completed = as_completed(futures, 50ms);
   std::vector<int> order;
   for (auto& each : completed) order.push_back(each.get().value());
