@@ -137,8 +137,33 @@ class SpscRing {
   absl::Status claimable(Side which, std::uint64_t found) noexcept;
   // Out of the way of what mostly happens, as the next three.
   [[gnu::noinline]] bool claim_quietly(Side which) noexcept;
-  [[gnu::noinline]] std::size_t look_for_room(std::size_t most) noexcept;
-  [[gnu::noinline]] std::size_t look_for_items(std::size_t most) noexcept;
+  [[gnu::noinline]] std::size_t look_for_room(std::size_t most) noexcept {
+    SpscSide& mine = sides_->producer;
+    const bool full = mine.own - mine.other == capacity_;
+    if (full) mine.pace.rest(mine.spinner);
+    mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
+    const std::uint64_t free = capacity_ - (mine.own - mine.other);
+    if (full) mine.pace.found(free);
+    if (free > capacity_) [[unlikely]] {  // a head that cannot be
+      mine.other = mine.own - capacity_;  // full: the next look reads it again
+      return 0;
+    }
+    return static_cast<std::size_t>(std::min<std::uint64_t>(free, most));
+  }
+  [[gnu::noinline]] std::size_t look_for_items(std::size_t most) noexcept {
+    SpscSide& mine = sides_->consumer;
+    const bool empty = mine.other == mine.own;
+    if (empty) mine.pace.rest(mine.spinner);
+    mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
+    const std::uint64_t filled = mine.other - mine.own;
+    if (empty) mine.pace.found(filled);
+    mine.astray = filled > capacity_;
+    if (mine.astray) [[unlikely]] {  // nothing: the next look reads it again
+      mine.other = mine.own;
+      return 0;
+    }
+    return static_cast<std::size_t>(std::min<std::uint64_t>(filled, most));
+  }
   [[gnu::noinline]] bool refuse() noexcept;
   absl::Status adopt_index(Side which) noexcept;
   struct Indices {
@@ -154,35 +179,6 @@ class SpscRing {
   std::size_t slot_bytes_;
   std::shared_ptr<SpscSides> sides_;
 };
-
-inline std::size_t SpscRing::look_for_room(std::size_t most) noexcept {
-  SpscSide& mine = sides_->producer;
-  const bool full = mine.own - mine.other == capacity_;
-  if (full) mine.pace.rest(mine.spinner);
-  mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
-  const std::uint64_t free = capacity_ - (mine.own - mine.other);
-  if (full) mine.pace.found(free);
-  if (free > capacity_) [[unlikely]] {  // a head that cannot be
-    mine.other = mine.own - capacity_;  // full: the next look reads it again
-    return 0;
-  }
-  return static_cast<std::size_t>(std::min<std::uint64_t>(free, most));
-}
-
-inline std::size_t SpscRing::look_for_items(std::size_t most) noexcept {
-  SpscSide& mine = sides_->consumer;
-  const bool empty = mine.other == mine.own;
-  if (empty) mine.pace.rest(mine.spinner);
-  mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
-  const std::uint64_t filled = mine.other - mine.own;
-  if (empty) mine.pace.found(filled);
-  mine.astray = filled > capacity_;
-  if (mine.astray) [[unlikely]] {  // nothing: the next look reads it again
-    mine.other = mine.own;
-    return 0;
-  }
-  return static_cast<std::size_t>(std::min<std::uint64_t>(filled, most));
-}
 
 [[gnu::always_inline]] inline bool SpscRing::commit(std::size_t count) noexcept {
   SpscSide& mine = sides_->producer;
