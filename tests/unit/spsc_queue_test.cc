@@ -394,12 +394,12 @@ TEST(SpscClose, ACommitUnderWayIsWaitedForWhileItsProducerLives) {
   ASSERT_EQ(queue.try_pop(), 1);
   queue.close();
   const std::size_t committing = in_object(offsetof(layout::SpscRingHeader, committing));
-  SegmentFile(name).write(committing, 1u);  // as if this thread stood between its look at `closed` and its tail
+  SegmentFile(name).write(committing, std::uint64_t{2});  // as if it stood between its look at `closed` and its tail
   EXPECT_FALSE(queue.drained());
   EXPECT_EQ(queue.try_pop_for(5ms), std::nullopt);
-  SegmentFile(name).write(committing, 0u);
+  SegmentFile(name).write(committing, std::uint64_t{1});
   EXPECT_TRUE(queue.drained());
-  SegmentFile(name).write(committing, 1u);  // as if this thread had begun another one, which will be refused
+  SegmentFile(name).write(committing, std::uint64_t{2});  // as if it had begun another one, which will be refused
   EXPECT_TRUE(queue.drained());
 }
 
@@ -480,6 +480,27 @@ TEST(SpscIndices, AHeadThatCannotBeStaysRefused) {
   SegmentFile(name).write(in_object(offsetof(layout::SpscRingHeader, head)), std::uint64_t{1});
   EXPECT_TRUE(queue.try_push(5));
   EXPECT_FALSE(queue.try_push(6));
+}
+
+// --- rests at the edge -----------------------------------------------------------------------------------------------
+
+TEST(SpscPace, RestsWhileThatBringsTwoItemsForEachPause) {
+  detail::Pace pace;
+  detail::Spinner spinner;
+  const auto rests = [&] {
+    pace.rest(spinner);
+    return spinner.take_pauses();
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(rests(), 0u);
+    pace.found(1);  // one answer for each question
+  }
+  for (const std::uint32_t pauses : {0u, 1u, 2u, 4u, 8u, 16u, 32u, 32u}) {
+    EXPECT_EQ(rests(), pauses);
+    pace.found(2 * pauses + 2);
+  }
+  pace.found(2 * 32 + 1);
+  EXPECT_EQ(rests(), 0u);
 }
 
 // --- why a push is refused -------------------------------------------------------------------------------------------
