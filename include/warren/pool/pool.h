@@ -21,6 +21,7 @@
 #include <warren/pool/detail/map.h>
 #include <warren/pool/detail/map_task.h>
 #include <warren/pool/future.h>
+#include <warren/pool/start_method.h>
 
 #include <functional>
 #include <initializer_list>
@@ -40,6 +41,7 @@ struct PoolOptions {
                                            // chunk of map and imap is one task
   std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
                                            // tasks; 0: no limit. What is shared with the application counts
+  StartMethod start_method = StartMethod::kFork;  // kSpawn: for programs that have threads (start_method.h)
   std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
                                            // that are not yet got do not count: they move out of the way
   std::string name = {};                   // shown by ipc-inspect; at most 63 characters

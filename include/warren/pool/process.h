@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/types.h>
 #include <warren/ipc/time.h>
+#include <warren/pool/detail/process_task.h>
 #include <warren/pool/detail/target.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/supervisor.h>
@@ -41,6 +42,7 @@ struct ProcessOptions {
   // Ended with its parent, however that ends, and not waited for: SIGTERM, 5 s later SIGKILL. Else a child outlives a
   // parent that is killed; one that waits for a queue that nobody closes any more then waits for ever.
   bool daemon = false;
+  StartMethod start_method = StartMethod::kFork;  // kSpawn: for programs that have threads (start_method.h)
 };
 
 // Becomes readable when the process has ended: for poll, epoll and warren::wait. Holds the descriptor, not the process.
@@ -93,8 +95,8 @@ class Process {
 
  private:
   explicit Process(std::shared_ptr<detail::Child> child) noexcept : child_(std::move(child)) {}
-  static absl::StatusOr<Process> fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
-                                              const detail::Target& target);
+  static absl::StatusOr<Process> begin(const ProcessOptions& options, std::span<const Connection* const> passed,
+                                       const detail::Target& target, const detail::StartBytes& bytes);
   void end() noexcept;
   [[nodiscard]] detail::Child& child() const noexcept;
 
@@ -121,7 +123,9 @@ absl::StatusOr<Process> Process::start(const ProcessOptions& options, F&& target
     std::tuple<typename detail::Carried<A>::type...> arguments(std::forward<A>(a)...);
     std::vector<const Connection*> passed;
     std::apply([&passed](const auto&... each) { (detail::find_connections(each, passed), ...); }, arguments);
-    return fork_and_run(options, passed, [&] { return detail::run_target(function, arguments); });
+    return begin(
+        options, passed, [&] { return detail::run_target(function, arguments); },
+        detail::process_bytes(function, arguments));
   } else {
     return absl::InternalError("");  // told above
   }
