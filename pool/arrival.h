@@ -16,15 +16,16 @@ struct Arrival {
   pid_t application;
   int application_pidfd;
   int answers;
+  Luggage luggage{};
 
-  // To be said when nothing can fail any more: the parent goes on.
+  // To be said when nothing can fail any more: the parent goes on, and what was inherited is closed.
   void begins() noexcept;
 };
 
 // Function and arguments, made of the id and the bytes that come next.
 absl::StatusOr<Target> get_target(Reader& in);
 // The other side of it. `id` is known.
-void put_target(Writer& out, const StartBytes& bytes);
+void put_target(Writer& out, Luggage& luggage, const StartBytes& bytes);
 
 // They do not return where they could begin.
 absl::Status run_spawned_pool(Arrival& arrival);

@@ -63,7 +63,10 @@ void take_locale(const std::string& c, const std::string& cpp) {
 absl::Status run(Arrival& arrival) {
   const auto c = arrival.in.get<std::string>();
   const auto cpp = arrival.in.get<std::string>();
-  if (!cpp.ok()) return cpp.status();
+  auto luggage = arrival.in.get<Luggage>();
+  if (!luggage.ok()) return luggage.status();
+  for (const int fd : *luggage) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  arrival.luggage = *std::move(luggage);
   take_locale(*c, *cpp);
   switch (arrival.kind) {
     case StartKind::kPool: return run_spawned_pool(arrival);

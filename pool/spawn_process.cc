@@ -12,12 +12,12 @@ namespace warren::detail {
 absl::StatusOr<ForkedChild> spawn_target(const ProcessInfo& info, const StartBytes& bytes) {
   return spawn({.kind = StartKind::kProcess,
                 .encode =
-                    [&](Writer& out) {
+                    [&](Writer& out, Luggage& luggage) {
                       out.put(info.name);
                       out.put(info.daemon);
-                      put_target(out, bytes);
+                      put_target(out, luggage, bytes);
                     },
-                .descriptors = {}});
+                .keep = {}});
 }
 
 absl::Status run_spawned_process(Arrival& arrival) {

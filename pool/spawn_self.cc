@@ -57,16 +57,23 @@ absl::Status check_program() {
 
 // --- what it finds ---------------------------------------------------------------------------------------------------
 
-absl::Status encode(const SpawnRequest& request, BufferWriter& writer) {
+// What all of them find, and what this one is to run.
+struct Baggage {
+  BufferWriter common, own;
+  Luggage luggage;
+};
+
+absl::Status pack(const SpawnRequest& request, Baggage& baggage) {
   try {
+    request.encode(baggage.own, baggage.luggage);
     const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asked
-    writer.put(std::string(locale == nullptr ? "C" : locale));
-    writer.put(std::locale().name());
-    request.encode(writer);
+    baggage.common.put(std::string(locale == nullptr ? "C" : locale));
+    baggage.common.put(std::locale().name());
+    baggage.common.put(baggage.luggage);
   } catch (...) {
     return status_of_current_exception(0);
   }
-  return writer.status();
+  return baggage.own.ok() ? baggage.common.status() : baggage.own.status();
 }
 
 bool write_all(int fd, std::span<const std::byte> bytes) noexcept {
@@ -208,8 +215,8 @@ Timeout& spawn_patience() noexcept {
 absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
   if (absl::Status status = check_program(); !status.ok()) return status;
   freeze();
-  BufferWriter writer;
-  if (absl::Status status = encode(request, writer); !status.ok()) return status;
+  Baggage baggage;
+  if (absl::Status status = pack(request, baggage); !status.ok()) return status;
 
   std::vector<int> ours;
   const absl::Cleanup close_ours = [&ours] {
@@ -232,13 +239,15 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
                        .application_pidfd = application_pidfd,
                        .answers = sockets[1],
                        .kind = request.kind,
-                       .bytes = writer.size()};
-  if (!write_all(record, std::as_bytes(std::span(&head, 1))) || !write_all(record, writer.written()))
+                       .bytes = baggage.common.size() + baggage.own.size()};
+  if (!write_all(record, std::as_bytes(std::span(&head, 1))) || !write_all(record, baggage.common.written()) ||
+      !write_all(record, baggage.own.written()))
     return no_process("no memory for what it is to run", errno);
 
   Recipe recipe;
   for (const int fd : {record, application_pidfd, sockets[1]}) recipe.pass(fd);
-  for (const int fd : request.descriptors) recipe.pass(fd);
+  for (const int fd : baggage.luggage) recipe.pass(fd);
+  for (const int fd : request.keep) recipe.pass(fd);
   recipe.mask(request.deaf);
   ForkedChild child;
   const int error = recipe.start(child.pid, *entered_with(),

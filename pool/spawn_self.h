@@ -4,8 +4,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <warren/ipc/codec.h>
+#include <warren/ipc/detail/luggage.h>
 
-#include <chrono>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,8 +17,8 @@ namespace warren::detail {
 
 struct SpawnRequest {
   StartKind kind;
-  absl::FunctionRef<void(Writer&)> encode;  // what it is to run
-  std::span<const int> descriptors;         // it has these too, under the same numbers
+  absl::FunctionRef<void(Writer&, Luggage&)> encode;  // what it is to run
+  std::span<const int> keep;                          // descriptors that it has too, under the same numbers
   bool deaf = false;  // what the terminal and `kill` say is held back until it has come to enter()
 };
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 #include <warren/pool/detail/start_target.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "arrival.h"
@@ -34,7 +35,7 @@ void take_target(ResultSink& sink, Target target) {
   sink.fail(absl::DataLossError("what a process is to run is no task"));
 }
 
-void put_target(Writer& out, const StartBytes& bytes) {
+void put_target(Writer& out, Luggage& luggage, const StartBytes& bytes) {
   if (bytes.invoker == nullptr) {
     return out.fail(absl::InvalidArgumentError(
         "this cannot go to a process that is spawned: a handle among its arguments belongs to this process alone. "
@@ -47,7 +48,7 @@ void put_target(Writer& out, const StartBytes& bytes) {
                                       "that was loaded after the first pool or process was made"));
   }
   out.put(*id);
-  bytes.encode(out);
+  bytes.encode(out, luggage);
 }
 
 absl::StatusOr<Target> get_target(Reader& in) {
@@ -65,6 +66,10 @@ absl::StatusOr<Target> get_target(Reader& in) {
 }
 
 void Arrival::begins() noexcept {
+  std::ranges::sort(luggage);
+  const auto same = std::ranges::unique(luggage);  // two ends of a pipe have one segment
+  luggage.erase(same.begin(), same.end());
+  for (const int fd : luggage) ::close(fd);
   send_answer(answers, absl::OkStatus());
   ::close(answers);
 }

@@ -83,7 +83,7 @@ class Function<R()> {
         auto held = std::make_shared<Held>(std::forward<F>(f));
         if constexpr (std::is_void_v<R>) {
           bytes_ = {.invoker = &detail::registered<detail::InitializerTask<Held>>(),
-                    .encode = [held](Writer& w) { detail::encode_callable<Held>(w, *held); }};
+                    .encode = [held](Writer& w, detail::Luggage&) { detail::encode_callable<Held>(w, *held); }};
         }
         call_ = [held = std::move(held)]() -> R { return std::invoke(*held); };
       }

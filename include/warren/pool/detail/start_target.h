@@ -2,6 +2,7 @@
 // a Target of them.
 #pragma once
 #include <absl/status/statusor.h>
+#include <warren/ipc/detail/luggage.h>
 #include <warren/pool/detail/callable.h>
 #include <warren/pool/detail/function_registry.h>
 #include <warren/pool/detail/result_sink.h>
@@ -20,7 +21,7 @@ void take_target(ResultSink& sink, Target target);
 // How a callable goes to a process that is spawned. No invoker: it cannot.
 struct StartBytes {
   const InvokerEntry* invoker = nullptr;
-  std::function<void(Writer&)> encode{};
+  std::function<void(Writer&, Luggage&)> encode{};
 };
 
 // Of one that is called without arguments, and whose result nobody wants. Bytes: the callable.
