@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -43,11 +44,11 @@ void put_passed(Writer& w, const T& value, Luggage& luggage) {
   } else if constexpr (requires { value.has_value(); }) {
     w.put(value.has_value());
     if (value) put_passed(w, *value, luggage);
-  } else if constexpr (kIsStdArray<T> || !requires { value.push_back(*value.begin()); }) {
-    std::apply([&](const auto&... each) { (put_passed(w, each, luggage), ...); }, value);
-  } else {
+  } else if constexpr (std::ranges::range<T> && !kIsStdArray<T>) {
     w.length(value.size());
     for (const auto& each : value) put_passed(w, each, luggage);
+  } else {
+    std::apply([&](const auto&... each) { (put_passed(w, each, luggage), ...); }, value);
   }
 }
 
