@@ -38,8 +38,8 @@ absl::StatusOr<std::vector<std::byte>> read_bytes(int descriptor, const StartHea
   std::vector<std::byte> bytes(head.bytes);
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t got = ::pread(descriptor, bytes.data() + done, bytes.size() - done,
-                                static_cast<off_t>(sizeof head + done));
+    const ssize_t got =
+        ::pread(descriptor, bytes.data() + done, bytes.size() - done, static_cast<off_t>(sizeof head + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return absl::DataLossError("what it is to run could not be read");
     done += static_cast<std::size_t>(got);
@@ -63,10 +63,12 @@ void take_locale(const std::string& c, const std::string& cpp) {
 absl::Status run(Arrival& arrival) {
   const auto c = arrival.in.get<std::string>();
   const auto cpp = arrival.in.get<std::string>();
+  const auto level = arrival.in.get<LogLevel>();
   auto luggage = arrival.in.get<Luggage>();
   if (!luggage.ok()) return luggage.status();
   for (const int fd : *luggage) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
   arrival.luggage = *std::move(luggage);
+  set_log_level(*level);
   take_locale(*c, *cpp);
   switch (arrival.kind) {
     case StartKind::kPool: return run_spawned_pool(arrival);
@@ -123,7 +125,8 @@ void enter_once(int argc, char** argv) {
   if (::getauxval(AT_SECURE) != 0) cannot_start("it is setuid, and does not trust what it finds");
   if (!for_us(*place)) return;
   const std::optional<StartHead> head = read_start_head(place->descriptor);
-  if (!head) cannot_start("descriptors were closed before main() came to warren::enter(), and what it is to run with them");
+  if (!head)
+    cannot_start("descriptors were closed before main() came to warren::enter(), and what it is to run with them");
   run(*place, *head);
 }
 

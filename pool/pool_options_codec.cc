@@ -13,8 +13,8 @@ auto fields_of(Options& options) {
   (void)initializer;   // code
   (void)start_method;  // it has been started
   (void)idle_timeout;  // its own type; below
-  return std::tie(workers, max_tasks_per_worker, max_worker_rss, max_pending, name, min_workers, cpus, pin_workers, nice,
-                  rlimits, environment, working_directory, keep_fds);
+  return std::tie(workers, max_tasks_per_worker, max_worker_rss, max_pending, name, min_workers, cpus, pin_workers,
+                  nice, rlimits, environment, working_directory, keep_fds);
 }
 
 template <class T>

@@ -16,8 +16,8 @@
 #include "current_process.h"
 #include "pidfd.h"
 #include "run_target.h"
-#include "spawn_self.h"
 #include "spawn_process.h"
+#include "spawn_self.h"
 #include "usable_cpus.h"
 
 namespace warren {

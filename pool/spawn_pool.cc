@@ -45,8 +45,7 @@ absl::Status run_spawned_pool(Arrival& arrival) {
   if (*has_initializer) {
     absl::StatusOr<Target> target = get_target(in);
     if (!target.ok()) {
-      return {target.status().code(),
-              absl::StrCat("the pool's initializer: ", std::string(target.status().message()))};
+      return {target.status().code(), absl::StrCat("the pool's initializer: ", std::string(target.status().message()))};
     }
     initializer = [target = *std::move(target)] { (void)target(); };
   }

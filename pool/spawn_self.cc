@@ -14,6 +14,7 @@
 #include <warren/ipc/detail/buffer_writer.h>
 #include <warren/pool/detail/spawn_patience.h>
 #include <warren/pool/detail/task_error.h>
+#include <warren/pool/log.h>
 
 #include <algorithm>
 #include <array>
@@ -69,6 +70,7 @@ absl::Status pack(const SpawnRequest& request, Baggage& baggage) {
     const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asked
     baggage.common.put(std::string(locale == nullptr ? "C" : locale));
     baggage.common.put(std::locale().name());
+    baggage.common.put(log_level());
     baggage.common.put(baggage.luggage);
   } catch (...) {
     return status_of_current_exception(0);
@@ -267,8 +269,8 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
 absl::Status refuse_before_enter(const char* what) {
   const std::optional<StartPlace> place = start_place();
   if (!place || place->parent != ::getppid()) return absl::OkStatus();
-  const absl::Status refused = absl::FailedPreconditionError(absl::StrCat(
-      "a process was spawned, and its main() came to ", what, " before warren::enter(). ", kCallEnter));
+  const absl::Status refused = absl::FailedPreconditionError(
+      absl::StrCat("a process was spawned, and its main() came to ", what, " before warren::enter(). ", kCallEnter));
   if (const std::optional<StartHead> head = read_start_head(place->descriptor)) send_answer(head->answers, refused);
   return refused;
 }

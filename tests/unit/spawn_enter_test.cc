@@ -10,15 +10,17 @@
 #include <warren/pool/start_method.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 
 #include "spawn_program.h"
 #include "support/child.h"
+#include "support/pool_world.h"
 #include "support/resources.h"
 
 namespace warren::test {
@@ -27,6 +29,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
+
+constexpr const char* kPidFile = "SPAWN_TEST_PID_FILE";
 
 // In the spawned process: main() has not come to enter() yet.
 void be_wrong(std::string_view how) {
@@ -43,6 +47,12 @@ void be_wrong(std::string_view how) {
   }
   if (how == "closes all") {
     for (int fd = 3; fd < 100; ++fd) ::close(fd);
+  }
+  if (how == "loses its parent") {
+    std::ofstream(::getenv(kPidFile)) << ::getpid() << std::flush;
+    const pid_t parent = ::getppid();
+    ::kill(parent, SIGKILL);
+    while (::getppid() == parent) ::usleep(1000);
   }
   if (how == "starts another") {  // which finds the variable, and is not meant
     const pid_t pid = ::fork();
@@ -95,6 +105,22 @@ TEST(Enter, AVariableThatIsAnothersIsNoStart) {
   EXPECT_TRUE(spawn_pool().ok()) << "what a program was given by somebody";
   const Variable ours("WARREN_START", "1.100");
   EXPECT_TRUE(spawn_pool().ok());
+}
+
+// Killed while it waits for its new process: that ends, and does not run main() either.
+TEST(Enter, WhoseParentDiesMeanwhileEnds) {
+  const std::string file = (std::filesystem::temp_directory_path() / unique_name("pid")).string();
+  Child application([&] {
+    const Variable wrong(kWrong, "loses its parent");
+    const Variable pid(kPidFile, file);
+    (void)spawn_pool();
+  });
+  EXPECT_EQ(application.join().signal, SIGKILL);
+  pid_t pid = 0;
+  std::ifstream(file) >> pid;
+  EXPECT_GT(pid, 0);
+  EXPECT_TRUE(all_gone({pid}));
+  std::filesystem::remove(file);
 }
 
 TEST(Enter, MayBeCalledAgain) {

@@ -92,13 +92,15 @@ TEST(SpawnedPool, LocksThatThreadsHoldMeanwhileAreNotItsOwn) {
   {
     Pool pool = spawn_pool(2).value();
     for (int i = 0; i < 20; ++i) {
-      const auto took = pool.apply([](int x) {
-        const std::scoped_lock lock(held);
-        std::vector<std::string> many(100, std::string(100, 'x'));
-        (void)std::locale::global(std::locale("C"));
-        std::printf("%s", many.empty() ? "x" : "");
-        return x;
-      }, i);
+      const auto took = pool.apply(
+          [](int x) {
+            const std::scoped_lock lock(held);
+            std::vector<std::string> many(100, std::string(100, 'x'));
+            (void)std::locale::global(std::locale("C"));
+            std::printf("%s", many.empty() ? "x" : "");
+            return x;
+          },
+          i);
       EXPECT_EQ(took.value(), i);
     }
     const pid_t worker = pool.apply(::getpid).value();
@@ -116,21 +118,25 @@ TEST(SpawnedPool, TheInitializerComesWithWhatItHolds) {
   auto texts = Queue<std::string>::create({.capacity = 8}).value();
   {
     Pool pool =
-        Pool::create({.workers = 2, .initializer = bind_front(note, texts, "begun"), .start_method = StartMethod::kSpawn})
+        Pool::create(
+            {.workers = 2, .initializer = bind_front(note, texts, "begun"), .start_method = StartMethod::kSpawn})
             .value();
-    const std::vector<pid_t> workers = workers_of(pool);
-    ::kill(workers.front(), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return texts.approx_size() == 2; }, kPromptly));
+    ::kill(workers_of(pool).front(), SIGKILL);
     EXPECT_TRUE(eventually([&] { return texts.approx_size() == 3; }, kPromptly)) << "also that of the one in its place";
   }
   while (auto text = texts.try_pop()) EXPECT_EQ(*text, "begun");
 
-  Pool plain = Pool::create({.workers = 1, .initializer = [a = 40, b = 2] { made_by_main = a + b; }, .start_method = StartMethod::kSpawn})
-                   .value();
+  Pool plain =
+      Pool::create(
+          {.workers = 1, .initializer = [a = 40, b = 2] { made_by_main = a + b; }, .start_method = StartMethod::kSpawn})
+          .value();
   EXPECT_EQ(plain.apply([] { return made_by_main; }).value(), 42);
 }
 
 TEST(SpawnedPool, AnInitializerThatThrowsBreaksItAndIsTold) {
-  Pool pool = Pool::create({.workers = 1, .initializer = [] { throw std::runtime_error("no database"); },
+  Pool pool = Pool::create({.workers = 1,
+                            .initializer = [] { throw std::runtime_error("no database"); },
                             .start_method = StartMethod::kSpawn})
                   .value();
   const absl::Status status = pool.apply(square, 1).status();
@@ -194,7 +200,8 @@ TEST(SpawnedPool, DescriptorsThatCloseOnExecAreNotThere) {
     EXPECT_NE(pool.apply(what, closes).value(), "/dev/zero");
   }
   {
-    Pool pool = Pool::create({.workers = 1, .start_method = StartMethod::kSpawn, .keep_fds = std::vector{closes}}).value();
+    Pool pool =
+        Pool::create({.workers = 1, .start_method = StartMethod::kSpawn, .keep_fds = std::vector{closes}}).value();
     EXPECT_EQ(pool.apply(what, stays).value(), "/dev/null");
     EXPECT_EQ(pool.apply(what, closes).value(), "/dev/zero") << "kept, and under its number";
   }

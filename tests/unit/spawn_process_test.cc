@@ -38,7 +38,11 @@ void wait_for_ever() {
 
 TEST(SpawnedProcess, RunsWhateverATargetMayBe) {
   EXPECT_EQ(Process::start(kSpawned(), sum, 40, 2).value().join(), 42);
-  EXPECT_EQ(Process::start(kSpawned(), [k = 3](int x) { return k * x; }, 5).value().join(), 15);
+  EXPECT_EQ(Process::start(
+                kSpawned(), [k = 3](int x) { return k * x; }, 5)
+                .value()
+                .join(),
+            15);
   EXPECT_EQ(Process::start(kSpawned(), Adder{.a = 1, .b = 2}).value().join(), 3);
   EXPECT_EQ(Process::start(kSpawned(), fn<sum>, 1, 1).value().join(), 2);
   EXPECT_EQ(Process::start(kSpawned(), bind_front(sum, 4), 1).value().join(), 5);
@@ -109,7 +113,8 @@ TEST(SpawnedProcess, HoldsTheConnectionsThatItIsPassedAndNoOthers) {
 
 TEST(SpawnedProcess, TheEndOfItsStreamIsItsEnd) {
   auto [mine, theirs] = Pipe::create().value();
-  Process p = Process::start(kSpawned(), [](Connection c) { (void)c.send(1), wait_for_ever(); }, std::move(theirs))
+  Process p = Process::start(
+                  kSpawned(), [](Connection c) { (void)c.send(1), wait_for_ever(); }, std::move(theirs))
                   .value();
   EXPECT_EQ(mine.recv<int>().value(), 1);
   p.kill();
@@ -135,10 +140,10 @@ TEST(SpawnedProcess, TakesEndsAndDescriptorsInVectorsTuplesAndOptionals) {
   };
   Connection closed = sends.share();
   closed.close();
-  Process p = Process::start(kSpawned(), target, std::move(both), std::tuple(std::optional(std::move(sends)), 77),
-                             std::optional(Descriptor::dup(pipe[1]).value()), std::optional<Connection>(),
-                             std::move(closed))
-                  .value();
+  Process p =
+      Process::start(kSpawned(), target, std::move(both), std::tuple(std::optional(std::move(sends)), 77),
+                     std::optional(Descriptor::dup(pipe[1]).value()), std::optional<Connection>(), std::move(closed))
+          .value();
   EXPECT_EQ(p.join(), 0);
   EXPECT_EQ(receives.recv<int>().value(), 77);
   EXPECT_TRUE(absl::IsOutOfRange(receives.recv<int>().status()));
@@ -173,8 +178,9 @@ TEST(SpawnedProcess, SeesNothingOfHowItWasStarted) {
 TEST(SpawnedProcess, ADaemonEndsWithItsParentHoweverThatEnds) {
   auto pids = Queue<int>::create({.capacity = 2}).value();
   Child parent([&] {
-    auto p = Process::start({.daemon = true, .start_method = StartMethod::kSpawn},
-                            [](Queue<int> q) { q.push(::getpid()), wait_for_ever(); }, pids);
+    auto p = Process::start(
+        {.daemon = true, .start_method = StartMethod::kSpawn},
+        [](Queue<int> q) { q.push(::getpid()), wait_for_ever(); }, pids);
     p->detach();
     wait_for_ever();
     return 0;

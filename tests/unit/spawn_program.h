@@ -10,7 +10,7 @@
 
 namespace warren::test {
 
-inline constexpr const char* kWrong = "SPAWN_TEST_WRONG";      // what main() does before it comes to enter()
+inline constexpr const char* kWrong = "SPAWN_TEST_WRONG";       // what main() does before it comes to enter()
 inline constexpr const char* kExitMark = "SPAWN_TEST_AT_EXIT";  // a file that the program's atexit handler makes
 
 // A variable of the environment for the length of a test.

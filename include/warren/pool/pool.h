@@ -3,7 +3,8 @@
 // A worker's death fails only the task that it ran (or that is tried again, where its options allow); a new worker
 // takes its place. Workers see the program's memory as it was when the pool was made: what they need later goes in as
 // arguments. Make the pool before the program has threads: a fork copies only the thread that calls it, and whatever
-// locks the others hold.
+// locks the others hold (a warning says so once). With StartMethod::kSpawn it may have them: then workers see the
+// program as it is when it comes to enter() (start_method.h).
 //
 // Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. A moved-from pool may
 // only be assigned to or destroyed.
@@ -42,9 +43,9 @@ struct PoolOptions {
   std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
                                            // tasks; 0: no limit. What is shared with the application counts
   StartMethod start_method = StartMethod::kFork;  // kSpawn: for programs that have threads (start_method.h)
-  std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
-                                           // that are not yet got do not count: they move out of the way
-  std::string name = {};                   // shown by ipc-inspect; at most 63 characters
+  std::size_t max_pending = 65536;  // tasks that have not ended; then submit waits, try_submit refuses. Results
+                                    // that are not yet got do not count: they move out of the way
+  std::string name = {};            // shown by ipc-inspect; at most 63 characters
 
   // A worker that has been idle for so long leaves, as long as min_workers stay. One comes back for a task that finds
   // all others busy.
@@ -117,8 +118,8 @@ using StarValue = typename MapOf<typename CheckedStar<F, Rg>::value>::value;
 
 class Pool {
  public:
-  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes. Returns before the
-  // workers have started: what hinders them, an initializer that throws included, the first future says.
+  // InvalidArgument for what cannot be; ResourceExhausted for memory, descriptors, processes; those of kSpawn. Returns
+  // before the workers have started: what hinders them, an initializer that throws included, the first future says.
   static absl::StatusOr<Pool> create(const PoolOptions& options = {});
   Pool(Pool&&) noexcept = default;
   Pool& operator=(Pool&& other) noexcept;

@@ -3,11 +3,12 @@
 //     auto p = warren::Process::start({.name = "consumer"}, consume, queue).value();
 //     int code = p.join();
 //
-// start() forks: the child has a copy of the program's memory, runs the target and ends with _exit(), after it has
-// flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers nor
-// the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the caller
-// is copied, with whatever locks the others held: start processes before threads (a warning says so once; the
-// threads behind fileno() of queues, events and the like do not count).
+// start() forks, unless ProcessOptions::start_method says otherwise (start_method.h); what follows of memory and
+// threads is of forks. The child has a copy of the program's memory, runs the target and ends with _exit(), after it
+// has flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers
+// nor the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the
+// caller is copied, with whatever locks the others held: start processes before threads, or with StartMethod::kSpawn (a
+// warning says so once; the threads behind fileno() of queues, events and the like do not count).
 //
 // The child's signal handlers are the default ones, and nothing is blocked: terminate() ends it, and so does Ctrl-C at
 // the terminal, unless the target arranges for something else. A child that is killed, or exits, costs nobody else
@@ -65,7 +66,7 @@ class Process {
   // moved: the child holds it, and of all others lets go; this process does not hold it any longer. Its int is the
   // exit code (& 255); void and OK are 0; an exception or a bad Status is 1, and told on stderr. What it may return is
   // void, int, absl::Status or absl::StatusOr<int>: results go through a queue, a pipe, a value, or Pool::submit.
-  // Errors: ResourceExhausted (processes, memory, descriptors).
+  // Errors: ResourceExhausted (processes, memory, descriptors); those of StartMethod::kSpawn.
   template <detail::NotProcessOptions F, class... A>
   static absl::StatusOr<Process> start(F&& target, A&&... a) {
     return start(ProcessOptions{}, std::forward<F>(target), std::forward<A>(a)...);

@@ -37,8 +37,8 @@ enum class StartMethod {
 };
 
 // To be called first in main(), by programs that spawn; once, and with main()'s own arguments. It returns at once,
-// except in a spawned process, where it never returns. What it needs is gone then: no variable of the environment and no
-// descriptor of ours is seen by anybody's function. Before it nothing of a pool or process is to be made: that fails
+// except in a spawned process, where it never returns. What it needs is gone then: no variable of the environment and
+// no descriptor of ours is seen by anybody's function. Before it nothing of a pool or process is to be made: that fails
 // in a spawned process, so that no program starts itself again and again.
 void enter(int argc, char** argv) noexcept;
 
