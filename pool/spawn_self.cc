@@ -38,6 +38,19 @@ absl::Status no_process(const std::string& what, int error) {
       absl::StrCat("a process cannot be spawned: ", what, ": ", std::generic_category().message(error)));
 }
 
+absl::Status cannot_execute(int error) {
+  if (error == ENOENT) {
+    return absl::FailedPreconditionError(
+        "a process cannot be spawned: there is no /proc/self/exe. Remedy: mount /proc");
+  }
+  if (error == EACCES || error == EPERM || error == ENOEXEC) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a process cannot be spawned: this user may not execute the program (",
+                     std::generic_category().message(error), ")"));
+  }
+  return no_process("the program could not be executed", error);
+}
+
 // What the kernel calls secure, the dynamic linker and so the new process do not trust the environment in.
 bool privileged() noexcept {
   return ::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid();
@@ -254,7 +267,7 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
   ForkedChild child;
   const int error = recipe.start(child.pid, *entered_with(),
                                  environment_with(start_variable({.parent = ::getpid(), .descriptor = record})));
-  if (error != 0) return no_process("/proc/self/exe cannot be executed", error);
+  if (error != 0) return cannot_execute(error);
   watch(child);
   if (child.pidfd < 0) return no_process("it cannot be watched, and was killed", errno);
   ::close(sockets[1]);

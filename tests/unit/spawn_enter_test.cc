@@ -20,6 +20,7 @@
 
 #include "spawn_program.h"
 #include "support/child.h"
+#include "support/isolation.h"
 #include "support/pool_world.h"
 #include "support/resources.h"
 
@@ -121,6 +122,39 @@ TEST(Enter, WhoseParentDiesMeanwhileEnds) {
   EXPECT_GT(pid, 0);
   EXPECT_TRUE(all_gone({pid}));
   std::filesystem::remove(file);
+}
+
+TEST(Enter, AProgramWithItsFilesOwnersRightsIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "it takes root to be two users";
+  Child two_users([] {
+    ASSERT_EQ(::setresuid(65534, 0, 0), 0);
+    const absl::Status status = spawn_pool().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("setuid"));
+  });
+  EXPECT_TRUE(two_users.join().well());
+}
+
+TEST(Enter, AProgramThatGaveUpItsPrivilegesSpawns) {
+  WARREN_EXPECT_ISOLATED(as_another_user([] {
+    auto pool = spawn_pool();
+    ASSERT_TRUE(pool.ok()) << pool.status();
+    EXPECT_EQ(pool->apply([] { return ::geteuid() != 0; }).value(), true);
+  }));
+}
+
+TEST(Enter, WithoutProcItIsAnError) {
+  if (::geteuid() != 0) GTEST_SKIP() << "it takes root to change the root directory";
+  const std::filesystem::path empty = std::filesystem::temp_directory_path() / unique_name("root");
+  std::filesystem::create_directory(empty);
+  Child without([&] {
+    ASSERT_EQ(::chroot(empty.c_str()), 0);
+    const absl::Status status = Process::start(kSpawned(), [] {}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("mount /proc"));
+  });
+  EXPECT_TRUE(without.join().well());
+  std::filesystem::remove(empty);
 }
 
 TEST(Enter, MayBeCalledAgain) {

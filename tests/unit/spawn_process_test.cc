@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
+#include <warren/pool/log.h>
 #include <warren/pool/process.h>
 
 #include <chrono>
@@ -75,6 +76,13 @@ TEST(SpawnedProcess, HasItsNameAndItsHandles) {
   EXPECT_EQ(active_children().size(), 1u);
   EXPECT_EQ(p.join(), 0);
   EXPECT_EQ(names.try_pop(), "consumer");
+}
+
+TEST(SpawnedProcess, HasTheLevelOfTheLog) {
+  const LogLevel before = log_level();
+  set_log_level(LogLevel::kError);
+  EXPECT_EQ(Process::start(kSpawned(), [] { return log_level() == LogLevel::kError ? 0 : 1; }).value().join(), 0);
+  set_log_level(before);
 }
 
 TEST(SpawnedProcess, ASignalEndsIt) {

@@ -27,12 +27,12 @@ enum class StartMethod {
   // process has come to enter() and has all that it needs. Errors, beside those of kFork:
   //   FailedPrecondition  main() did not call enter(), or not before what it did first in the new process; the process
   //                       ended before that (it says how); the program is setuid, or has privileges that its user
-  //                       has not; the function is of a library that was loaded by dlopen(), or has been replaced
-  //   InvalidArgument     what belongs to this process alone is among the arguments
+  //                       has not; the function is of a library that is opened by dlopen(), or was replaced; /proc is
+  //                       not mounted, or this user may not execute the program
+  //   DataLoss            a function pointer to a function of such a library
+  //   InvalidArgument     a handle of a type of your own is among the arguments
   //   DeadlineExceeded    the new process did not come to enter() within a minute, and was killed
-  //   ResourceExhausted   the program cannot be executed: /proc is not mounted, the file may not be executed by this
-  //                       user; or there is no memory or process left. A program whose file was deleted, or replaced
-  //                       by another one, is spawned as it was.
+  // A program whose file was deleted, or replaced by another one, is spawned as it was.
   kSpawn,
 };
 
