@@ -69,13 +69,17 @@ TEST(SpawnedProcess, AFailureIsOneAndIsTold) {
 
 TEST(SpawnedProcess, HasItsNameAndItsHandles) {
   auto names = Queue<std::string>::create({.capacity = 4}).value();
-  Process p = Process::start(
-                  kSpawned("consumer"), [](Queue<std::string> q) { q.push(current_process().name); }, names)
-                  .value();
+  auto ends = Queue<int>::create({.capacity = 1}).value();
+  const auto tell = [](Queue<std::string> q, Queue<int> end) {
+    q.push(current_process().name);
+    (void)end.pop();
+  };
+  Process p = Process::start(kSpawned("consumer"), tell, names, ends).value();
   EXPECT_EQ(p.name(), "consumer");
   EXPECT_EQ(active_children().size(), 1u);
+  EXPECT_EQ(names.pop(), "consumer");
+  ends.push(1);
   EXPECT_EQ(p.join(), 0);
-  EXPECT_EQ(names.try_pop(), "consumer");
 }
 
 TEST(SpawnedProcess, HasTheLevelOfTheLog) {
@@ -206,6 +210,13 @@ TEST(SpawnedProcess, SpawnsAndForksOthers) {
     return spawned + forked + spawn_pool().value().apply(sum, 5, 6).value();
   };
   EXPECT_EQ(Process::start(kSpawned(), nested).value().join(), 21);
+}
+
+struct Own : Handle {};
+
+TEST(SpawnedProcess, AHandleThatCannotTravelIsRefused) {
+  EXPECT_EQ(Process::start([](const Own&) { return 2; }, Own()).value().join(), 2) << "the control: a fork copies it";
+  EXPECT_TRUE(absl::IsInvalidArgument(Process::start(kSpawned(), [](const Own&) { return 2; }, Own()).status()));
 }
 
 TEST(SpawnedProcess, AFunctionThatItDoesNotHaveIsToldAsTheStartsError) {
