@@ -216,7 +216,9 @@ struct Own : Handle {};
 
 TEST(SpawnedProcess, AHandleThatCannotTravelIsRefused) {
   EXPECT_EQ(Process::start([](const Own&) { return 2; }, Own()).value().join(), 2) << "the control: a fork copies it";
-  EXPECT_TRUE(absl::IsInvalidArgument(Process::start(kSpawned(), [](const Own&) { return 2; }, Own()).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Process::start(
+                                          kSpawned(), [](const Own&) { return 2; }, Own())
+                                          .status()));
 }
 
 TEST(SpawnedProcess, AFunctionThatItDoesNotHaveIsToldAsTheStartsError) {
