@@ -52,6 +52,7 @@ absl::Status run_spawned_pool(Arrival& arrival) {
   const int control = ::fcntl(*inherited, F_DUPFD_CLOEXEC, 0);
   if (control < 0) return absl::ResourceExhaustedError("a pool's supervisor has no descriptor left");
   TaskTable table(**segment);
+  warn_of_threads("a spawned supervisor");  // of constructors
   arrival.begins();
   run_supervisor(table, {.application = arrival.application,
                          .application_pidfd = arrival.application_pidfd,

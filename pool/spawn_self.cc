@@ -51,7 +51,7 @@ absl::Status cannot_execute(int error) {
   return no_process("the program could not be executed", error);
 }
 
-// What the kernel calls secure, the dynamic linker and so the new process do not trust the environment in.
+// The kernel would start it in secure mode, in which nothing trusts the environment.
 bool privileged() noexcept {
   return ::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid();
 }

@@ -1,5 +1,5 @@
-// What a process that is spawned finds: a variable that names its parent and a descriptor, behind which lie this head
-// and what is to be run; and what it answers.
+// What a spawned process finds: a variable that names its parent and a descriptor, behind which lie a head and what it
+// is to run. And what it answers.
 #pragma once
 #include <absl/status/status.h>
 #include <sys/types.h>

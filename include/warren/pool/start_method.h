@@ -13,8 +13,9 @@
 //
 // A spawned process has the application's arguments, environment, working directory, limits, user and locale
 // (setlocale(), std::locale::global()), and of its descriptors those that are not close-on-exec, and those that are
-// passed: PoolOptions::keep_fds, a Connection, a Descriptor. Of a pool only the supervisor is spawned, and has one
-// thread: it forks the workers, those that take the places of others too, whatever the application has become.
+// passed: PoolOptions::keep_fds, a Connection, a Descriptor. Of a pool only the supervisor is spawned: it forks the
+// workers, those that take the places of others too, whatever the application has become. It has one thread, unless
+// constructors of global objects start some: then a warning says so.
 #pragma once
 
 namespace warren {
