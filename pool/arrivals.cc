@@ -1,8 +1,10 @@
 #include <warren/pool/detail/arrivals.h>
+#include <warren/pool/detail/thread_crew.h>
 
 #include <utility>
 
 #include "completions.h"
+#include "place_lent.h"
 
 namespace warren::detail {
 
@@ -39,8 +41,14 @@ std::optional<std::size_t> Arrivals::next(Deadline deadline) {
   }
   std::unique_lock lock(queue.mutex);
   const auto any = [&queue] { return !queue.arrived.empty(); };
-  if (deadline.forever()) queue.filled.wait(lock, any);
-  if (!deadline.forever() && !queue.filled.wait_until(lock, deadline.time(), any)) return std::nullopt;
+  if (!any()) {
+    lock.unlock();
+    const StandIn stand_in;
+    const PlaceLent lent;
+    lock.lock();
+    if (deadline.forever()) queue.filled.wait(lock, any);
+    if (!deadline.forever() && !queue.filled.wait_until(lock, deadline.time(), any)) return std::nullopt;
+  }
   const std::size_t index = queue.arrived.front();
   queue.arrived.pop_front();
   tasks_[index].reset();
