@@ -404,7 +404,7 @@ void PoolClient::Impl::harvest_locked() {
     }
     table_.free({.slot = slot, .generation = ticket->generation_});
     tickets_[slot] = nullptr;
-    free_.push_back(slot);
+    if (slot < table_.max_pending()) free_.push_back(slot);
   }
 }
 
@@ -415,6 +415,7 @@ void PoolClient::Impl::remember(const Ticket& ticket) {
 }
 
 void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
+  if (slot >= table_.max_pending()) return;  // it is looked for when there is no other
   const std::scoped_lock lock(mutex_);
   try {
     free_.push_back(slot);

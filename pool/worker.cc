@@ -273,7 +273,7 @@ class Worker {
   }
 
   static constexpr std::chrono::milliseconds kLongStall{20};
-  static constexpr std::chrono::seconds kLinger{1};  // of a worker that there is no place for
+  static constexpr std::chrono::milliseconds kLinger{250};  // of a worker that there is no place for
 
   TaskTable& table_;
   const WorkerStart& start_;

@@ -17,6 +17,7 @@
 #pragma once
 #include <sys/resource.h>
 #include <warren/pool/detail/on_processes.h>
+#include <warren/pool/current_pool.h>  // IWYU pragma: export
 #include <warren/pool/future.h>
 #include <warren/pool/verbs.h>
 
