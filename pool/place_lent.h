@@ -20,11 +20,10 @@ class WorkerPlace {
   // Between these two its waits lend it.
   void begin_task() noexcept;
   void end_task() noexcept;
-  // Beyond as many as the pool is to have, where all others run tasks: it is to take none. Of a place within, a load.
-  [[nodiscard]] bool surplus() const noexcept {
-    const std::uint32_t most = table_.most_workers();
-    return index_ >= most && table_.working(index_) >= most;
-  }
+  // One more than the pool is to have: it may take tasks while one of the others waits.
+  [[nodiscard]] bool beyond() const noexcept { return index_ >= table_.most_workers(); }
+  // It may not.
+  [[nodiscard]] bool surplus() const noexcept { return beyond() && table_.working(index_) >= table_.most_workers(); }
 
  private:
   friend class PlaceLent;

@@ -50,6 +50,7 @@ class TaskTable {
   explicit TaskTable(Attachment& attachment) noexcept;
   // From now on it is that of a worker, whose tasks submit: what it holds is let go when that one dies.
   void be_of(layout::WorkerRecord& worker) noexcept;
+  [[nodiscard]] bool is_of_worker() const noexcept { return own_ != nullptr; }
 
   [[nodiscard]] layout::PoolHeader& header() const noexcept { return *header_; }
   [[nodiscard]] layout::WorkerRecord& worker(std::uint32_t index) const noexcept { return workers_[index]; }

@@ -182,7 +182,8 @@ class Worker {
           }
           return progress;
         },
-        [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
+        [this] { return pool_.place().beyond() ? std::chrono::nanoseconds(kLinger) : std::chrono::seconds(2); },
+        [&] { look_around(); });
     return claim;
   }
 

@@ -43,7 +43,7 @@ const std::vector<TableCase> kTableCases = [] {
       {kSubmitGrown, kOne},    {kWithdraw, kOne},      {kAbandon, kEnded},          {kFree, kEnded},
       {kSettle, kRetryOfDead}, {kSettle, kLossOfDead}, {kSettle, kForgottenByDead}, {kKill, kRetryOfDead},
       {kDoSmall, kFollowed},   {kSettle, kOutOfTime},  {kSettle, kKilled},          {kDoSmall, kPriorities},
-      {kDoSmall, kPinned},     {kSubmit, kPinned},
+      {kDoSmall, kPinned},     {kSubmit, kPinned},     {kSubmitWithin, kOne},       {kSettle, kNestedByDead},
   };
   if (!whole_product()) return cases;
   const TableCase more[] = {
@@ -132,6 +132,23 @@ TEST_F(PoolAtEveryPoint, TheSupervisorDies) {
     }
   }
   expect_hit({"dead_worker_settled", "push_claimed", "task_ended", "sweep_claimed", "sweep_emptied", "sweep_freed"});
+  expect_survived(total, coverage_);
+}
+
+// In a task that submits and waits, and then one of those that see to it.
+TEST_F(PoolAtEveryPoint, AWorkerDiesWhoseTaskSubmits) {
+  nests_ = true;
+  const Points points{"place_lent", "task_allocated", "task_pending", "side_hint_pushed", "block_claimed"};
+  for (const std::string_view point : points) {
+    for (std::uint32_t nth = 1; nth <= 2 * passings(); ++nth) (void)kill_surely({{Role::kWorker, {point, nth}}});
+    for (const std::string_view next : {"place_lent", "task_pending", "task_claimed"})
+      (void)kill_surely({{Role::kWorker, {point}}, {Role::kWorker, {next}}});
+    for (const std::string_view next : {"dead_worker_settled", "push_claimed"})
+      (void)kill_surely({{Role::kWorker, {point}}, {Role::kSupervisor, {next}}});
+  }
+  (void)kill({{Role::kSupervisor, {"push_claimed"}}});
+  (void)kill_application({{Role::kWorker, {"place_lent"}}, {Role::kApplication, {"task_freed"}}});
+  expect_hit({"place_lent", "task_allocated", "task_pending", "side_hint_pushed"});
   expect_survived(total, coverage_);
 }
 
