@@ -43,12 +43,13 @@ const std::vector<TableCase> kTableCases = [] {
       {kSubmitGrown, kOne},    {kWithdraw, kOne},      {kAbandon, kEnded},          {kFree, kEnded},
       {kSettle, kRetryOfDead}, {kSettle, kLossOfDead}, {kSettle, kForgottenByDead}, {kKill, kRetryOfDead},
       {kDoSmall, kFollowed},   {kSettle, kOutOfTime},  {kSettle, kKilled},          {kDoSmall, kPriorities},
-      {kDoSmall, kPinned},     {kSubmit, kPinned},     {kSubmitWithin, kOne},       {kSettle, kNestedByDead},
+      {kDoSmall, kPinned},     {kSubmit, kPinned},
   };
   if (!whole_product()) return cases;
   const TableCase more[] = {
       {kDoSmall, kTwo},       {kDoSmall, kHintTwice}, {kFail, kTwo},        {kTryAgain, kTwo},
       {kTryAgainGrown, kTwo}, {kSubmit, kOne},        {kSettle, kHintGone}, {kSettle, kClaimedByDead},
+      {kSubmitWithin, kOne},  {kSettle, kNestedByDead},
   };
   cases.insert(cases.end(), std::begin(more), std::end(more));
   return cases;
@@ -140,11 +141,10 @@ TEST_F(PoolAtEveryPoint, AWorkerDiesWhoseTaskSubmits) {
   nests_ = true;
   const Points points{"place_lent", "task_allocated", "task_pending", "side_hint_pushed", "block_claimed"};
   for (const std::string_view point : points) {
-    for (std::uint32_t nth = 1; nth <= 2 * passings(); ++nth) (void)kill_surely({{Role::kWorker, {point, nth}}});
-    for (const std::string_view next : {"place_lent", "task_pending", "task_claimed"})
+    for (std::uint32_t nth = 1; nth <= passings(); ++nth) (void)kill_surely({{Role::kWorker, {point, nth}}});
+    for (const std::string_view next : {"place_lent", "task_claimed"})
       (void)kill_surely({{Role::kWorker, {point}}, {Role::kWorker, {next}}});
-    for (const std::string_view next : {"dead_worker_settled", "push_claimed"})
-      (void)kill_surely({{Role::kWorker, {point}}, {Role::kSupervisor, {next}}});
+    (void)kill_surely({{Role::kWorker, {point}}, {Role::kSupervisor, {"dead_worker_settled"}}});
   }
   (void)kill({{Role::kSupervisor, {"push_claimed"}}});
   (void)kill_application({{Role::kWorker, {"place_lent"}}, {Role::kApplication, {"task_freed"}}});
