@@ -234,7 +234,7 @@ TABLE = (
     )
     + runs(
         "lend",
-        ["", "-DPLACES=2", "-DMOST=2 -DROOTS=1", "-DROOTS=1 -DMAXC=2"],
+        ["", "-DMOST=2 -DROOTS=1", "-DROOTS=1 -DMAXC=2"],
         end_state=["-DNOLEND", "-DNORING", "-DKEEPWAKE"],
     )
     + runs(

@@ -97,8 +97,9 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
         next = item + 1;
       });
       if constexpr (!std::is_void_v<R>) {
+        // One that died with its first item has none, and the place is that of the chunk that runs the item again.
         const std::scoped_lock lock(mutex_);
-        pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
+        if (!piece.empty()) pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
       }
       follow(rest);
     } catch (...) {
