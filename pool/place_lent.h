@@ -1,5 +1,5 @@
-// A worker's place, lent while its task waits for another one: the pool keeps as many workers that run tasks as it is to
-// have, whoever waits. No task ever runs within another one. docs/algorithms/task_table.md.
+// A worker's place, lent while its task waits for another one: the pool keeps as many workers that run tasks as it is
+// to have, whoever waits. No task ever runs within another one. docs/algorithms/task_table.md.
 #pragma once
 #include <warren/ipc/detail/process.h>
 

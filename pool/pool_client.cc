@@ -151,7 +151,7 @@ absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
 void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) noexcept {
   const layout::PoolHeader& header = table_.header();
   bool for_supervisor = header.retired.load(std::memory_order_relaxed) != 0 ||  // who left may be needed
-                        header.vacant.load(std::memory_order_seq_cst) != 0;  // [T35] after the hint; pairs with T34
+                        header.vacant.load(std::memory_order_seq_cst) != 0;     // [T35] after the hint; pairs with T34
   if (with_extras != nullptr) [[unlikely]] {
     const std::optional<std::uint32_t>& worker = with_extras->options.worker;
     if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
@@ -578,10 +578,10 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
 
 absl::Status PoolClient::check_worker(const TaskOptions& options) const {
   if (const WorkerPool* here = impl_->worker(); here != nullptr && options.worker == here->index()) {
-    return refused(
-        absl::StrCat("worker ", *options.worker, " was asked for by a task that runs in it: who waits for that waits "
-                     "for itself. Remedy: another worker, or any"),
-        absl::StatusCode::kInvalidArgument);
+    return refused(absl::StrCat("worker ", *options.worker,
+                                " was asked for by a task that runs in it: who waits for that waits "
+                                "for itself. Remedy: another worker, or any"),
+                   absl::StatusCode::kInvalidArgument);
   }
   const std::uint32_t most = most_workers();
   if (!options.worker || *options.worker < most) return absl::OkStatus();

@@ -190,7 +190,8 @@ Front SideHints::pop_nested(Seat& seat, Hint& hint) noexcept {
 std::size_t SideHints::approx_size() const noexcept {
   std::size_t hints = 0;
   const auto add = [&](std::uint32_t bits, std::uint32_t first) {
-    for (; bits != 0; bits &= bits - 1) hints += band(first + static_cast<std::uint32_t>(std::countr_zero(bits))).approx_size();
+    for (; bits != 0; bits &= bits - 1)
+      hints += band(first + static_cast<std::uint32_t>(std::countr_zero(bits))).approx_size();
   };
   add(header_->bands.load(std::memory_order_relaxed), 0);
   add(header_->nested.load(std::memory_order_relaxed), kBands);
@@ -220,8 +221,7 @@ Front SideHints::pop_delayed(Seat& seat, Hint& hint, bool& overflow) noexcept {
     overflow = true;
   }
   if ((flags & Record::kMayHoldHints) == 0) return Front::kEmpty;
-  return pop(place_ring(layout::kMaxWorkers), stalls_.back(), seat, header_->delayed, Record::kMayHoldHints,
-             hint);
+  return pop(place_ring(layout::kMaxWorkers), stalls_.back(), seat, header_->delayed, Record::kMayHoldHints, hint);
 }
 
 }  // namespace warren::detail

@@ -219,10 +219,9 @@ class Supervisor {
     for (; left != 0 && staffing_.short_of_workers(); --left) {
       if (start_beyond()) continue;
       if (table_.working(table_.worker_count()) != 0) return;  // it is tried again after a slice
-      return break_pool(absl::StrCat("all workers wait for tasks that theirs have submitted, and ",
-                                     workers_.size() == layout::kMaxWorkers
-                                         ? absl::StrCat(layout::kMaxWorkers, " is the most")
-                                         : cannot_fork()));
+      return break_pool(absl::StrCat(
+          "all workers wait for tasks that theirs have submitted, and ",
+          workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork()));
     }
     vacant.store(left, std::memory_order_relaxed);
   }

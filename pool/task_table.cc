@@ -194,7 +194,8 @@ void TaskTable::publish(TaskRef task) noexcept {
 
 void TaskTable::push_hint(TaskRef task, int wake) noexcept {
   const layout::TaskSlot& slot = slots_[task.slot];
-  const bool plain = (slot.has_extras.load(std::memory_order_relaxed) | slot.depth.load(std::memory_order_relaxed)) == 0;
+  const bool plain =
+      (slot.has_extras.load(std::memory_order_relaxed) | slot.depth.load(std::memory_order_relaxed)) == 0;
   if (!plain && !is_for_main_ring(task)) [[unlikely]]
     return;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
@@ -359,7 +360,8 @@ std::optional<TaskTable::Claim> TaskTable::claim_overflow(const Seat& seat, std:
   if (claimed) side_.note_overflow(place);  // there may be more
   return claimed;
 }
-// Then the deepest of tasks' tasks, the priorities above 0, the main ring, and those below 0. `found` is what was found so far.
+// Then the deepest of tasks' tasks, the priorities above 0, the main ring, and those below 0. `found` is what was found
+// so far.
 Front TaskTable::pop_before(Seat& seat, Front found, Words<1>& hint) noexcept {
   if (const Front nested = side_.pop_nested(seat, hint); nested != Front::kEmpty) {
     if (nested == Front::kItem) return nested;
@@ -440,9 +442,7 @@ std::uint32_t TaskTable::working(std::uint32_t end) const noexcept {
   return count;
 }
 
-std::size_t TaskTable::approx_ready() const noexcept {
-  return hints_.approx_size() + side_.approx_size();
-}
+std::size_t TaskTable::approx_ready() const noexcept { return hints_.approx_size() + side_.approx_size(); }
 
 std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept {
   TaskSlot& slot = slots_[claim.slot];

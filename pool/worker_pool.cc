@@ -36,17 +36,14 @@ void WorkerPool::end_task() noexcept {
   }
   place_.end_task();
   in_task_.store(false, std::memory_order_seq_cst);  // [T37] before submits are counted; pairs with T36
-  for (std::uint32_t under_way = submits_.load(std::memory_order_seq_cst); under_way != 0;
-       under_way = submits_.load(std::memory_order_seq_cst)) {  // [T37] as above
-    submits_.wait(under_way);
-  }
+  const auto under_way = [this] { return submits_.load(std::memory_order_seq_cst); };  // [T37] as above; pairs with T36
+  for (std::uint32_t submits = under_way(); submits != 0; submits = under_way()) submits_.wait(submits);
 }
 
 void WorkerPool::leave() noexcept {
   if (!used_.load(std::memory_order_relaxed)) return;
   client_->impl_->completions().stop();
-  table_.abandon_all_of(
-      layout::WorkerLane::from(table_.worker(start_.index).lane.load(std::memory_order_relaxed)));
+  table_.abandon_all_of(layout::WorkerLane::from(table_.worker(start_.index).lane.load(std::memory_order_relaxed)));
 }
 
 std::shared_ptr<PoolClient> WorkerPool::client() {

@@ -106,8 +106,9 @@ constexpr TableOperation kSubmitForAnother{.name = "submit_for_another",
                                            .nests = true};
 
 TEST(TableControl, ASlotThatNamesAnotherWorkerIsFoundToBeLeft) {
-  expect_found(kill_after_every_instruction("submit for another", maker<TableTrial>(kOne, kSubmitForAnother), {.stride = 7}),
-               Fault::Kind::kLeft);
+  expect_found(
+      kill_after_every_instruction("submit for another", maker<TableTrial>(kOne, kSubmitForAnother), {.stride = 7}),
+      Fault::Kind::kLeft);
 }
 
 // Gives a block's memory back before it is claimed for that: by then it may be somebody else's.

@@ -141,8 +141,7 @@ class PoolLoad {
   }
 
  private:
-  static constexpr int kPlain = 0, kGrown = 10, kThrows = 20, kReads = 30, kItems = 40, kForgotten = 60,
-                       kNests = 65;
+  static constexpr int kPlain = 0, kGrown = 10, kThrows = 20, kReads = 30, kItems = 40, kForgotten = 60, kNests = 65;
   static constexpr int kEach = 3, kFew = 2, kItemCount = 8;
   static constexpr std::uint32_t kRetries = 40;
 

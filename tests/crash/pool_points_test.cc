@@ -47,8 +47,8 @@ const std::vector<TableCase> kTableCases = [] {
   };
   if (!whole_product()) return cases;
   const TableCase more[] = {
-      {kDoSmall, kTwo},       {kDoSmall, kHintTwice}, {kFail, kTwo},        {kTryAgain, kTwo},
-      {kTryAgainGrown, kTwo}, {kSubmit, kOne},        {kSettle, kHintGone}, {kSettle, kClaimedByDead},
+      {kDoSmall, kTwo},       {kDoSmall, kHintTwice},   {kFail, kTwo},        {kTryAgain, kTwo},
+      {kTryAgainGrown, kTwo}, {kSubmit, kOne},          {kSettle, kHintGone}, {kSettle, kClaimedByDead},
       {kSubmitWithin, kOne},  {kSettle, kNestedByDead},
   };
   cases.insert(cases.end(), std::begin(more), std::end(more));

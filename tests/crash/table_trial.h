@@ -46,7 +46,7 @@ struct TableState {
   enum class Condemned { kNo, kDeadline, kCancelled } condemned = Condemned::kNo;  // the first attempt of it
   bool followed = false;          // somebody wants to know which tasks end
   bool killed_meanwhile = false;  // while the victim is held, the first task's future kills it
-  bool nested = false;            // the dead worker's tasks had submitted some: one waits, one has ended, one is written
+  bool nested = false;  // the dead worker's tasks had submitted some: one waits, one has ended, one is written
 };
 
 class TableTrial;

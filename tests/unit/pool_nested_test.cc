@@ -1,5 +1,5 @@
-// Tasks that submit tasks to the pool that runs them, and wait for them: however few the workers, however many wait, and
-// whoever dies.
+// Tasks that submit tasks to the pool that runs them, and wait for them: however few the workers, however many wait,
+// and whoever dies.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
@@ -94,10 +94,11 @@ TEST_F(Nested, EveryVerbWorksWithinATask) {
 TEST_F(Nested, CallbacksHaveRunWhenTheTaskHasEnded) {
   Pool pool = make_pool(1);
   const auto task = [] {
-    for (int i = 0; i < 4; ++i) (void)current_pool().submit(square, i).on_done([](Result<int> r) { marks->count += static_cast<std::uint32_t>(*r); });
-    (void)current_pool().submit(square, 5).then([](int x) {
-      marks->count += static_cast<std::uint32_t>(x + current_pool().apply(square, 2).value());
-    });
+    for (int i = 0; i < 4; ++i)
+      (void)current_pool().submit(square, i).on_done(
+          [](Result<int> r) { marks->count += static_cast<std::uint32_t>(*r); });
+    (void)current_pool().submit(square, 5).then(
+        [](int x) { marks->count += static_cast<std::uint32_t>(x + current_pool().apply(square, 2).value()); });
   };
   EXPECT_TRUE(pool.apply(task).ok());
   EXPECT_EQ(marks->count, 0u + 1 + 4 + 9 + 25 + 4);
@@ -194,9 +195,12 @@ TEST_F(Nested, OutsideATaskEveryCallIsRefused) {
   for (const auto& result : none.imap(square, std::vector{1})) outside(result.status());
   outside(none.try_submit(square, 3)->get().status());
   EXPECT_EQ(none.workers(), 0u);
-  Pool pool = Pool::create({.workers = 1, .initializer = [] {
-                              if (absl::IsFailedPrecondition(current_pool().apply([] {}))) marks->count = 1;
-                            }}).value();
+  Pool pool = Pool::create({.workers = 1,
+                            .initializer =
+                                [] {
+                                  if (absl::IsFailedPrecondition(current_pool().apply([] {}))) marks->count = 1;
+                                }})
+                  .value();
   ThreadPool threads = ThreadPool::create({.workers = 1}).value();
   outside(threads.apply([] { return current_pool().apply([] {}); }));
   const auto in_child = [] {
@@ -229,7 +233,7 @@ TEST_F(Nested, WhoClosesThePoolWaitsForTasksOfTasks) {
   Pool pool = make_pool(2);
   auto root = pool.submit([] {
     marks->pass(0);
-    std::this_thread::sleep_for(5ms);  // by now it closes
+    std::this_thread::sleep_for(5ms);                                                  // by now it closes
     for (int i = 0; i < 10; ++i) (void)current_pool().submit([] { ++marks->count; });  // nobody waits
     return sum_of_squares(10);
   });

@@ -84,22 +84,22 @@ static_assert(sizeof(TaskExtras) == kLine);
 // One task. What is larger than kInlineBytes lies in a block.
 struct TaskSlot {
   std::atomic<std::uint64_t> state;
-  std::atomic<std::uint32_t> waiters;  // wait word of its future
+  std::atomic<std::uint32_t> waiters;    // wait word of its future
   std::atomic<std::uint32_t> submitter;  // WorkerLane of the worker whose task did; 0: the application
-  std::uint64_t function_module;       // FunctionId
+  std::uint64_t function_module;         // FunctionId
   std::uint64_t function_offset;
   std::uint64_t arguments_block;  // BlockRef; 0: inline
   std::uint64_t arguments_bytes;
   std::atomic<std::uint64_t> result_block;
   std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
   std::uint32_t retries;
-  std::uint16_t retry_on;                 // RetryOn
-  std::atomic<std::uint8_t> has_extras;   // 0 or 1
-  std::atomic<std::uint8_t> depth;        // tasks that it was submitted within: 0, of the application; at most 255
-  std::uint32_t worker;                   // pid of the last attempt's, where a loss has one; else 0
-  std::atomic<std::uint32_t> cancelled;   // 1: its future wants it killed; it is tried no more
-  std::int32_t ending;                    // of that worker: its exit code, or minus the signal
-  std::atomic<std::uint32_t> progress;    // reported: of 2^32 - 1
+  std::uint16_t retry_on;                // RetryOn
+  std::atomic<std::uint8_t> has_extras;  // 0 or 1
+  std::atomic<std::uint8_t> depth;       // tasks that it was submitted within: 0, of the application; at most 255
+  std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
+  std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
+  std::int32_t ending;                   // of that worker: its exit code, or minus the signal
+  std::atomic<std::uint32_t> progress;   // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
 
@@ -154,7 +154,7 @@ static_assert(sizeof(WorkerRecord) == 3 * kLine);
 inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::int32_t kMostPriority = 10;  // and as many below 0, which is the main ring's
 inline constexpr std::uint32_t kBands = 2 * kMostPriority + 1;
-inline constexpr std::uint32_t kDepths = 32;  // of nesting that have a ring each; what is deeper shares the last
+inline constexpr std::uint32_t kDepths = 32;       // of nesting that have a ring each; what is deeper shares the last
 inline constexpr std::uint64_t kPlaceHints = 256;  // of one worker's ring; more are found in the table
 inline constexpr std::uint64_t kSlotsStep = 1024;
 inline constexpr std::uint64_t kEndings = 512;

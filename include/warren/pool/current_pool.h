@@ -6,10 +6,11 @@
 //     return *warren::current_pool().apply(fibonacci, n - 2) + *before.get();
 //   }
 //
-// A task that waits for another one (get, map, as_completed, ...) lends its place: one more worker runs tasks meanwhile,
-// and leaves when nobody has lent it a place for a second. So tasks that wait for tasks never wait for a worker, and no
-// task ever runs within another one, whose death would take both along. Tasks that tasks submit go before those that
-// none of the workers has begun, the deepest first. Who waits in another way (a Queue, an Event, a sleep) lends nothing.
+// A task that waits for another one (get, map, as_completed, ...) lends its place: one more worker runs tasks
+// meanwhile, and leaves when nobody has lent it a place for a second. So tasks that wait for tasks never wait for a
+// worker, and no task ever runs within another one, whose death would take both along. Tasks that tasks submit go
+// before those that none of the workers has begun, the deepest first. Who waits in another way (a Queue, an Event, a
+// sleep) lends nothing.
 //
 // The worker of a task dies, and with it the futures that it held: what it had submitted runs on, as when futures are
 // dropped, and its results are thrown away. Where the task is tried again it submits anew. The deadline of a task goes
