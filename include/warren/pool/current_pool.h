@@ -7,7 +7,7 @@
 //   }
 //
 // A task that waits for another one (get, map, as_completed, ...) lends its place: one more worker runs tasks
-// meanwhile, and leaves when nobody has lent it a place for a second. So tasks that wait for tasks never wait for a
+// meanwhile, and leaves when nobody has lent it a place for a while. So tasks that wait for tasks never wait for a
 // worker, and no task ever runs within another one, whose death would take both along. Tasks that tasks submit go
 // before those that none of the workers has begun, the deepest first. Who waits in another way (a Queue, an Event, a
 // sleep) lends nothing.
