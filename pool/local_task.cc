@@ -2,6 +2,7 @@
 #include <warren/pool/detail/thread_crew.h>
 
 #include "completions.h"
+#include "place_lent.h"
 
 namespace warren::detail {
 
@@ -24,6 +25,7 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
   }
   if (ended() || deadline.expired()) return ended();
   const StandIn stand_in;
+  const PlaceLent lent;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
   changed_.wait(lock, [this] { return ended_; });
