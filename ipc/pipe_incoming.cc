@@ -190,7 +190,10 @@ Incoming::Came Incoming::await(Deadline deadline, bool my_turn, absl::Status& re
       if (arm_and_look()) return Came::kSomething;
     }
     (void)line_.sleep(door_.bell(), std::min(deadline.remaining().ns(), vigil.left()));
-    if (vigil.over()) (void)attachment_.sweep();
+    if (vigil.over()) {
+      (void)attachment_.sweep();
+      vigil.begin();
+    }
     if (ring_.readable()) return Came::kSomething;
   }
   const bool cut = line_.cut();

@@ -9,9 +9,6 @@ namespace {
 
 using Room = ByteRing::Room;
 
-// What a killed receiver costs a sender that waits for room: nobody wakes it, and it asks after the line that often.
-constexpr std::chrono::milliseconds kLookAfterLine{20};
-
 absl::Status no_receiver() {
   return absl::UnavailableError("no reader is left: nobody holds the other end of the pipe any more");
 }
@@ -71,8 +68,7 @@ bool Outgoing::await_room(std::uint64_t record) {
         cut = line_.cut();
         return cut ? Progress::kDone : Progress::kBlocked;
       },
-      [&] { return std::min<std::chrono::nanoseconds>(attachment_.slice(), kLookAfterLine); },
-      [&] { (void)attachment_.sweep(); });
+      [&] { return std::min(attachment_.slice(), line_look_period()); }, [&] { (void)attachment_.sweep(); });
   return !cut;
 }
 

@@ -62,6 +62,10 @@ std::chrono::nanoseconds look_period() noexcept {
   return std::chrono::nanoseconds(wait_tuning().look_ns.load(std::memory_order_relaxed));
 }
 
+std::chrono::nanoseconds line_look_period() noexcept {
+  return std::chrono::nanoseconds(wait_tuning().line_look_ns.load(std::memory_order_relaxed));
+}
+
 bool join_membarrier() noexcept {
   return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }

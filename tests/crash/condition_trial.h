@@ -50,6 +50,7 @@ class ConditionTrial : public SyncTrial {
   // --- Trial
 
   void warm() override {
+    set_waits(kPatience);  // so that it is found asleep
     (void)Reach::attachment(condition_).seat();
     (void)Reach::attachment(mutex_).seat();
   }

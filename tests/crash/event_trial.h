@@ -36,7 +36,10 @@ class EventTrial : public SyncTrial {
 
   // --- Trial
 
-  void warm() override { (void)Reach::attachment(event_).seat(); }
+  void warm() override {
+    set_waits(kPatience);  // so that it is found asleep
+    (void)Reach::attachment(event_).seat();
+  }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {
     if (event_.is_set()) fault(Fault::Kind::kHung, "the victim sleeps though it is set");

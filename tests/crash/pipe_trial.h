@@ -77,7 +77,7 @@ class PipeTrial : public Trial {
     (void)Reach::attachment(in_).seat();
     (void)detail::message_type<SmallMessage>();  // found out once
     (void)detail::message_type<LargeMessage>();
-    if (operation_.large) set_waits(1s);  // so that it is seen asleep, and not woken by itself
+    if (operation_.large) set_waits(kPatience);  // so that it is seen asleep, and not woken by itself
   }
   void operation() override {
     operation_.run(*this);

@@ -37,7 +37,10 @@ class SemaphoreTrial : public SyncTrial {
 
   // --- Trial
 
-  void warm() override { (void)Reach::attachment(semaphore_).seat(); }
+  void warm() override {
+    set_waits(kPatience);  // so that it is found asleep
+    (void)Reach::attachment(semaphore_).seat();
+  }
   void operation() override { operation_.run(*this); }
   void wake_victim() override {
     if (given_meanwhile_ && semaphore_.approx_value() > 0)

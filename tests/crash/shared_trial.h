@@ -35,6 +35,7 @@ inline void set_waits(std::chrono::nanoseconds slice, std::chrono::nanoseconds s
   tuning.slice_min_ns = slice.count();
   tuning.slice_max_ns = slice.count();
   tuning.look_ns = slice.count();  // it sweeps before it would look
+  tuning.line_look_ns = slice.count();
   tuning.slice_per_lane_ns = 0;
   tuning.stall_ns = stall.count();
   tuning.short_look_ticks = 0;  // "empty" is the truth: survivors that never sleep drain by it

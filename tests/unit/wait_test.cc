@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <warren/layout/lane.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -240,6 +241,23 @@ TEST_P(WaitWord, EverySliceLooksForTheDead) {
   EXPECT_TRUE(await(
       word, mode_, spinner, Deadline::never(), [&] { return slices == 3 ? Progress::kDone : Progress::kBlocked; },
       [] { return 1ms; }, [&] { ++slices; }));
+}
+
+// One that outlasts a slice would leave no time for sleep.
+TEST_P(WaitWord, ASliceBeginsBehindTheSweep) {
+  Word word{0};
+  Spinner spinner;
+  std::vector<steady_clock::duration> between;
+  steady_clock::time_point swept = steady_clock::now();
+  const auto sweep = [&] {
+    between.push_back(steady_clock::now() - swept);
+    std::this_thread::sleep_for(8ms);
+    swept = steady_clock::now();
+  };
+  EXPECT_TRUE(await(
+      word, mode_, spinner, Deadline::never(),
+      [&] { return between.size() == 4 ? Progress::kDone : Progress::kBlocked; }, [] { return 4ms; }, sweep));
+  EXPECT_GE(std::ranges::min(between), 3ms);
 }
 
 TEST_P(WaitWord, TheStalledLookAgainWithoutANotice) {

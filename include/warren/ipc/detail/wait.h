@@ -84,6 +84,7 @@ struct WaitTuning {
   std::atomic<std::int64_t> slice_min_ns{80'000'000};
   std::atomic<std::int64_t> slice_max_ns{2'000'000'000};
   std::atomic<std::int64_t> look_ns{32'000'000};
+  std::atomic<std::int64_t> line_look_ns{20'000'000};
   std::atomic<std::int64_t> stall_ns{500'000};  // how long a claim may stand before its owner's life is asked for
   std::atomic<bool> spins{true};                // false: waits go to sleep at once
   std::atomic<std::uint64_t> short_look_ticks{kMoment};  // who polls an empty ring looks at all of it no more often
@@ -94,6 +95,8 @@ WaitTuning& wait_tuning() noexcept;
 std::chrono::nanoseconds slice_for(std::uint32_t lanes) noexcept;
 // From one look at whether somebody died, who need be swept sooner, to the next.
 std::chrono::nanoseconds look_period() noexcept;
+// What a killed receiver costs a sender that waits for room: nobody wakes it, and it asks after the line that often.
+std::chrono::nanoseconds line_look_period() noexcept;
 
 // Between the read-modify-write that announces a waiter and the loads of its test.
 void await_barrier(layout::WaitMode mode) noexcept;
@@ -165,26 +168,23 @@ class Vigil {
   [[nodiscard]] std::chrono::nanoseconds left() const {
     return std::max(std::min(slice_end_, look_at_) - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0));
   }
-  // True: it is time to sweep, and the next slice begins.
+  // True: it is time to sweep.
   [[nodiscard]] bool over() {
     const Time now = std::chrono::steady_clock::now();
-    if (now < slice_end_) {
-      if (now < look_at_) return false;
-      const bool found = looks_.found_dead(now);
-      look_at_ = looks_.next(now);
-      if (!found) return false;
-    }
-    begin();
-    return true;
+    if (now >= slice_end_) return true;
+    if (now < look_at_) return false;
+    const bool found = looks_.found_dead(now);
+    look_at_ = looks_.next(now);
+    return found;
   }
-
- private:
+  // The next slice, behind the sweep: one that takes long would use it up, and nobody would sleep any more.
   void begin() {
     const Time now = std::chrono::steady_clock::now();
     slice_end_ = now + about(slice_(), now);
     look_at_ = looks_.next(now);
   }
 
+ private:
   Slice& slice_;
   Looks& looks_;
   Time slice_end_, look_at_;
@@ -213,7 +213,10 @@ bool sleep_until_done(std::atomic<std::uint32_t>& word, layout::WaitMode mode, D
       (void)sleep_on(word, armed, deadline, std::min(stall, vigil.left()));
       stall = std::min(stall * 2, kLastStall);
     }
-    if (over || vigil.over()) on_slice();
+    if (over || vigil.over()) {
+      on_slice();
+      vigil.begin();
+    }
   }
 }
 
