@@ -13,7 +13,7 @@ using layout::kBands;
 using layout::kMostPriority;
 using Record = layout::WorkerRecord;
 
-// A ring of a priority that is full is no loss: the table is looked through.
+// A ring of a priority that is full is no loss: once it is empty the table is looked through.
 constexpr std::uint64_t kMostInBand = 65536;
 
 constexpr std::uint64_t whole_pages(std::uint64_t bytes) {
@@ -138,8 +138,13 @@ bool SideHints::push_band(Seat& seat, std::int32_t priority, const Hint& hint) n
   const auto index = static_cast<std::uint32_t>(priority + kMostPriority);
   const std::uint32_t bit = 1u << index;
   const std::uint64_t bytes = stride(band_geometry_);
-  return commit(header_->bands_committed, bit, bands_offset_ + index * bytes, bytes) &&
-         push(band(index), seat, header_->bands, bit, hint);
+  if (commit(header_->bands_committed, bit, bands_offset_ + index * bytes, bytes) &&
+      push(band(index), seat, header_->bands, bit, hint))
+    return true;
+  header_->bands_overflowed.fetch_or(bit,
+                                     std::memory_order_acq_rel);  // [SH10] after the task is pending; pairs with SH12
+  header_->bands.fetch_or(bit, std::memory_order_acq_rel);        // [SH11] after SH10; pairs with SH2
+  return false;
 }
 
 void SideHints::push_flat(Seat& seat, std::uint64_t index, Flags& committed, Flags& flags, const Hint& hint) noexcept {
@@ -157,7 +162,14 @@ void SideHints::push_delayed(Seat& seat, const Hint& hint) noexcept {
   push_flat(seat, layout::kMaxWorkers, header_->delayed_committed, header_->delayed, hint);
 }
 
-Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
+// The ring's own bit has been taken away before: who notes more here sets it anew.
+bool SideHints::take_band_overflow(std::uint32_t bit) noexcept {
+  if ((header_->bands_overflowed.load(std::memory_order_relaxed) & bit) == 0) return false;
+  return (header_->bands_overflowed.fetch_and(~bit, std::memory_order_acq_rel) & bit) !=
+         0;  // [SH12] before the table; pairs with SH10
+}
+
+Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint, FindMore find_more) noexcept {
   constexpr std::uint32_t kAbove = ~std::uint32_t{0} << (kMostPriority + 1) & ((1u << kBands) - 1);
   constexpr std::uint32_t kBelow = (1u << kMostPriority) - 1;
   Front found = Front::kEmpty;
@@ -168,6 +180,9 @@ Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
     const Front front = pop(band(index), stalls_[index], seat, header_->bands, bit, hint);
     if (front == Front::kItem) return front;
     if (front == Front::kStalled) found = front;
+    if (front == Front::kEmpty && take_band_overflow(bit) &&
+        find_more(static_cast<std::int32_t>(index) - kMostPriority, hint))
+      return Front::kItem;
     left &= ~bit;
   }
   return found;

@@ -374,9 +374,9 @@ TEST(Layout, PoolHeader) {
   image FIELD(table_capacity) FIELD(workers_offset) FIELD(hints_offset) FIELD(slots_offset) FIELD(worker_count)
       FIELD(application_pid) FIELD(name) FIELD(bands_offset) FIELD(places_offset) FIELD(extras_offset) FIELD(phase)
           FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths) FIELD(slots_committed) FIELD(bands)
-              FIELD(bands_committed) FIELD(most_workers) FIELD(retired) FIELD(next_look_ns) FIELD(delayed)
-                  FIELD(delayed_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan)
-                      FIELD(condemned) FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
+              FIELD(bands_committed) FIELD(bands_overflowed) FIELD(most_workers) FIELD(retired) FIELD(next_look_ns)
+                  FIELD(delayed) FIELD(delayed_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner)
+                      FIELD(rescan) FIELD(condemned) FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 

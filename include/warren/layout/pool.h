@@ -213,6 +213,7 @@ struct PoolHeader {
   std::atomic<std::uint64_t> next_look_ns;     // when the supervisor looks for deadlines again
   std::atomic<std::uint32_t> delayed;          // of the ring of tasks that wait for a time: as WorkerRecord::pinned
   std::atomic<std::uint32_t> delayed_committed;
+  std::atomic<std::uint32_t> bands_overflowed;             // as `bands`: there are more than its ring had room for
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
   std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
