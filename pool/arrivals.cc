@@ -6,7 +6,8 @@
 
 namespace warren::detail {
 
-Arrivals::Arrivals(std::vector<std::shared_ptr<TaskCore>> tasks) : tasks_(std::move(tasks)), left_(tasks_.size()) {
+Arrivals::Arrivals(std::vector<std::shared_ptr<TaskCore>> tasks)
+    : tasks_(std::move(tasks)), given_(tasks_.size()), left_(tasks_.size()) {
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     if (tasks_[i] == nullptr) {
       const std::scoped_lock lock(queue_->mutex);
@@ -29,23 +30,50 @@ Arrivals::~Arrivals() {
 
 std::optional<std::size_t> Arrivals::next(Deadline deadline) {
   if (left_ == 0) return std::nullopt;
+  while (await_one(deadline)) {
+    if (const std::optional<std::size_t> index = take()) return index;
+  }
+  find_ended();
+  return take();
+}
+
+// False: the time is up.
+bool Arrivals::await_one(Deadline deadline) {
   Queue& queue = *queue_;
+  const auto any = [&queue] { return !queue.arrived.empty(); };
   if (Completions* const here = Completions::current(); here != nullptr) {
-    const auto any = [&queue] {
+    return here->help(deadline, [&queue, any] {
       const std::scoped_lock lock(queue.mutex);
-      return !queue.arrived.empty();
-    };
-    if (!here->help(deadline, any)) return std::nullopt;
+      return any();
+    });
   }
   std::unique_lock lock(queue.mutex);
-  const auto any = [&queue] { return !queue.arrived.empty(); };
-  if (deadline.forever()) queue.filled.wait(lock, any);
-  if (!deadline.forever() && !queue.filled.wait_until(lock, deadline.time(), any)) return std::nullopt;
-  const std::size_t index = queue.arrived.front();
-  queue.arrived.pop_front();
-  tasks_[index].reset();
-  --left_;
-  return index;
+  if (!deadline.forever()) return queue.filled.wait_until(lock, deadline.time(), any);
+  queue.filled.wait(lock, any);
+  return true;
+}
+
+// The time is up: who has ended need not have been told of yet. It arrives again, then.
+void Arrivals::find_ended() {
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    if (tasks_[i] == nullptr || !tasks_[i]->poll()) continue;
+    const std::scoped_lock lock(queue_->mutex);
+    queue_->arrived.push_back(i);
+  }
+}
+
+std::optional<std::size_t> Arrivals::take() {
+  const std::scoped_lock lock(queue_->mutex);
+  while (!queue_->arrived.empty()) {
+    const std::size_t index = queue_->arrived.front();
+    queue_->arrived.pop_front();
+    if (given_[index]) continue;
+    given_[index] = true;
+    tasks_[index].reset();
+    --left_;
+    return index;
+  }
+  return std::nullopt;
 }
 
 }  // namespace warren::detail

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "monotonic.h"
 
@@ -23,7 +22,7 @@ constinit thread_local Current current;
 // Who reads it meanwhile sees a mixture.
 void write_report(layout::WorkerRecord& record, std::string_view text) noexcept {
   std::array<std::uint64_t, std::size(layout::WorkerRecord{}.report)> words{};
-  std::memcpy(words.data(), text.data(), std::min(text.size(), sizeof words - 1));
+  text.copy(reinterpret_cast<char*>(words.data()), sizeof words - 1);
   for (std::size_t i = 0; i < words.size(); ++i) record.report[i].store(words[i], std::memory_order_relaxed);
 }
 

@@ -1,29 +1,20 @@
 #include <absl/strings/str_cat.h>
-#include <pthread.h>
 #include <warren/ipc/detail/process.h>
 #include <warren/layout/pool.h>
 #include <warren/pool/detail/task_error.h>
 #include <warren/pool/detail/thread_crew.h>
 #include <warren/pool/thread_pool.h>
 
-#ifdef __SANITIZE_THREAD__
-// g++ has no fences there. None is missed: a handler is handed on under the scheduler's mutex, and its task under ours.
-#define BOOST_ASIO_DISABLE_FENCED_BLOCK
-#endif
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
+#include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "current_task.h"
 #include "monotonic.h"
 #include "ready_queue.h"
+#include "thread_crew_impl.h"
 #include "usable_cpus.h"
 
 namespace warren::detail {
@@ -56,7 +47,6 @@ struct Frame {
   const Frame* outer;
 };
 constinit thread_local const Frame* innermost = nullptr;
-constinit thread_local ThreadCrew* employer = nullptr;
 
 class InFrame {
  public:
@@ -82,8 +72,6 @@ bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& 
   return true;
 }
 
-struct Leave {};  // thrown through io_context::run() by a thread that there is no place for
-
 }  // namespace
 
 ThreadWork::ThreadWork() noexcept
@@ -97,61 +85,6 @@ void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept {
   if (soft_deadline.forever()) return;
   CurrentTaskScope::set_soft_deadline(after(static_cast<std::uint64_t>(soft_deadline.ns().count())));
 }
-
-// The queue says which task is next; the scheduler (Boost.Asio's) which thread takes it. A token is a handler that runs
-// whatever is next then, so tasks can leave the queue, or pass others in it, and no handler has to be found.
-struct ThreadCrew::Impl {
-  explicit Impl(ThreadPoolOptions given) : options(std::move(given)) {}
-
-  // --- tasks
-  void post_token() {
-    boost::asio::post(context, [this] { take_token(); });
-  }
-  void take_token();
-  void end(const std::shared_ptr<ThreadWork>& work);
-  void fail(const std::shared_ptr<ThreadWork>& work, const absl::Status& why);
-  ReadyQueue::Works empty_queue_locked();
-  void fail_all(const ReadyQueue::Works& works, const absl::Status& why);
-  void cancel_all(const absl::Status& why);
-  [[nodiscard]] absl::Status why_refused_locked(bool chunk) const;
-
-  // --- threads
-  void start_thread_locked(const std::shared_ptr<ThreadCrew>& crew);
-  void work(ThreadCrew& crew);
-  bool initialize();
-  bool park();
-  void let_threads_end_locked();
-  void join_threads();
-
-  const ThreadPoolOptions options;
-  const std::uint64_t epoch = process_epoch();
-  std::atomic<bool> terminated{false};
-
-  std::mutex mutex;  // of all below but the context; no code of users runs under it
-  std::condition_variable room, settled, parked_wake;
-  ReadyQueue queue;
-  std::size_t tokens = 0;   // handlers on their way: not fewer than tasks in the queue
-  std::size_t pending = 0;  // tasks that have not ended: for max_pending
-  std::size_t open = 0;     // tasks whose callbacks have not run: for join()
-  std::size_t maps = 0;
-  std::uint64_t endings = 0;
-  std::size_t joining_inside = 0;  // tasks that wait in join() for all others
-  bool closed = false;
-  absl::Status cancelling;  // set: what chunks fail with that are yet to come
-  absl::Status broken;
-
-  std::vector<std::thread> threads;
-  std::size_t alive = 0;    // threads that have not left
-  std::size_t surplus = 0;  // threads beyond what there should be: the next that takes a token parks
-  std::size_t parked = 0;
-  std::size_t wanted = 0;  // of the parked
-  bool ended = false;
-  std::mutex join_mutex;
-
-  boost::asio::io_context context;
-  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guard{
-      boost::asio::make_work_guard(context)};
-};
 
 // --- tasks -----------------------------------------------------------------------------------------------------------
 
@@ -231,84 +164,6 @@ absl::Status ThreadCrew::Impl::why_refused_locked(bool chunk) const {
   return closed ? refused("the pool is closed") : absl::OkStatus();
 }
 
-// --- threads ---------------------------------------------------------------------------------------------------------
-
-// Throws std::system_error.
-void ThreadCrew::Impl::start_thread_locked(const std::shared_ptr<ThreadCrew>& crew) {
-  threads.emplace_back([crew] { crew->impl_->work(*crew); });
-  ++alive;
-}
-
-void ThreadCrew::Impl::work(ThreadCrew& crew) {
-  constexpr std::size_t kMostName = 15;  // of a thread
-  const std::string name = options.name.empty() ? "warren-pool" : options.name.substr(0, kMostName);
-  (void)::pthread_setname_np(::pthread_self(), name.c_str());
-  employer = &crew;
-  if (initialize()) {
-    for (bool goes_on = true; goes_on;) {
-      try {
-        context.run();
-        goes_on = false;
-      } catch (const Leave&) {
-        goes_on = park();
-      }
-    }
-  }
-  const std::scoped_lock lock(mutex);
-  --alive;
-  settled.notify_all();
-}
-
-// False: it threw, and the pool is broken.
-bool ThreadCrew::Impl::initialize() {
-  if (!options.initializer) return true;
-  ReadyQueue::Works works;
-  absl::Status why;
-  try {
-    options.initializer();
-    return true;
-  } catch (...) {
-    why = status_of_current_exception(0);
-  }
-  {
-    const std::scoped_lock lock(mutex);
-    if (broken.ok()) broken = refused(absl::StrCat("the pool is broken: its initializer failed: ", why.message()));
-    why = broken;
-    closed = true;
-    works = empty_queue_locked();
-    let_threads_end_locked();
-  }
-  fail_all(works, why);
-  return false;
-}
-
-// False: all is done.
-bool ThreadCrew::Impl::park() {
-  std::unique_lock lock(mutex);
-  ++parked;
-  parked_wake.wait(lock, [this] { return wanted != 0 || ended; });
-  --parked;
-  if (ended) return false;
-  --wanted;
-  return true;
-}
-
-// run() returns once there is no handler left.
-void ThreadCrew::Impl::let_threads_end_locked() {
-  if (ended || !closed || open != 0 || maps != 0) return;
-  ended = true;
-  parked_wake.notify_all();
-  guard.reset();
-}
-
-void ThreadCrew::Impl::join_threads() {
-  const std::scoped_lock lock(join_mutex);
-  for (std::thread& thread : threads) {
-    if (!thread.joinable()) continue;
-    thread.get_id() == std::this_thread::get_id() ? thread.detach() : thread.join();
-  }
-}
-
 // --- ThreadCrew ------------------------------------------------------------------------------------------------------
 
 ThreadCrew::ThreadCrew(ThreadPoolOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -337,7 +192,7 @@ absl::StatusOr<std::shared_ptr<ThreadCrew>> ThreadCrew::start(ThreadPoolOptions 
 
 bool ThreadCrew::take_place(bool wait) {
   if (!mine()) return true;
-  const bool inside = frames_of(impl_.get()) != 0 || employer == this;
+  const bool inside = frames_of(impl_.get()) != 0 || employer() == this;
   std::unique_lock lock(impl_->mutex);
   const auto has_room = [this] {
     return impl_->pending < impl_->options.max_pending || impl_->closed || !impl_->broken.ok();
@@ -469,35 +324,6 @@ absl::Status ThreadCrew::join(Deadline deadline) {
   if (inside == 0) impl_->join_threads();
   const std::scoped_lock lock(impl_->mutex);
   return impl_->broken;
-}
-
-// --- StandIn -------------------------------------------------------------------------------------------------------
-
-StandIn::StandIn() : crew_(employer) {
-  if (crew_ == nullptr || !crew_->mine()) {
-    crew_ = nullptr;
-    return;
-  }
-  ThreadCrew::Impl& crew = *crew_->impl_;
-  const std::scoped_lock lock(crew.mutex);
-  if (crew.surplus != 0) {
-    --crew.surplus;
-  } else if (crew.parked > crew.wanted) {
-    ++crew.wanted;
-    crew.parked_wake.notify_one();
-  } else {
-    try {
-      crew.start_thread_locked(crew_->shared_from_this());
-    } catch (const std::system_error&) {
-      crew_ = nullptr;  // there is no thread left: the place stays empty meanwhile
-    }
-  }
-}
-
-StandIn::~StandIn() {
-  if (crew_ == nullptr) return;
-  const std::scoped_lock lock(crew_->impl_->mutex);
-  ++crew_->impl_->surplus;
 }
 
 }  // namespace warren::detail

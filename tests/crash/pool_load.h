@@ -60,6 +60,7 @@ class PoolLoad {
     const int base = options_.base;
     for (int i = 0; i < kNumbers; ++i) marks->ran[static_cast<std::size_t>(base + i)] = 0;
     end_ = std::chrono::steady_clock::now() + options_.patience;
+    const TaskOptions at_once{.retries = kRetries, .retry_on = RetryOn::kAnyFailure};  // the worker hints to it itself
     const TaskOptions on_anything{
         .deadline = 1h, .retries = kRetries, .backoff = 1ms, .retry_on = RetryOn::kAnyFailure, .priority = 1};
     std::array<Future<int>, kEach> plain, throws;
@@ -68,7 +69,7 @@ class PoolLoad {
     for (int i = 0; i < kEach; ++i) {
       const auto at = static_cast<std::size_t>(i);
       plain[at] = pool_.submit(plain_task, base + kPlain + i);
-      throws[at] = pool_.submit(on_anything, throwing_task, base + kThrows + i);
+      throws[at] = pool_.submit(i == 0 ? at_once : on_anything, throwing_task, base + kThrows + i);
       if (i >= kFew) continue;
       grown[at] = pool_.submit(growing_task, base + kGrown + i);
       const TaskOptions on_death{

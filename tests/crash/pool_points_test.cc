@@ -86,6 +86,12 @@ class PoolAtEveryPoint : public PoolTrials {
     const std::size_t died = kill(deaths);
     return died == deaths.size() ? died : kill(deaths);
   }
+  // A point that workers pass only after some of the deaths at `first`: after others the supervisor does. Again, until
+  // one has died there.
+  void insist(std::string_view first, std::string_view second) {
+    for (std::uint32_t tries = 0; tries < 32 && !coverage_.points.contains(second); ++tries)
+      (void)kill({{Role::kWorker, {first, 1 + tries % 8}}, {Role::kWorker, {second}}});
+  }
   void expect_hit(std::initializer_list<std::string_view> points) {
     for (const std::string_view point : points) {
       EXPECT_TRUE(coverage_.points.contains(point)) << "nobody died at " << point;
@@ -114,8 +120,10 @@ TEST_F(PoolAtEveryPoint, AnotherWorkerDiesAfterIt) {
       (void)kill_surely({{Role::kWorker, {first}}, {Role::kWorker, {second}}});
     }
   }
-  expect_hit({"bury_decided", "bury_done", "lane_claimed"});
   EXPECT_GT(coverage_.double_faults, pairs * 3 / 4);
+  insist("push_claimed", "bury_decided");
+  insist("push_claimed", "bury_done");
+  expect_hit({"bury_decided", "bury_done", "lane_claimed"});
   expect_survived(total, coverage_);
 }
 

@@ -1,7 +1,6 @@
 // Queues and events as descriptors with threads only, so that ThreadSanitizer sees every access. Slices that never
 // come: a lost ring hangs a poll, which tells.
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sched.h>
 #include <warren/ipc/broadcast.h>
 #include <warren/ipc/event.h>
@@ -18,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/no_slices.h"
+#include "support/readiness.h"
 #include "support/resources.h"
 
 namespace warren {
@@ -30,13 +29,7 @@ constexpr int kScale = 1;
 constexpr int kScale = 4;
 #endif
 
-template <class Object>
-bool readable(const Object& object) {
-  pollfd fd{.fd = object.fileno(), .events = POLLIN, .revents = 0};
-  return ::poll(&fd, 1, 20'000) == 1;
-}
-
-class ReadinessThreads : public ::testing::Test {
+class ReadinessThreads : public test::Readiness {
  protected:
   void run(const std::vector<std::function<void()>>& work) {
     std::vector<std::thread> threads;
@@ -44,8 +37,6 @@ class ReadinessThreads : public ::testing::Test {
     for (const auto& each : work) threads.emplace_back(each);
     for (std::thread& thread : threads) thread.join();
   }
-
-  const test::NoSlices no_slices_;
 };
 
 // One item at a time and nobody sleeps in pop(): each item has to be told.
@@ -55,7 +46,7 @@ TEST_F(ReadinessThreads, EveryItemIsToldToSomebody) {
   std::atomic<int> taken{0};
   const auto watch = [&] {
     while (!queue.drained()) {
-      ASSERT_TRUE(readable(queue)) << taken;
+      ASSERT_TRUE(test::readable(queue, test::kAges)) << taken;
       if (queue.try_pop()) ++taken;
     }
   };
@@ -78,7 +69,7 @@ TEST_F(ReadinessThreads, MirrorsAndSleepersShareAQueue) {
   std::atomic<int> taken{0};
   const auto watch = [&](Queue<int>& mine) {
     while (!mine.drained()) {
-      ASSERT_TRUE(readable(mine)) << taken;
+      ASSERT_TRUE(test::readable(mine, test::kAges)) << taken;
       if (mine.try_pop()) ++taken;
     }
   };
@@ -101,13 +92,13 @@ TEST_F(ReadinessThreads, AnEventGoesBackAndForth) {
          for (int n = 0; n < turns; ++n) {
            ++plain;
            there.set();
-           while (!back.is_set()) ASSERT_TRUE(readable(back));
+           while (!back.is_set()) ASSERT_TRUE(test::readable(back, test::kAges));
            back.clear();
          }
        },
        [&] {
          for (int n = 0; n < turns; ++n) {
-           while (!there.is_set()) ASSERT_TRUE(readable(there));
+           while (!there.is_set()) ASSERT_TRUE(test::readable(there, test::kAges));
            there.clear();
            ++plain;
            back.set();
@@ -122,7 +113,7 @@ TEST_F(ReadinessThreads, TheOneConsumerIsToldOfEveryItem) {
   int next = 0;
   run({[&] {
          while (!queue.drained()) {
-           ASSERT_TRUE(readable(queue)) << next;
+           ASSERT_TRUE(test::readable(queue, test::kAges)) << next;
            while (const std::optional<int> item = queue.try_pop()) ASSERT_EQ(*item, next++);
          }
        },
@@ -139,7 +130,7 @@ TEST_F(ReadinessThreads, EverySubscriberIsToldOfEveryItem) {
   const auto watch = [&, items](Subscriber<int> mine) {
     int next = 0;
     while (!mine.drained()) {
-      ASSERT_TRUE(readable(mine)) << next;
+      ASSERT_TRUE(test::readable(mine, test::kAges)) << next;
       while (const std::optional<int> item = mine.try_pop()) ASSERT_EQ(*item, next++);
       if (next % 100 == 50) mine = Subscriber<int>(std::move(mine));
     }
@@ -159,7 +150,7 @@ TEST_F(ReadinessThreads, WatchersAndSleepersShareAStack) {
   std::atomic<int> taken{0};
   const auto watch = [&] {
     while (!stack.drained()) {
-      ASSERT_TRUE(readable(stack)) << taken;
+      ASSERT_TRUE(test::readable(stack, test::kAges)) << taken;
       if (stack.try_pop()) ++taken;
     }
   };

@@ -21,10 +21,9 @@
 #include <utility>
 #include <vector>
 
-#include "support/blocked.h"
 #include "support/child.h"
-#include "support/no_slices.h"
 #include "support/reach.h"
+#include "support/readiness.h"
 #include "support/resources.h"
 
 namespace warren {
@@ -33,16 +32,11 @@ namespace {
 using namespace std::chrono_literals;
 using test::Census;
 using test::Child;
+using test::kAges;
+using test::readable;
+using test::Readiness;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-constexpr int kAges = 20'000;  // ms: whoever oversleeps is told of by the test
-
-template <class Object>
-bool readable(const Object& object, int timeout_ms = 0) {
-  pollfd fd{.fd = object.fileno(), .events = POLLIN, .revents = 0};
-  return ::poll(&fd, 1, timeout_ms) == 1 && (fd.revents & POLLIN) != 0;
-}
 
 // Each kind as a line of numbers: what is pushed into `in()` comes out of `out()`, whose descriptor it is.
 struct Priorities {
@@ -86,11 +80,9 @@ struct Wave {
 using Overwritten = Wave<SlowReader::kLoses>;
 using WaitedFor = Wave<SlowReader::kBlocksWriter>;
 
-// Slices that never come: what is told late was not told. Children inherit it.
 template <class Kind>
-class EveryReadiness : public ::testing::Test {
+class EveryReadiness : public Readiness {
  protected:
-  const test::NoSlices no_slices_;
   Kind kind_;
 };
 using Kinds = ::testing::Types<Priorities, Names, Pile, Line, Log, Overwritten, WaitedFor>;
@@ -237,10 +229,6 @@ TYPED_TEST(EveryReadiness, TheObjectGoesAtAnyMoment) {
   }
 }
 
-class Readiness : public ::testing::Test {
- protected:
-  const test::NoSlices no_slices_;
-};
 using SubscriberReadiness = Readiness;
 using SpscReadiness = Readiness;
 using LockedReadiness = Readiness;
@@ -355,17 +343,9 @@ TEST_F(SpscReadiness, ACorruptRingOfRecordsIsToldAndCloses) {
 
 // --- under a lock ----------------------------------------------------------------------------------------------------
 
-// The wake for an item may come to a mirror, whose process does not look.
 TEST_F(LockedReadiness, AMirrorKeepsNoWakeFromWhoTakes) {
   auto stack = Stack<int>::create({.capacity = 8}).value();
-  (void)stack.fileno();
-  for (int round = 0; round < 30; ++round) {
-    Child consumer([&] { return stack.pop() == round ? 0 : 1; });
-    test::await_futex_sleep(consumer.pid());
-    ASSERT_TRUE(stack.push(round));
-    ASSERT_TRUE(consumer.join().well());
-    while (readable(stack)) (void)stack.try_pop();  // so that most times the mirror sleeps again
-  }
+  test::expect_that_a_mirror_keeps_no_wake(stack, 30);
 }
 
 TEST_F(LockedReadiness, OneWhoseLockIsHeldByTheDeadIsTold) {

@@ -20,11 +20,10 @@
 #include <thread>
 #include <vector>
 
-#include "support/blocked.h"
 #include "support/child.h"
 #include "support/limits.h"
-#include "support/no_slices.h"
 #include "support/reach.h"
+#include "support/readiness.h"
 #include "support/resources.h"
 
 namespace warren {
@@ -34,22 +33,12 @@ using namespace std::chrono_literals;
 using test::Census;
 using test::Child;
 using test::Gate;
+using test::kAges;
+using test::readable;
+using test::Readiness;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr int kAges = 20'000;  // ms: whoever oversleeps is told of by the test
-
-template <class Object>
-bool readable(const Object& object, int timeout_ms = 0) {
-  pollfd fd{.fd = object.fileno(), .events = POLLIN, .revents = 0};
-  return ::poll(&fd, 1, timeout_ms) == 1 && (fd.revents & POLLIN) != 0;
-}
-
-// Slices that never come: what is told late was not told. Children inherit it.
-class Readiness : public ::testing::Test {
- protected:
-  const test::NoSlices no_slices_;
-};
 using QueueReadiness = Readiness;
 using EventReadiness = Readiness;
 
@@ -227,17 +216,9 @@ TEST_F(QueueReadiness, WatchersAndBlockedConsumersShareAQueue) {
   EXPECT_EQ(*taken, kItems);
 }
 
-// The wake for an item may come to a mirror, whose process does not look.
 TEST_F(QueueReadiness, AMirrorKeepsNoWakeFromWhoTakes) {
   auto queue = Queue<int>::create({.capacity = 8}).value();
-  (void)queue.fileno();
-  for (int round = 0; round < 100; ++round) {
-    Child consumer([&] { return queue.pop() == round ? 0 : 1; });
-    test::await_futex_sleep(consumer.pid());
-    ASSERT_TRUE(queue.push(round));
-    ASSERT_TRUE(consumer.join().well());
-    while (readable(queue)) (void)queue.try_pop();  // so that most times the mirror sleeps again
-  }
+  test::expect_that_a_mirror_keeps_no_wake(queue, 100);
 }
 
 TEST_F(QueueReadiness, EveryProcessIsToldOfOneItem) {

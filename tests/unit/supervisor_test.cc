@@ -466,15 +466,14 @@ TEST_F(SupervisorTest, ObjectsWithRunAreWorkersToo) {
 
 // --- errors ----------------------------------------------------------------------------------------------------------
 
-TEST_F(SupervisorTest, WhatCannotBeIsAnError) {
-  EXPECT_TRUE(absl::IsInvalidArgument(Supervisor::start({.workers = 1025}, serve).status()));
-  WARREN_NEEDS_NO_DESCRIPTORS();
-  EXPECT_EQ(Child([] {
+// Started with so few descriptors it is an error, and nobody is left behind.
+void expect_exhausted(rlim_t descriptors, std::uint32_t workers) {
+  EXPECT_EQ(Child([=] {
               rlimit limit{};
               ::getrlimit(RLIMIT_NOFILE, &limit);
-              limit.rlim_cur = 0;
+              limit.rlim_cur = descriptors;
               ::setrlimit(RLIMIT_NOFILE, &limit);
-              if (!absl::IsResourceExhausted(Supervisor::start({.workers = 1}, serve).status())) return 1;
+              if (!absl::IsResourceExhausted(Supervisor::start({.workers = workers}, serve).status())) return 1;
               return ::waitpid(-1, nullptr, 0) == -1 ? 0 : 2;
             })
                 .join()
@@ -482,20 +481,14 @@ TEST_F(SupervisorTest, WhatCannotBeIsAnError) {
             0);
 }
 
-// Some descriptors are there, but not enough for all workers: those that were forked are gone again.
-TEST_F(SupervisorTest, TooFewDescriptorsLeaveNobody) {
-  EXPECT_EQ(Child([] {
-              rlimit limit{};
-              ::getrlimit(RLIMIT_NOFILE, &limit);
-              limit.rlim_cur = 40;
-              ::setrlimit(RLIMIT_NOFILE, &limit);
-              if (!absl::IsResourceExhausted(Supervisor::start({.workers = 100}, serve).status())) return 1;
-              return ::waitpid(-1, nullptr, 0) == -1 ? 0 : 2;
-            })
-                .join()
-                .code,
-            0);
+TEST_F(SupervisorTest, WhatCannotBeIsAnError) {
+  EXPECT_TRUE(absl::IsInvalidArgument(Supervisor::start({.workers = 1025}, serve).status()));
+  WARREN_NEEDS_NO_DESCRIPTORS();
+  expect_exhausted(0, 1);
 }
+
+// Some descriptors are there, but not enough for all workers: those that were forked are gone again.
+TEST_F(SupervisorTest, TooFewDescriptorsLeaveNobody) { expect_exhausted(40, 100); }
 
 TEST_F(SupervisorTest, AMovedFromOneSaysSo) {
   Supervisor group = Supervisor::start({.workers = 1}, serve).value();

@@ -353,10 +353,10 @@ TEST(ThreadPoolTest, CallbacksRunInTheThreadThatRanOrCancelled) {
 TEST(ThreadPoolTest, MayBeDestroyedInItsOwnTask) {
   std::promise<int> told;
   std::atomic<int> others = 0;
+  std::latch go(1);
   {
     auto pool = std::make_shared<ThreadPool>(make_threads(2));
     ThreadPool& own = *pool;
-    std::latch go(1);
     own.submit([&told, &others, &go, pool]() mutable {
       go.wait();
       for (int i = 0; i < 10; ++i) pool->submit([&others] { ++others; });

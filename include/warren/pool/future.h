@@ -86,11 +86,10 @@ struct Continuation<F, void> {
 
 template <class V, class R, class F>
 Result<V> continue_with(F& f, Result<R> result) {
+  if (!result.ok()) return status_of(result);
   if constexpr (std::is_void_v<R>) {
-    if (!result.ok()) return result;
     return call_here<V>(f);
   } else {
-    if (!result.ok()) return result.status();
     return call_here<V>(f, *std::move(result));
   }
 }
@@ -225,11 +224,7 @@ auto Future<R>::then(F f) && {
     using V = typename Calls::value;
     if (!valid()) {
       auto none = std::make_shared<detail::ThenTask<V>>(nullptr);
-      if constexpr (std::is_void_v<R>) {
-        none->give(get());
-      } else {
-        none->give(get().status());
-      }
+      none->give(detail::status_of(get()));
       return Future<V>(std::move(none));
     }
     const std::shared_ptr<detail::TaskCore> task = std::move(task_);

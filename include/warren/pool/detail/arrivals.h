@@ -32,7 +32,12 @@ class Arrivals {
     std::deque<std::size_t> arrived;
   };
 
+  bool await_one(Deadline deadline);
+  void find_ended();
+  std::optional<std::size_t> take();
+
   std::vector<std::shared_ptr<TaskCore>> tasks_;  // that have not been given
+  std::vector<bool> given_;
   std::size_t left_;
   std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
 };

@@ -47,23 +47,30 @@ struct Chunk {
   return next;
 }
 
-// Submits the items as one chunk of calls of f.
-template <class F, class... T>
-Chunk submit_chunk(PoolClient& client, const TaskOptions& options, const F& f, std::size_t begin,
-                   const std::vector<std::tuple<T...>>& items) {
-  Chunk chunk{.ticket = nullptr, .begin = begin, .first = 0, .count = items.size(), .attempt = 1};
-  chunk.ticket = client.submit({.function = registered<ChunkTask<F, T...>>().id(),
+// Submits `chunk`, which has no ticket yet, as a Task that calls f; put(writer) adds what the calls are for.
+template <class Task, class F, class Put>
+Chunk submit_chunk_as(PoolClient& client, const TaskOptions& options, const F& f, Chunk chunk, Put&& put) {
+  chunk.ticket = client.submit({.function = registered<Task>().id(),
                                 .options = options_of_chunk(options),
                                 .encode =
                                     [&](Writer& w) {
                                       w.put(head_of(chunk, options));
                                       encode_callable(w, f);
-                                      for (const auto& item : items) {
-                                        std::apply([&w](const T&... a) { (w.put(a), ...); }, item);
-                                      }
+                                      put(w);
                                     },
                                 .chunk = true});
   return chunk;
+}
+
+// Submits the items as one chunk of calls of f.
+template <class F, class... T>
+Chunk submit_chunk(PoolClient& client, const TaskOptions& options, const F& f, std::size_t begin,
+                   const std::vector<std::tuple<T...>>& items) {
+  return submit_chunk_as<ChunkTask<F, T...>>(
+      client, options, f, {.ticket = nullptr, .begin = begin, .first = 0, .count = items.size(), .attempt = 1},
+      [&items](Writer& w) {
+        for (const auto& item : items) std::apply([&w](const T&... a) { (w.put(a), ...); }, item);
+      });
 }
 
 // Reads what a worker wrote behind an item's tag.
@@ -115,20 +122,18 @@ std::vector<Chunk> go_on(const Chunk& chunk, const TaskOptions& options, const a
   return rest;
 }
 
+// A failure says which item failed.
+template <class Outcome>
+Outcome named(Outcome result, std::size_t item) {
+  if (!result.ok()) result = status_of_item(status_of(result), item);
+  return result;
+}
+
 // Of a chunk that has ended: calls give(index, Result<R>) for each of its items in order, and returns the chunks of
 // those that have to run (again).
 template <class R, class Take>
 std::vector<Chunk> collect(const Chunk& chunk, const TaskOptions& options, Take&& give) {
-  const auto take = [&give](std::size_t item, Result<R> result) {
-    if (!result.ok()) {
-      if constexpr (std::is_void_v<R>) {
-        result = status_of_item(result, item);
-      } else {
-        result = status_of_item(result.status(), item);
-      }
-    }
-    give(item, std::move(result));
-  };
+  const auto take = [&give](std::size_t item, Result<R> result) { give(item, named(std::move(result), item)); };
   Remains remains{.attempt = chunk.attempt};
   const absl::Status status = chunk.ticket->read([&](Reader& in) {
     while (remains.done < chunk.count && in.remaining() != 0) {

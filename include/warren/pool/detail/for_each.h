@@ -173,17 +173,9 @@ struct RangeTask {
 template <class F, class T>
 Chunk submit_range(PoolClient& client, const TaskOptions& options, const F& f, const Array<T>& array, std::size_t first,
                    std::size_t count) {
-  Chunk chunk{.ticket = nullptr, .begin = 0, .first = first, .count = count, .attempt = 1};
-  chunk.ticket = client.submit({.function = registered<RangeTask<F, T>>().id(),
-                                .options = options_of_chunk(options),
-                                .encode =
-                                    [&](Writer& w) {
-                                      w.put(head_of(chunk, options));
-                                      encode_callable(w, f);
-                                      w.put(array);
-                                    },
-                                .chunk = true});
-  return chunk;
+  return submit_chunk_as<RangeTask<F, T>>(client, options, f,
+                                          {.ticket = nullptr, .begin = 0, .first = first, .count = count, .attempt = 1},
+                                          [&array](Writer& w) { w.put(array); });
 }
 
 // Of a range that has ended: its first failure goes to fail(index, status). Returns the ranges of elements that have to
@@ -223,8 +215,7 @@ std::vector<Chunk> collect_range(const Chunk& chunk, const TaskOptions& options,
 
 template <class F, class T>
 absl::Status run_for_each(PoolClient& client, const MapOptions& options, const F& f, const Array<T>& array) {
-  if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const absl::StatusOr<PoolClient::MapUnderWay> under_way = client.begin_map(options.task);
+  const auto under_way = begin_map(client, options);
   if (!under_way.ok()) return under_way.status();
   const Array<T> kept = array;  // while workers open it
   const std::size_t size =
@@ -237,13 +228,7 @@ absl::Status run_for_each(PoolClient& client, const MapOptions& options, const F
   const auto fail = [&failure](std::size_t element, const absl::Status& status) {
     if (failure.ok()) failure = status_of_item(status, element);
   };
-  while (!chunks.empty()) {
-    const Chunk chunk = std::move(chunks.front());
-    chunks.pop_front();
-    (void)chunk.ticket->wait(Deadline::never());
-    std::vector<Chunk> rest = collect_range(chunk, options.task, fail);
-    chunks.insert(chunks.begin(), std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
-  }
+  collect_all(chunks, [&](const Chunk& chunk) { return collect_range(chunk, options.task, fail); });
   return failure;
 }
 

@@ -39,11 +39,7 @@ class LocalTask : public LocalCore {
   [[nodiscard]] bool successful() const override { return ended() && !foreign() && result_->ok(); }
   absl::Status read(absl::FunctionRef<void(Reader&)>) const override {
     if (foreign()) return absl::FailedPreconditionError("this future belongs to the process that made it");
-    if constexpr (std::is_void_v<R>) {
-      return *result_;
-    } else {
-      return result_->status();
-    }
+    return status_of(*result_);
   }
   [[nodiscard]] void* value() const noexcept override { return foreign() ? nullptr : &*result_; }
 

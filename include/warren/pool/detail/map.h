@@ -34,6 +34,13 @@ inline absl::Status check_chunksize(const MapOptions& options) {
   return absl::OkStatus();
 }
 
+// While it is there, the client takes chunks. A failure: nothing can be mapped so, or no more.
+template <class Client>
+absl::StatusOr<typename Client::MapUnderWay> begin_map(Client& client, const MapOptions& options) {
+  if (absl::Status status = check_chunksize(options); !status.ok()) return status;
+  return client.begin_map(options.task);
+}
+
 // What a chunk under way is, for who runs it: a PoolClient or a ThreadCrew.
 template <class Client>
 struct ChunkOf {
@@ -74,39 +81,56 @@ auto submit_all(Client& client, const MapOptions& options, const F& f, Source& s
   return chunks;
 }
 
+// Waits for every chunk in order, and hands it to collect(chunk), which returns the chunks that stand in its place.
+template <class Chunk, class Collect>
+void collect_all(std::deque<Chunk>& chunks, Collect&& collect) {
+  while (!chunks.empty()) {
+    const Chunk chunk = std::move(chunks.front());
+    chunks.pop_front();
+    (void)chunk.ticket->wait(Deadline::never());
+    std::vector<Chunk> rest = collect(chunk);
+    chunks.insert(chunks.begin(), std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
+  }
+}
+
+// The values of items that are added in order, or the first failure.
+template <class R>
+class Whole {
+ public:
+  void add(Result<R> result) {
+    if (!failure_.ok()) return;
+    if (!result.ok()) {
+      failure_ = status_of(result);
+    } else if constexpr (!std::is_void_v<R>) {
+      values_.push_back(*std::move(result));
+    }
+  }
+  Result<typename MapOf<R>::value> take() {
+    if constexpr (std::is_void_v<R>) {
+      return std::move(failure_);
+    } else {
+      if (!failure_.ok()) return std::move(failure_);
+      return std::move(values_);
+    }
+  }
+
+ private:
+  std::conditional_t<std::is_void_v<R>, NoResult, typename MapOf<R>::value> values_;
+  absl::Status failure_;
+};
+
 // Waits for every chunk, then tells the first failure in order.
 template <class F, class Client, class Source, class Item = typename Source::Item,
           class R = typename CallOf<F, Item>::Value>
 Result<typename MapOf<R>::value> run_map(Client& client, const MapOptions& options, const F& f, Source&& source) {
-  if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const auto under_way = client.begin_map(options.task);
+  const auto under_way = begin_map(client, options);
   if (!under_way.ok()) return under_way.status();
   auto chunks = submit_all<F, Item>(client, options, f, source);
-  std::conditional_t<std::is_void_v<R>, int, typename MapOf<R>::value> results{};
-  absl::Status failure;
-  while (!chunks.empty()) {
-    const auto chunk = std::move(chunks.front());
-    chunks.pop_front();
-    (void)chunk.ticket->wait(Deadline::never());
-    auto rest = collect<R>(chunk, options.task, [&](std::size_t, Result<R> result) {
-      if constexpr (std::is_void_v<R>) {
-        if (failure.ok()) failure = std::move(result);
-      } else {
-        if (result.ok()) {
-          if (failure.ok()) results.push_back(*std::move(result));
-        } else if (failure.ok()) {
-          failure = result.status();
-        }
-      }
-    });
-    chunks.insert(chunks.begin(), std::move_iterator(rest.begin()), std::move_iterator(rest.end()));
-  }
-  if constexpr (std::is_void_v<R>) {
-    return failure;
-  } else {
-    if (!failure.ok()) return failure;
-    return results;
-  }
+  Whole<R> whole;
+  collect_all(chunks, [&](const auto& chunk) {
+    return collect<R>(chunk, options.task, [&whole](std::size_t, Result<R> result) { whole.add(std::move(result)); });
+  });
+  return whole.take();
 }
 
 // Keeps a bounded number of chunks under way, and gives their results in order, or chunk by chunk as they end.

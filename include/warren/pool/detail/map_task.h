@@ -15,7 +15,7 @@ namespace warren::detail {
 template <class R>
 class MapTask final : public LocalTask<typename MapOf<R>::value> {
  public:
-  using Whole = typename MapOf<R>::value;
+  using Values = typename MapOf<R>::value;
 
   MapTask(std::shared_ptr<PoolClient> client, const MapOptions& options, PoolClient::MapUnderWay under_way)
       : client_(std::move(client)), options_(options), under_way_(std::move(under_way)) {}
@@ -25,21 +25,13 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
 
   // A map that cannot begin has failed.
   template <class F, class Source, class Item = typename Source::Item>
-  static std::shared_ptr<MapTask> start(std::shared_ptr<PoolClient> client, const MapOptions& options, const F& f,
-                                        Source&& source) {
-    absl::Status status = check_chunksize(options);
-    PoolClient::MapUnderWay under_way(nullptr, [](PoolClient*) {});
-    if (status.ok()) {
-      absl::StatusOr<PoolClient::MapUnderWay> begun = client->begin_map(options.task);
-      status = begun.status();
-      if (begun.ok()) under_way = *std::move(begun);
-    }
-    auto task = std::make_shared<MapTask>(client, options, std::move(under_way));
-    if (!status.ok()) {
-      task->set(Result<Whole>(std::move(status)));
-      return task;
-    }
-    std::deque<Chunk> chunks = submit_all<F, Item>(*client, options, f, source);
+  static std::shared_ptr<MapTask> start(PoolClient& client, const MapOptions& options, const F& f, Source&& source) {
+    absl::StatusOr<PoolClient::MapUnderWay> begun = begin_map(client, options);
+    const absl::Status status = begun.status();
+    if (!begun.ok()) begun.emplace(nullptr, [](PoolClient*) {});
+    auto task = std::make_shared<MapTask>(client.shared_from_this(), options, *std::move(begun));
+    if (!status.ok()) return task->set(status), task;
+    std::deque<Chunk> chunks = submit_all<F, Item>(client, options, f, source);
     task->open_ = 1;  // this call
     task->follow(chunks);
     task->close_one();
@@ -98,19 +90,16 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
       Piece piece;
       std::vector<Chunk> rest = collect<R>(chunk, options_.task, [&](std::size_t item, Result<R> result) {
         if (!result.ok()) {
-          if constexpr (std::is_void_v<R>) {
-            fail(item, result);
-          } else {
-            fail(item, result.status());
-          }
+          fail(item, status_of(result));
         } else if constexpr (!std::is_void_v<R>) {
           piece.push_back(*std::move(result));
         }
         next = item + 1;
       });
       if constexpr (!std::is_void_v<R>) {
+        // One that died with its first item has none, and the place is that of the chunk that runs the item again.
         const std::scoped_lock lock(mutex_);
-        pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
+        if (!piece.empty()) pieces_.emplace(chunk.begin + chunk.first, std::move(piece));
       }
       follow(rest);
     } catch (...) {
@@ -147,7 +136,7 @@ class MapTask final : public LocalTask<typename MapOf<R>::value> {
         pieces_.clear();
         return whole;
       };
-      this->set(call_here<Whole>(join));
+      this->set(call_here<Values>(join));
     }
   }
 

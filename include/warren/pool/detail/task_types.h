@@ -37,6 +37,13 @@ struct ResultOf<absl::Status> : ResultOf<void> {};
 template <class R>
 struct ResultOf<absl::StatusOr<R>> : ResultOf<R> {};
 
+// Of a Result<R>, whatever R is.
+inline absl::Status status_of(const absl::Status& result) { return result; }
+template <class R>
+absl::Status status_of(const absl::StatusOr<R>& result) {
+  return result.status();
+}
+
 template <class R>
 concept TravellingResult = std::is_void_v<R> || Carriable<R>;
 

@@ -45,27 +45,9 @@ struct CheckedThreadApply {
 };
 
 template <class F, class... Rg>
-struct CheckedThreadMap {
-  static constexpr bool ok = check_ranges<F, Rg...>();
-  using value = std::conditional_t<ok, NoResult, NoResult>;
-};
-template <class F, class... Rg>
-  requires(std::ranges::input_range<Rg> && ...)
-struct CheckedThreadMap<F, Rg...> : CheckedThreadApply<F, std::ranges::range_value_t<Rg>...> {};
-
-template <class F, class Tuple, class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
-struct CheckedThreadTuple;
-template <class F, class Tuple, std::size_t... I>
-struct CheckedThreadTuple<F, Tuple, std::index_sequence<I...>>
-    : CheckedThreadApply<F, std::tuple_element_t<I, Tuple>...> {};
+using CheckedThreadMap = CheckedRanges<CheckedThreadApply, F, Rg...>;
 template <class F, class Rg>
-struct CheckedThreadStar {
-  static constexpr bool ok = check_tuples<Rg>();
-  using value = std::conditional_t<ok, NoResult, NoResult>;
-};
-template <class F, class Rg>
-  requires(std::ranges::input_range<Rg> && TupleLike<std::ranges::range_value_t<Rg>>)
-struct CheckedThreadStar<F, Rg> : CheckedThreadTuple<F, std::ranges::range_value_t<Rg>> {};
+using CheckedThreadStar = CheckedTuples<CheckedThreadApply, F, Rg>;
 
 template <class Rg>
 inline constexpr bool kElementsInPlace = false;
@@ -115,7 +97,19 @@ inline absl::Status cut_short() {
   return make_task_status(absl::StatusCode::kCancelled, error);
 }
 
-// The items of a chunk, one after the other. Plain closures start afresh for every item, as in a Pool.
+// One item of many: what call(f) gives. A plain closure starts afresh for each, as in a Pool.
+template <class Outcome, class F, class Call>
+Outcome run_item(ThreadCrew& crew, F& function, Call&& call) {
+  if (crew.terminated()) return cut_short();
+  if constexpr (std::is_trivially_copyable_v<F>) {
+    F fresh = function;
+    return call(fresh);
+  } else {
+    return call(function);
+  }
+}
+
+// The items of a chunk, one after the other.
 template <class R, class F, class Item>
 struct ChunkCall {
   ThreadCrew* crew;  // the task holds it
@@ -127,14 +121,8 @@ struct ChunkCall {
     std::vector<Result<R>> results;
     results.reserve(items.size());
     for (Item& item : items) {
-      if (crew->terminated()) {
-        results.push_back(cut_short());
-      } else if constexpr (std::is_trivially_copyable_v<F>) {
-        F fresh = function;
-        results.push_back(call_with_retries<R>(*crew, fresh, item, options));
-      } else {
-        results.push_back(call_with_retries<R>(*crew, function, item, options));
-      }
+      results.push_back(
+          run_item<Result<R>>(*crew, function, [&](F& f) { return call_with_retries<R>(*crew, f, item, options); }));
     }
     return results;
   }
@@ -145,11 +133,11 @@ ThreadChunk submit_chunk(ThreadCrew& crew, const TaskOptions& options, const F& 
                          std::vector<std::tuple<T...>> items) {
   using Item = std::tuple<T...>;
   using R = typename CallOf<F, Item>::Value;
-  using Whole = ChunkCall<R, F, Item>;
+  using Calls = ChunkCall<R, F, Item>;
   const std::size_t count = items.size();
   (void)crew.take_place(true);
-  return {.ticket = enqueue_task<ThreadTask<std::vector<Result<R>>, Whole, std::tuple<>>>(
-              crew, true, options, Whole{&crew, options, f, std::move(items)}),
+  return {.ticket = enqueue_task<ThreadTask<std::vector<Result<R>>, Calls, std::tuple<>>>(
+              crew, true, options, Calls{&crew, options, f, std::move(items)}),
           .begin = begin,
           .count = count};
 }
@@ -157,21 +145,14 @@ ThreadChunk submit_chunk(ThreadCrew& crew, const TaskOptions& options, const F& 
 // Of a chunk that has ended, once: calls give(index, Result<R>) for each of its items in order.
 template <class R, class Give>
 std::vector<ThreadChunk> collect(const ThreadChunk& chunk, const TaskOptions&, Give&& give) {
-  const auto name = [](std::size_t item, Result<R> result) -> Result<R> {
-    if (result.ok()) return result;
-    if constexpr (std::is_void_v<R>) {
-      return status_of_item(result, item);
-    } else {
-      return status_of_item(result.status(), item);
-    }
-  };
   auto* const results = static_cast<absl::StatusOr<std::vector<Result<R>>>*>(chunk.ticket->value());
   for (std::size_t i = 0; i < chunk.count; ++i) {
     const std::size_t item = chunk.begin + i;
     if (results == nullptr) {
-      give(item, name(item, absl::FailedPreconditionError("this task belongs to the process that made it")));
+      give(item,
+           named<Result<R>>(absl::FailedPreconditionError("this task belongs to the process that made it"), item));
     } else {
-      give(item, name(item, results->ok() ? std::move((**results)[i]) : Result<R>(results->status())));
+      give(item, named<Result<R>>(results->ok() ? std::move((**results)[i]) : Result<R>(results->status()), item));
     }
   }
   return {};
@@ -183,14 +164,11 @@ std::vector<ThreadChunk> collect(const ThreadChunk& chunk, const TaskOptions&, G
 template <class R>
 class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
  public:
-  using Whole = typename MapOf<R>::value;
-
   template <class F, class Source>
   static std::shared_ptr<ThreadMapTask> start(ThreadCrew& crew, const MapOptions& options, const F& f,
                                               Source&& source) {
     auto task = std::make_shared<ThreadMapTask>();
-    if (absl::Status status = check_chunksize(options); !status.ok()) return task->set(std::move(status)), task;
-    const auto under_way = crew.begin_map(options.task);
+    const auto under_way = begin_map(crew, options);
     if (!under_way.ok()) return task->set(under_way.status()), task;
     auto chunks = submit_all<F, typename std::remove_cvref_t<Source>::Item>(crew, options, f, source);
     task->chunks_.assign(std::move_iterator(chunks.begin()), std::move_iterator(chunks.end()));
@@ -223,24 +201,11 @@ class ThreadMapTask final : public LocalTask<typename MapOf<R>::value> {
     if (--left_ == 0) whole();
   }
   void whole() {
-    std::conditional_t<std::is_void_v<R>, int, Whole> values{};
-    absl::Status failure;
+    Whole<R> all;
     for (const ThreadChunk& chunk : chunks_) {
-      (void)collect<R>(chunk, TaskOptions{}, [&](std::size_t, Result<R> result) {
-        if constexpr (std::is_void_v<R>) {
-          if (failure.ok()) failure = std::move(result);
-        } else if (!result.ok()) {
-          if (failure.ok()) failure = result.status();
-        } else if (failure.ok()) {
-          values.push_back(*std::move(result));
-        }
-      });
+      (void)collect<R>(chunk, TaskOptions{}, [&all](std::size_t, Result<R> result) { all.add(std::move(result)); });
     }
-    if constexpr (std::is_void_v<R>) {
-      this->set(std::move(failure));
-    } else {
-      failure.ok() ? this->set(std::move(values)) : this->set(std::move(failure));
-    }
+    this->set(all.take());
   }
 
   std::vector<ThreadChunk> chunks_;
@@ -268,15 +233,7 @@ struct RangeCall {
     FirstFailure failure;
     Iterator it = first;
     for (std::size_t i = 0; i < count; ++i, ++it) {
-      absl::Status status;
-      if (crew->terminated()) {
-        status = cut_short();
-      } else if constexpr (std::is_trivially_copyable_v<F>) {
-        F fresh = function;
-        status = call(fresh, *it);
-      } else {
-        status = call(function, *it);
-      }
+      auto status = run_item<absl::Status>(*crew, function, [&](F& f) { return call(f, *it); });
       if (!status.ok() && failure.status.ok()) failure = {.element = begin + i, .status = std::move(status)};
     }
     return failure;
@@ -288,30 +245,24 @@ struct RangeCall {
     std::tuple<std::reference_wrapper<T>> argument{element};
     auto on_element = [&f](std::reference_wrapper<T> x) { return std::invoke(f, x.get()); };
     using Raw = typename ResultOf<std::decay_t<std::invoke_result_t<F&, T&>>>::value;
-    auto result = call_with_retries<Raw>(*crew, on_element, argument, options);
-    if constexpr (std::is_void_v<Raw>) {
-      return result;
-    } else {
-      return result.status();
-    }
+    return status_of(call_with_retries<Raw>(*crew, on_element, argument, options));
   }
 };
 
 template <class F, class Items>
 absl::Status run_thread_for_each(ThreadCrew& crew, const MapOptions& options, const F& f, Items& items) {
-  if (absl::Status status = check_chunksize(options); !status.ok()) return status;
-  const auto under_way = crew.begin_map(options.task);
+  const auto under_way = begin_map(crew, options);
   if (!under_way.ok()) return under_way.status();
-  using Whole = RangeCall<F, std::ranges::iterator_t<Items>>;
+  using Calls = RangeCall<F, std::ranges::iterator_t<Items>>;
   const auto all = static_cast<std::size_t>(std::ranges::distance(items));
   const std::size_t size = options.chunksize.value_or(default_chunksize(all, crew.workers()));
-  std::vector<std::shared_ptr<ThreadTask<FirstFailure, Whole, std::tuple<>>>> tasks;
+  std::vector<std::shared_ptr<ThreadTask<FirstFailure, Calls, std::tuple<>>>> tasks;
   auto first = std::ranges::begin(items);
   for (std::size_t begin = 0; begin < all;) {
     const std::size_t count = std::min(size, all - begin);
     (void)crew.take_place(true);
-    tasks.push_back(enqueue_task<ThreadTask<FirstFailure, Whole, std::tuple<>>>(
-        crew, true, options.task, Whole{&crew, options.task, f, first, begin, count}));
+    tasks.push_back(enqueue_task<ThreadTask<FirstFailure, Calls, std::tuple<>>>(
+        crew, true, options.task, Calls{&crew, options.task, f, first, begin, count}));
     begin += count;
     std::ranges::advance(first, static_cast<std::ptrdiff_t>(count));
   }

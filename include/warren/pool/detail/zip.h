@@ -15,7 +15,7 @@ namespace warren::detail {
 template <class Rg>
 using ItemOf = typename Carried<std::ranges::range_value_t<Rg>>::type;
 
-// What check() says of a call with an item of each range.
+// What `Checked` (CheckedTask, or its counterpart of threads) says of a call with an item of each range.
 template <class F, class... Rg>
 consteval bool check_ranges() {
   static_assert(kIsOptions<F> || (std::ranges::input_range<Rg> && ...),
@@ -23,14 +23,16 @@ consteval bool check_ranges() {
                 "container, a view, or one list {1, 2, 3}; for a single call submit(f, x)");
   return false;
 }
-template <class F, class... Rg>
-struct CheckedMap {
+template <template <class, class...> class Checked, class F, class... Rg>
+struct CheckedRanges {
   static constexpr bool ok = check_ranges<F, Rg...>();
   using value = std::conditional_t<ok, NoResult, NoResult>;
 };
-template <class F, class... Rg>
+template <template <class, class...> class Checked, class F, class... Rg>
   requires(std::ranges::input_range<Rg> && ...)
-struct CheckedMap<F, Rg...> : CheckedTask<F, std::ranges::range_value_t<Rg>...> {};
+struct CheckedRanges<Checked, F, Rg...> : Checked<F, std::ranges::range_value_t<Rg>...> {};
+template <class F, class... Rg>
+using CheckedMap = CheckedRanges<CheckedTask, F, Rg...>;
 
 // Holds rvalue ranges, refers to lvalues; ends with the shortest.
 template <class... Rg>
@@ -101,13 +103,14 @@ struct Unpacked<Tuple, std::index_sequence<I...>> {
   }
 };
 
-// What check() says of a call with the elements of an item.
+// What `Checked` says of a call with the elements of an item.
 template <class T>
 concept TupleLike = requires { std::tuple_size<T>::value; };
-template <class F, class Tuple, class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
+template <template <class, class...> class Checked, class F, class Tuple,
+          class = std::make_index_sequence<std::tuple_size_v<Tuple>>>
 struct CheckedApply;
-template <class F, class Tuple, std::size_t... I>
-struct CheckedApply<F, Tuple, std::index_sequence<I...>> : CheckedTask<F, std::tuple_element_t<I, Tuple>...> {};
+template <template <class, class...> class Checked, class F, class Tuple, std::size_t... I>
+struct CheckedApply<Checked, F, Tuple, std::index_sequence<I...>> : Checked<F, std::tuple_element_t<I, Tuple>...> {};
 template <class Rg>
 consteval bool check_tuples() {
   static_assert(
@@ -116,14 +119,16 @@ consteval bool check_tuples() {
       "takes a range for each parameter");
   return false;
 }
-template <class F, class Rg>
-struct CheckedStar {
+template <template <class, class...> class Checked, class F, class Rg>
+struct CheckedTuples {
   static constexpr bool ok = check_tuples<Rg>();
   using value = std::conditional_t<ok, NoResult, NoResult>;
 };
-template <class F, class Rg>
+template <template <class, class...> class Checked, class F, class Rg>
   requires(std::ranges::input_range<Rg> && TupleLike<std::ranges::range_value_t<Rg>>)
-struct CheckedStar<F, Rg> : CheckedApply<F, std::ranges::range_value_t<Rg>> {};
+struct CheckedTuples<Checked, F, Rg> : CheckedApply<Checked, F, std::ranges::range_value_t<Rg>> {};
+template <class F, class Rg>
+using CheckedStar = CheckedTuples<CheckedTask, F, Rg>;
 
 template <class Rg>
 class Star {
