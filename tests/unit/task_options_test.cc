@@ -255,8 +255,8 @@ TEST_F(TaskOptionsTest, ABackoffStandsBeforeEachAttemptAndHoldsUpNobody) {
 
 TEST_F(TaskOptionsTest, WhoIsCancelledInABackoffIsToldOfTheAttempts) {
   Pool pool = make_pool(1);
-  auto fails =
-      pool.submit({.retries = 1, .backoff = 1h, .retry_on = RetryOn::kAnyFailure}, [] { ++marks->count, throw 1; });
+  auto fails = pool.submit({.retries = 1, .backoff = std::chrono::hours(1), .retry_on = RetryOn::kAnyFailure},
+                           [] { ++marks->count, throw 1; });
   ASSERT_TRUE(marks->await_count(1));
   EXPECT_TRUE(eventually([&] { return fails.cancel(); }, kPromptly)) << "it runs until its failure is noted";
   const absl::Status status = fails.get();

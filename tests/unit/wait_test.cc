@@ -377,7 +377,7 @@ TEST(Slices, GrowWithTheLanesBetweenTheirBounds) {
   EXPECT_EQ(slice_for(0), 320ms);
   EXPECT_EQ(slice_for(1), 320ms);
   EXPECT_EQ(slice_for(16), 320ms);
-  EXPECT_EQ(slice_for(10), 200ms);
+  EXPECT_EQ(slice_for(20), 400ms);
   EXPECT_EQ(slice_for(1000), 2s);
   EXPECT_EQ(slice_for(layout::kMaxLanes), 2s);
 }
