@@ -30,7 +30,8 @@ template <class F, class... A>
 using TaskValue = typename detail::ResultOf<std::decay_t<typename detail::TaskCall<F, A...>::raw>>::value;
 
 // A function or member function named at compile time: fn<parse>, fn<&Image::area>. An overloaded name is no function
-// yet, and the compiler says no more than that: [](int x) { return parse(x); }, or fn<static_cast<int (*)(int)>(parse)>.
+// yet, and the compiler says no more than that: [](int x) { return parse(x); }, or
+// fn<static_cast<int (*)(int)>(parse)>.
 template <auto F>
 struct Fn {
   template <class... A>
