@@ -1,6 +1,6 @@
 #include <warren/ipc/mutex.h>
 
-#include <warren/ipc/detail/check.h>
+#include <warren/ipc/detail/lock_error.h>
 
 #include <limits>
 
@@ -12,11 +12,13 @@ namespace {
 using Take = detail::MutexCore::Take;
 
 // Waits for others, and never for this thread itself.
-Take take(detail::MutexCore& core) noexcept {
+Take take(detail::MutexCore& core) {
   if (const Take taken = core.try_take(); taken != Take::kHeld) return taken;
-  WARREN_CHECK(!core.held_by_me_elsewhere(),
-               "this thread has locked this mutex already, through a handle that was opened for itself; open it once, "
-               "and copy the handle");
+  if (core.held_by_me_elsewhere()) {
+    detail::throw_would_deadlock(
+        "this thread has locked this mutex already, through a handle that was opened for itself; open it once, and "
+        "copy the handle");
+  }
   return core.take_until(Deadline::never());
 }
 
@@ -45,8 +47,11 @@ absl::StatusOr<Mutex> Mutex::attach(detail::Attachment::Pointer attachment) {
   return Mutex(std::move(attachment), **words);
 }
 
-void Mutex::lock() noexcept {
-  WARREN_CHECK(take(core_) == Take::kTaken, "this thread has locked this Mutex already; RecursiveMutex allows that");
+void Mutex::lock() {
+  if (take(core_) == Take::kTaken) return;
+  detail::throw_would_deadlock(
+      "this thread has locked this Mutex already, or a process that shares it wrote so; a RecursiveMutex may be locked "
+      "again");
 }
 
 // --- RecursiveMutex --------------------------------------------------------------------------------------------------
@@ -90,7 +95,7 @@ bool RecursiveMutex::entered(Take take) noexcept {
   return false;
 }
 
-void RecursiveMutex::lock() noexcept { (void)entered(take(core_)); }
+void RecursiveMutex::lock() { (void)entered(take(core_)); }
 
 bool RecursiveMutex::let_go(std::uint32_t& depth) noexcept {
   if (!core_.held_by_me()) return false;
@@ -99,7 +104,7 @@ bool RecursiveMutex::let_go(std::uint32_t& depth) noexcept {
 }
 
 void RecursiveMutex::take_back(std::uint32_t depth) noexcept {
-  lock();
+  core_.take_back();
   core_.depth() = depth;
 }
 

@@ -82,11 +82,14 @@ void Readiness::mirror() noexcept {
     return progress;
   };
   Asks asks(test);
+  const auto longest_slice = [] {
+    return slice_for(layout::kMaxLanes);
+  };  // it does not sweep; its looks see the object
   for (;;) {
     empty();
     held_up = false;
     (void)sleep_until_done(
-        word_, mode, Deadline::never(), test, [this] { return attachment_.slice(); }, [] {}, asks);
+        word_, mode, Deadline::never(), test, longest_slice, [] {}, asks);
     // A wake that came here may have been meant for who takes; while a claim stood in the way, more than one may have.
     notify(word_, mode, held_up ? kWakeAll : 1);
     std::uint32_t looking = kLooking;

@@ -1,5 +1,5 @@
-#include <warren/ipc/detail/check.h>
 #include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/lock_error.h>
 #include <warren/ipc/detail/standing.h>
 #include <warren/ipc/shared_mutex.h>
 
@@ -19,6 +19,11 @@ std::uint64_t reader(const detail::Seat& seat) noexcept {
                        .note = static_cast<std::uint32_t>(detail::thread_token()) & layout::MutexState::kThreadMask,
                        .owned = true};
   return cell.word();
+}
+
+[[noreturn]] void throw_locked_already() {
+  detail::throw_would_deadlock(
+      "this thread has locked this SharedMutex already, or a process that shares it wrote so; unlock it first");
 }
 
 }  // namespace
@@ -83,6 +88,11 @@ SharedMutex::Take SharedMutex::take_until(Deadline deadline) noexcept {
     case detail::MutexCore::Take::kMine: return Take::kMine;
     case detail::MutexCore::Take::kHeld: return Take::kHeld;
   }
+  return await_readers(deadline);
+}
+
+// By the writer.
+SharedMutex::Take SharedMutex::await_readers(Deadline deadline) noexcept {
   WARREN_CRASH_POINT(writer_claimed);  // the next one takes over
   const auto test = [this] { return readers_are_in() ? detail::Progress::kBlocked : detail::Progress::kDone; };
   if (attachment_->wait_for_change(words_->drained, attachment_->seat().push_spinner, deadline, test))
@@ -91,9 +101,13 @@ SharedMutex::Take SharedMutex::take_until(Deadline deadline) noexcept {
   return Take::kHeld;
 }
 
-void SharedMutex::lock() noexcept {
-  const Take take = take_until(Deadline::never());
-  WARREN_CHECK(take == Take::kTaken, "this thread has locked this SharedMutex already; unlock it first");
+void SharedMutex::lock() {
+  if (take_until(Deadline::never()) != Take::kTaken) throw_locked_already();
+}
+
+void SharedMutex::take_back() noexcept {
+  core_.take_back();
+  (void)await_readers(Deadline::never());
 }
 
 bool SharedMutex::unlock() noexcept {
@@ -172,9 +186,8 @@ SharedMutex::Take SharedMutex::take_shared_until(Deadline deadline) noexcept {
   return take;
 }
 
-void SharedMutex::lock_shared() noexcept {
-  const Take take = take_shared_until(Deadline::never());
-  WARREN_CHECK(take == Take::kTaken, "this thread has locked this SharedMutex already; unlock it first");
+void SharedMutex::lock_shared() {
+  if (take_shared_until(Deadline::never()) != Take::kTaken) throw_locked_already();
 }
 
 bool SharedMutex::unlock_shared() noexcept {

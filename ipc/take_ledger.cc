@@ -67,6 +67,23 @@ bool find_lane(const Attachment& attachment, Visit&& visit) noexcept {
 }
 bool finish_one_of_any(const Attachment& attachment) noexcept { return find_lane(attachment, finish_one_of); }
 
+// The lane is a dead one's, and somebody is at it.
+bool is_swept(std::uint64_t identity) noexcept {
+  return LaneIdentity::from(identity).phase == LaneIdentity::Phase::kSweeping;
+}
+
+// Noted before it is gone, so that who finds it gone finds the name. Of one that was about to take it is not known
+// whether it did: where it did not, it must not hide the name of one that had some.
+void note_loser(const Lane& lane, layout::TakeLedger& ledger, std::uint32_t pid) noexcept {
+  const bool surely = has_takes(lane);
+  if (!surely && lane.taking.load(std::memory_order_relaxed) == 0) return;
+  const std::uint32_t lost = Settled::from(ledger.settled.load(std::memory_order_relaxed)).lost;
+  const Loser last = Loser::from(ledger.loser.load(std::memory_order_relaxed));
+  if (surely || !last.surely || last.lost != lost)
+    ledger.loser.store(Loser{.lost = lost, .surely = surely, .pid = pid}.word(), std::memory_order_relaxed);
+  WARREN_CRASH_POINT(loser_noted);  // the next sweep notes it again
+}
+
 }  // namespace
 
 TakeLedger::TakeLedger(Attachment& attachment, layout::MpmcRingHeader& header)
@@ -182,9 +199,27 @@ TakeLedger::Account TakeLedger::account() const noexcept {
 std::uint64_t TakeLedger::taking() const noexcept {
   std::uint64_t sum = 0;
   for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
-    sum += attachment_->lane(index).taking.load(std::memory_order_acquire);  // [J12] pairs with J1, J5, J15
+    const Lane& lane = attachment_->lane(index);
+    const std::uint32_t said = lane.taking.load(std::memory_order_acquire);  // [J12] pairs with J1, J5, J15
+    if (said != 0 && !is_swept(lane.identity.load(std::memory_order_relaxed))) sum += said;
   }
   return sum;
+}
+
+// As the sweeper does it, but in one step, which fails where he has gone on: he makes `finished` equal to `taken`
+// before anybody else gets the lane, and both only grow. So what both were while the lane was in SWEEPING, and
+// `finished` still is, was the dead one's.
+void TakeLedger::settle_swept() const noexcept {
+  for (std::uint32_t index = 0, end = attachment_->lanes_high(); index < end; ++index) {
+    Lane& lane = attachment_->lane(index);
+    const std::uint64_t identity = lane.identity.load(std::memory_order_acquire);  // [J27] as J16, J17; pairs with L12
+    if (!is_swept(identity)) continue;
+    std::uint64_t finished = lane.finished.load(std::memory_order_acquire);  // [J28] identity after; pairs with J7
+    const std::uint64_t taken = lane.taken.load(std::memory_order_acquire);  // [J29] likewise; pairs with J3
+    if (open_of(taken, finished) == 0 || lane.identity.load(std::memory_order_relaxed) != identity) continue;
+    note_loser(lane, *takes_, lane.thread_id.load(std::memory_order_relaxed));  // its pid, of a process's first thread
+    (void)lane.finished.compare_exchange_strong(finished, taken, std::memory_order_acq_rel);  // [J30] as J8; with J10
+  }
 }
 
 // --- lost ------------------------------------------------------------------------------------------------------------
@@ -199,6 +234,7 @@ std::uint32_t TakeLedger::lost() const noexcept {
 // then the CAS fails.
 void TakeLedger::write_off_lost(std::uint64_t taken, std::uint64_t held) noexcept {
   if (blind()) return;
+  settle_swept();
   Account lanes = account();
   std::uint64_t taking = 0;
   for (int look = 0;; ++look) {
@@ -241,17 +277,8 @@ bool has_takes(const Lane& lane) noexcept {
   return open_of(lane.taken.load(std::memory_order_relaxed), lane.finished.load(std::memory_order_relaxed)) != 0;
 }
 
-// Noted before it is gone, so that who finds it gone finds the name. Of one that was about to take it is not known
-// whether it did: where it did not, it must not hide the name of one that had some.
 void give_up_takes(Lane& lane, layout::TakeLedger* ledger, std::uint32_t pid) noexcept {
-  const bool surely = has_takes(lane);
-  if (ledger != nullptr && (surely || lane.taking.load(std::memory_order_relaxed) != 0)) {
-    const std::uint32_t lost = Settled::from(ledger->settled.load(std::memory_order_relaxed)).lost;
-    const Loser last = Loser::from(ledger->loser.load(std::memory_order_relaxed));
-    if (surely || !last.surely || last.lost != lost)
-      ledger->loser.store(Loser{.lost = lost, .surely = surely, .pid = pid}.word(), std::memory_order_relaxed);
-    WARREN_CRASH_POINT(loser_noted);  // the next sweep notes it again
-  }
+  if (ledger != nullptr) note_loser(lane, *ledger, pid);
   (void)finish_some_of(lane);
   lane.taking.store(0, std::memory_order_release);  // [J15] as J5; pairs with J12
 }

@@ -20,10 +20,9 @@ void stop_nested_update() noexcept {
   std::abort();
 }
 
-// This thread does not have it: Writing has looked. A word that says so is a peer's false one, which then stands for
-// what it says: it is taken like a free lock, and given back by unlock().
+// This thread does not have it: Writing has looked.
 void TwoCopiesBase::lock() noexcept {
-  (void)lock_.take_until(Deadline::never());
+  lock_.take_back();
   if (lock_.inconsistent()) lock_.make_consistent();
 }
 

@@ -3,9 +3,12 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "pool_client_impl.h"
 
@@ -55,7 +58,7 @@ bool Completions::follow(const std::shared_ptr<Ticket>& ticket, std::uint32_t sl
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (!thread_.joinable()) return false;
   }
-  followed_.emplace(slot, ticket);
+  followed_.emplace(slot, Followed{.ticket = ticket, .number = followed_so_far_++});
   changed_.notify_one();
   return true;
 }
@@ -139,7 +142,7 @@ void Completions::collect(Deadline deadline) {
   std::shared_ptr<PoolClient> client;
   {
     const std::scoped_lock lock(mutex_);
-    if (!followed_.empty()) client = followed_.begin()->second->client();
+    if (!followed_.empty()) client = followed_.begin()->second.ticket->client();
   }
   if (client == nullptr) {
     std::this_thread::sleep_for(deadline.forever() ? kHelpSlice : kHelpSlice / 10);
@@ -176,18 +179,40 @@ bool Completions::find_ended() {
 void Completions::move_ended(std::uint32_t slot) {
   const std::scoped_lock lock(mutex_);
   const auto [first, last] = followed_.equal_range(slot);
-  for (auto it = first; it != last;) it = move_if_ended_locked(it);
+  for (auto it = first; it != last;) {
+    if (!it->second.ticket->ended()) {
+      ++it;
+      continue;
+    }
+    ended_.push_back(std::move(it->second.ticket));
+    it = followed_.erase(it);
+  }
 }
 
+// In the order in which they ended, where that was noted. Where it was not they ended before the others, or too long
+// ago: those come first, as they were followed.
 void Completions::find_all_ended() {
+  struct Found {
+    std::uint64_t ending, number;
+    std::shared_ptr<Ticket> ticket;
+  };
+  std::vector<Found> found;
   const std::scoped_lock lock(mutex_);
-  for (auto it = followed_.begin(); it != followed_.end();) it = move_if_ended_locked(it);
-}
-
-Completions::Tickets::iterator Completions::move_if_ended_locked(Tickets::iterator it) {
-  if (!it->second->ended()) return std::next(it);
-  ended_.push_back(std::move(it->second));
-  return followed_.erase(it);
+  std::unordered_map<std::uint32_t, std::uint64_t> endings;
+  table_.each_late_ending([&](std::uint32_t slot, std::uint64_t ending) { endings[slot] = ending + 1; });
+  for (auto it = followed_.begin(); it != followed_.end();) {
+    if (!it->second.ticket->ended()) {
+      ++it;
+      continue;
+    }
+    const auto noted = endings.find(it->first);
+    found.push_back({.ending = noted == endings.end() ? 0 : noted->second,
+                     .number = it->second.number,
+                     .ticket = std::move(it->second.ticket)});
+    it = followed_.erase(it);
+  }
+  std::ranges::sort(found, {}, [](const Found& each) { return std::pair(each.ending, each.number); });
+  for (Found& each : found) ended_.push_back(std::move(each.ticket));
 }
 
 void Completions::tell() {

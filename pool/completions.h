@@ -38,7 +38,11 @@ class Completions : public std::enable_shared_from_this<Completions> {
   void stop() noexcept;
 
  private:
-  using Tickets = std::unordered_multimap<std::uint32_t, std::shared_ptr<Ticket>>;
+  struct Followed {
+    std::shared_ptr<Ticket> ticket;
+    std::uint64_t number;  // in order of being followed
+  };
+  using Tickets = std::unordered_multimap<std::uint32_t, Followed>;
 
   bool follow(const std::shared_ptr<Ticket>& ticket, std::uint32_t slot);
   [[nodiscard]] bool idle_locked() const noexcept;
@@ -48,7 +52,6 @@ class Completions : public std::enable_shared_from_this<Completions> {
   bool find_ended();
   void find_all_ended();
   void move_ended(std::uint32_t slot);
-  Tickets::iterator move_if_ended_locked(Tickets::iterator it);
   void tell();
 
   const std::uint64_t epoch_ = process_epoch();
@@ -56,6 +59,7 @@ class Completions : public std::enable_shared_from_this<Completions> {
   std::mutex mutex_;  // of all below
   std::condition_variable changed_, idle_;
   Tickets followed_;  // by slot; the slot of one whose result moved to the ticket may be another's
+  std::uint64_t followed_so_far_ = 0;
   std::deque<std::shared_ptr<Ticket>> ended_;  // their watchers are to be told; changed by the thread alone
   std::deque<std::shared_ptr<Ticket>> told_;   // their callbacks are to run
   int running_ = 0;                            // tasks that are told; one waits in another

@@ -307,7 +307,13 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, layout::TaskState state
       return make_task_status(absl::StatusCode::kCancelled, error);
     case layout::Loss::kCancelled:
       error.kind = TaskError::Kind::kCancelled;
-      error.what = slot.worker == 0 ? "cancelled before it ran" : "cancelled, and its worker killed";
+      if (slot.worker != 0) {
+        error.what = "cancelled, and its worker killed";
+      } else if (state.attempt == 0) {
+        error.what = "cancelled before it ran";
+      } else {
+        error.what = absl::StrCat("cancelled after attempt ", state.attempt, " of it had failed, before the next one");
+      }
       return make_task_status(absl::StatusCode::kCancelled, error);
     case layout::Loss::kDeadline:
       error.kind = TaskError::Kind::kDeadline;
@@ -564,8 +570,12 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
   if (!task) return refusal.ok() ? nullptr : std::make_shared<Ticket>(refusal);
 
   NewTask draft(*impl_, *task);
-  if (absl::Status status = draft.write(submission.encode); !status.ok())
-    return std::make_shared<Ticket>(std::move(status));
+  if (absl::Status status = draft.write(submission.encode); !status.ok()) {
+    TaskError error;
+    error.kind = TaskError::Kind::kRefused;
+    error.what = std::string(status.message());
+    return std::make_shared<Ticket>(with_task_error(std::move(status), error));
+  }
   if (absl::Status status = impl_->refusal(of_map); !status.ok()) return std::make_shared<Ticket>(std::move(status));
   layout::TaskSlot& slot = impl_->table().slot(task->slot);
   slot.function_module = submission.function->module;

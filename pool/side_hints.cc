@@ -14,7 +14,7 @@ using layout::kDepths;
 using layout::kMostPriority;
 using Record = layout::WorkerRecord;
 
-// A ring of a priority that is full is no loss: the table is looked through.
+// A ring of a priority that is full is no loss: once it is empty the table is looked through.
 constexpr std::uint64_t kMostInBand = 65536;
 
 constexpr std::uint64_t whole_pages(std::uint64_t bytes) {
@@ -142,7 +142,12 @@ bool SideHints::push_ring(Seat& seat, std::uint32_t index, Flags& committed, Fla
 }
 bool SideHints::push_band(Seat& seat, std::int32_t priority, const Hint& hint) noexcept {
   const auto index = static_cast<std::uint32_t>(priority + kMostPriority);
-  return push_ring(seat, index, header_->bands_committed, header_->bands, 1u << index, hint);
+  const std::uint32_t bit = 1u << index;
+  if (push_ring(seat, index, header_->bands_committed, header_->bands, bit, hint)) return true;
+  header_->bands_overflowed.fetch_or(bit,
+                                     std::memory_order_acq_rel);  // [SH10] after the task is pending; pairs with SH12
+  header_->bands.fetch_or(bit, std::memory_order_acq_rel);        // [SH11] after SH10; pairs with SH2
+  return false;
 }
 bool SideHints::push_nested(Seat& seat, std::uint32_t depth, const Hint& hint) noexcept {
   const std::uint32_t index = std::clamp(depth, 1u, kDepths) - 1;
@@ -164,8 +169,17 @@ void SideHints::push_delayed(Seat& seat, const Hint& hint) noexcept {
   push_flat(seat, layout::kMaxWorkers, header_->delayed_committed, header_->delayed, hint);
 }
 
-// Those of `bits`, the highest first; the ring of bit 0 is number `first`.
-Front SideHints::pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint) noexcept {
+// The ring's own bit has been taken away before: who notes more here sets it anew.
+bool SideHints::take_band_overflow(std::uint32_t bit) noexcept {
+  if ((header_->bands_overflowed.load(std::memory_order_relaxed) & bit) == 0) return false;
+  return (header_->bands_overflowed.fetch_and(~bit, std::memory_order_acq_rel) & bit) !=
+         0;  // [SH12] before the table; pairs with SH10
+}
+
+// Those of `bits`, the highest first; the ring of bit 0 is number `first`. `find_more` is asked for a ring that is
+// empty.
+Front SideHints::pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint,
+                           absl::FunctionRef<bool(std::uint32_t index)> find_more) noexcept {
   Front found = Front::kEmpty;
   std::uint32_t left = flags.load(std::memory_order_relaxed) & bits;
   while (left != 0) {
@@ -174,17 +188,20 @@ Front SideHints::pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::u
     const Front front = pop(band(first + index), stalls_[first + index], seat, flags, bit, hint);
     if (front == Front::kItem) return front;
     if (front == Front::kStalled) found = front;
+    if (front == Front::kEmpty && find_more(index)) return Front::kItem;
     left &= ~bit;
   }
   return found;
 }
-Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
+Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint, FindMore find_more) noexcept {
   constexpr std::uint32_t kAbove = ~std::uint32_t{0} << (kMostPriority + 1) & ((1u << kBands) - 1);
   constexpr std::uint32_t kBelow = (1u << kMostPriority) - 1;
-  return pop_rings(seat, 0, header_->bands, above ? kAbove : kBelow, hint);
+  return pop_rings(seat, 0, header_->bands, above ? kAbove : kBelow, hint, [&](std::uint32_t index) {
+    return take_band_overflow(1u << index) && find_more(static_cast<std::int32_t>(index) - kMostPriority, hint);
+  });
 }
 Front SideHints::pop_nested(Seat& seat, Hint& hint) noexcept {
-  return pop_rings(seat, kBands, header_->nested, ~std::uint32_t{0}, hint);
+  return pop_rings(seat, kBands, header_->nested, ~std::uint32_t{0}, hint, [](std::uint32_t) { return false; });
 }
 
 std::size_t SideHints::approx_size() const noexcept {

@@ -2,6 +2,7 @@
 // of its own beside the pool's main one, whose memory comes with the first such task; a bit in a word that workers read
 // anyway says that a ring may hold something. docs/algorithms/task_table.md.
 #pragma once
+#include <absl/functional/function_ref.h>
 #include <warren/ipc/detail/attachment.h>
 #include <warren/ipc/detail/mpmc_ring.h>
 #include <warren/layout/pool.h>
@@ -22,7 +23,7 @@ class SideHints {
   static std::uint64_t places_bytes();
   SideHints(Attachment& attachment, layout::PoolHeader& header, layout::WorkerRecord* workers) noexcept;
 
-  // False: no memory, or too many for the ring. The caller has the table looked through.
+  // False: no memory, or the ring is full. That is noted: pop_bands() has the table looked through.
   bool push_band(Seat& seat, std::int32_t priority, const Hint& hint) noexcept;
   bool push_nested(Seat& seat, std::uint32_t depth, const Hint& hint) noexcept;
   // Never lost: too many for the ring are noted, and pop_place() says so.
@@ -38,8 +39,10 @@ class SideHints {
   [[nodiscard]] bool any_of(std::uint32_t place) const noexcept {
     return workers_[place].pinned.load(std::memory_order_relaxed) != 0;
   }
-  // Of the band with the largest priority that has one, above 0 or below 0.
-  Front pop_bands(Seat& seat, bool above, Hint& hint) noexcept;
+  // Of the band with the largest priority that has one, above 0 or below 0. `find_more` is asked for the priority of a
+  // ring that had no room for all and is empty now: it gives one, and pushes the others.
+  using FindMore = absl::FunctionRef<bool(std::int32_t priority, Hint& hint)>;
+  Front pop_bands(Seat& seat, bool above, Hint& hint, FindMore find_more) noexcept;
   // Of the deepest.
   Front pop_nested(Seat& seat, Hint& hint) noexcept;
   // Hints in the rings of priorities and depths, stale ones too.
@@ -65,8 +68,10 @@ class SideHints {
   [[nodiscard]] Ring band(std::uint32_t index) const noexcept;
   bool push_ring(Seat& seat, std::uint32_t index, Flags& committed, Flags& flags, std::uint32_t bit,
                  const Hint& hint) noexcept;
-  Front pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint) noexcept;
+  Front pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint,
+                  absl::FunctionRef<bool(std::uint32_t index)> find_more) noexcept;
   [[nodiscard]] Ring place_ring(std::uint64_t index) const noexcept;
+  bool take_band_overflow(std::uint32_t bit) noexcept;
   bool commit(Flags& committed, std::uint32_t bit, std::uint64_t offset, std::uint64_t bytes) noexcept;
   static bool push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, const Hint& hint) noexcept;
   static Front pop(Ring ring, Stall& stall, Seat& seat, Flags& flags, std::uint32_t bit, Hint& hint) noexcept;

@@ -104,6 +104,15 @@ std::string describe_death(const TaskError& e) {
                        : "exited with code " + std::to_string(e.exit_code) + " in the middle of a task";
 }
 
+// For who reads a TaskError alone.
+TaskError with_text(TaskError e) {
+  if (e.kind == TaskError::Kind::kDied && e.what.empty()) {
+    e.what = "worker " + std::to_string(e.worker) + (e.signal != 0 ? " was " : " ") + describe_death(e);
+    if (e.signal != 0) e.what += " while it ran the task";
+  }
+  return e;
+}
+
 std::string describe(const TaskError& e) {
   const std::string worker = "worker " + std::to_string(e.worker);
   const std::string attempt = "attempt " + std::to_string(e.attempt);
@@ -141,7 +150,7 @@ namespace detail {
 
 absl::Status make_task_status(absl::StatusCode code, const TaskError& error) {
   absl::Status status(code, absl_view(describe(error)));
-  attach(status, error);
+  attach(status, with_text(error));
   return status;
 }
 

@@ -6,6 +6,7 @@
 #include <bit>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "monotonic.h"
 
@@ -229,7 +230,11 @@ bool TaskTable::is_for_main_ring(TaskRef task, std::int32_t priority) noexcept {
   if (priority == 0 && depth == 0) return true;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   Seat& seat = attachment_->seat();
-  if (!(priority == 0 ? side_.push_nested(seat, depth, hint) : side_.push_band(seat, priority, hint))) ask_for_scan();
+  if (priority != 0) {
+    (void)side_.push_band(seat, priority, hint);
+  } else if (!side_.push_nested(seat, depth, hint)) {
+    ask_for_scan();
+  }
   notify(hints_.not_empty(), attachment_->wait_mode(), 1);
   return false;
 }
@@ -360,6 +365,33 @@ std::optional<TaskTable::Claim> TaskTable::claim_overflow(const Seat& seat, std:
   if (claimed) side_.note_overflow(place);  // there may be more
   return claimed;
 }
+Front TaskTable::pop_bands(Seat& seat, bool above, Words<1>& hint) noexcept {
+  return side_.pop_bands(seat, above, hint,
+                         [&](std::int32_t priority, Words<1>& found) { return find_in_band(seat, priority, found); });
+}
+// In the table, since their ring had no room for all: the first one, and the others into the ring, as far as they fit.
+// So the table is looked through once for as many as the ring holds.
+bool TaskTable::find_in_band(Seat& seat, std::int32_t priority, Words<1>& hint) noexcept {
+  bool found = false;
+  const std::uint64_t end = committed(), now = monotonic_ns();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const State state = this->state(index);
+    if (state.phase != Phase::kPending || !has_extras(index)) continue;
+    const layout::TaskExtras& extras = extras_[index];
+    if (extras.priority.load(std::memory_order_relaxed) != priority) continue;
+    if (extras.not_before_ns.load(std::memory_order_relaxed) > now) continue;
+    const std::uint32_t only = extras.place.load(std::memory_order_relaxed);
+    if (only != 0 && only <= most_workers()) continue;
+    const Words<1> task{std::uint64_t{state.generation} << 32 | index};
+    if (!std::exchange(found, true)) {
+      hint = task;
+    } else if (!side_.push_band(seat, priority, task)) {
+      break;
+    }
+  }
+  return found;
+}
+
 // Then the deepest of tasks' tasks, the priorities above 0, the main ring, and those below 0. `found` is what was found
 // so far.
 Front TaskTable::pop_before(Seat& seat, Front found, Words<1>& hint) noexcept {
@@ -367,11 +399,11 @@ Front TaskTable::pop_before(Seat& seat, Front found, Words<1>& hint) noexcept {
     if (nested == Front::kItem) return nested;
     found = nested;
   }
-  const Front band = side_.pop_bands(seat, true, hint);
+  const Front band = pop_bands(seat, true, hint);
   return band == Front::kEmpty ? found : band;
 }
 Front TaskTable::pop_after(Seat& seat, Front found, Words<1>& hint) noexcept {
-  const Front band = side_.pop_bands(seat, false, hint);
+  const Front band = pop_bands(seat, false, hint);
   return band == Front::kEmpty ? found : band;
 }
 

@@ -186,6 +186,15 @@ class TaskTable {
     }
     return true;
   }
+  // Those that were noted last, in order: `found(slot, number)`. For nothing but the order.
+  template <class Found>
+  void each_late_ending(Found&& found) const noexcept {
+    const std::uint64_t end = header_->endings.load(std::memory_order_relaxed);
+    for (std::uint64_t n = end - std::min(end, layout::kEndings); n < end; ++n) {
+      const std::uint32_t entry = header_->ended[n % layout::kEndings].load(std::memory_order_relaxed);
+      if (entry >> kSlotBits == lap_of(n)) found(entry & ((1u << kSlotBits) - 1), n);
+    }
+  }
 
  private:
   static constexpr std::uint32_t kSlotBits = 20;
@@ -201,6 +210,8 @@ class TaskTable {
   bool is_for_main_ring(TaskRef task, std::int32_t priority) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_own(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] std::optional<Claim> claim_overflow(const Seat& seat, std::uint32_t place) noexcept;
+  Front pop_bands(Seat& seat, bool above, Words<1>& hint) noexcept;
+  bool find_in_band(Seat& seat, std::int32_t priority, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, Front found, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_after(Seat& seat, Front found, Words<1>& hint) noexcept;
   std::optional<Claim> claim(TaskRef task, const Seat& seat, std::uint32_t place) noexcept;

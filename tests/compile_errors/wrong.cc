@@ -173,7 +173,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   auto q = Queue<Seventeen>::create({.capacity = 1});
 #elif CASE == 43   // in its place char text[N] for a text
   auto q = warren::SpscQueue<WithView>::create({.capacity = 1});
-#elif CASE == 44   // which warren::Queue carries
+#elif CASE == 44   // which warren::Queue carries. Remedy: a struct with named fields
   auto q = warren::SpscQueue<std::string>::create({.capacity = 1});
 #elif CASE == 45   // which warren::Queue carries
   auto q = warren::SpscQueue<std::pair<int, int>>::create({.capacity = 1});
@@ -315,6 +315,12 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 187  // the target cannot be called with these arguments
   auto s = warren::Supervisor::start(
       {.workers = 1}, [](warren::Shutdown&, int) {}, std::string("text"));
+#elif CASE == 323  // a worker's target takes its Shutdown& before the arguments
+  auto s = warren::Supervisor::start([](int, warren::Shutdown&) {}, 1);
+#elif CASE == 324  // a time without a unit. Remedy: 5s or 500ms
+  pool.submit({.deadline = 5}, square, 1);
+#elif CASE == 325  // a time without a unit. Remedy: 5s or 500ms
+  (void)queue.try_pop_for(5);
 #elif CASE == 188  // the target of a process gives void, int (the exit code), absl::Status or absl::StatusOr<int>
   auto s = warren::Supervisor::start([](warren::Shutdown&) { return std::string("result"); });
 #elif CASE == 189  // Remedy: pass that as an argument
@@ -330,6 +336,12 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
   (void)pool.for_each(small_array, [](int& x) { ++x; });
 #elif CASE == 193  // this callable cannot travel
   (void)pool.for_each({.chunksize = 1}, small_array, [&k](Small& x) { x.word += k; });
+#elif CASE == 320  // this function takes a copy of each: nothing would change. Remedy: take T&
+  (void)pool.for_each(small_array, [](Small x) { ++x.word; });
+#elif CASE == 321  // this function takes a copy of each: nothing would change. Remedy: take T&
+  (void)threads.for_each(xs, [](int x) { ++x; });
+#elif CASE == 322  // this function takes a copy of each: nothing would change. Remedy: take T&
+  (void)pool.for_each(small_array, warren::bind_front([](int by, Small x) { x.word += by; }, 2));
 #elif CASE == 194  // ignoring return
   pool.for_each(small_array, [](Small& x) { ++x.word; });
 

@@ -377,7 +377,8 @@ TEST(Layout, PoolHeader) {
               FIELD(bands_committed) FIELD(most_workers) FIELD(retired) FIELD(next_look_ns) FIELD(delayed)
                   FIELD(delayed_committed) FIELD(nested) FIELD(nested_committed) FIELD(completions) FIELD(followed)
                       FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(lent) FIELD(vacant) FIELD(nested_submits)
-                          FIELD(max_pending) FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
+                          FIELD(max_pending) FIELD(bands_overflowed) FIELD(diagnosis) FIELD(classes) FIELD(endings)
+                              FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 

@@ -419,6 +419,7 @@ TYPED_TEST(BothPools, AsCompletedAndWaitTakeTheirFutures) {
   for (Future<int>& future : as_completed(futures)) sum += future.get().value();
   EXPECT_EQ(sum, 90);
   EXPECT_EQ(wait(futures).done.size(), 10u);
+  EXPECT_EQ(wait(futures, std::chrono::seconds(1)).done.size(), 10u);
 }
 
 TYPED_TEST(BothPools, AnInitializerThatThrowsIsToldByEveryFuture) {
@@ -482,6 +483,19 @@ TYPED_TEST(BothPools, InAForkedChildEverythingIsRefused) {
 TYPED_TEST(BothPools, WhatCannotBeIsAnInvalidArgument) {
   EXPECT_EQ(TestFixture::Pool::create({.workers = 1025}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(TestFixture::Pool::create({.max_pending = 0}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TYPED_TEST(BothPools, ANullFunctionIsRefused) {
+  auto pool = this->make(1);
+  int (*none)(int) = nullptr;
+  const auto expect_refused = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("the function pointer is null"));
+    ASSERT_TRUE(task_error(status));
+    EXPECT_EQ(task_error(status)->kind, TaskError::Kind::kRefused);
+  };
+  expect_refused(pool.submit(none, 1).get().status());
+  expect_refused(pool.map(none, {1, 2}).status());
 }
 
 TYPED_TEST(BothPools, LeavesNothingBehind) {

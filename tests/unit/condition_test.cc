@@ -2,10 +2,12 @@
 #include <warren/ipc/condition.h>
 #include <warren/ipc/segment.h>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -284,12 +286,41 @@ TEST(ConditionDeathTest, ToWaitWithALockThatIsNotHeldStopsTheProgram) {
         condition.wait(lock);
       },
       "a lock that is held");
-  EXPECT_DEATH(
-      {
-        std::unique_lock lock(mutex, std::adopt_lock);
-        condition.wait(lock);
-      },
-      "a lock that this thread holds");
+}
+
+// What the mutex says may be a peer's false bytes: no reason to stop the program.
+TEST(ConditionTest, ToWaitWithAMutexThatSaysItIsNotHeldIsAnError) {
+  auto mutex = Mutex::create().value();
+  auto condition = Condition::create().value();
+  std::unique_lock lock(mutex, std::adopt_lock);
+  try {
+    condition.wait(lock);
+    FAIL() << "it waited";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::operation_not_permitted);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("a lock that this thread holds"));
+  }
+}
+
+// Written while this thread waits: it takes the mutex back all the same.
+TEST(ConditionTest, AWordThatSaysThatTheWaiterHasTheMutexChangesNothing) {
+  const std::string name = unique_name();
+  auto mutex = Mutex::create(name).value();
+  auto condition = Condition::create().value();
+  const test::SegmentFile file(name);
+  constexpr std::size_t kState = layout::kObjectOffset + offsetof(layout::Mutex, state);
+  std::unique_lock lock(mutex);
+  const auto mine = file.read<std::uint64_t>(kState);
+  std::thread liar([&] {
+    while (file.read<std::uint64_t>(kState) == mine) std::this_thread::yield();
+    file.write(kState, mine);
+    condition.notify_all();
+  });
+  condition.wait(lock);
+  liar.join();
+  lock.unlock();
+  EXPECT_TRUE(mutex.try_lock());
+  EXPECT_TRUE(mutex.unlock());
 }
 
 // Peers' bytes: any count is one.

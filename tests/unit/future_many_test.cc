@@ -63,6 +63,26 @@ TEST_F(FutureMany, ComeInTheOrderInWhichTheyEnd) {
   EXPECT_THAT(order, ElementsAre(2, 0, 3, 1));
 }
 
+// Those that end while the thread of callbacks is busy are told as a batch.
+TEST_F(FutureMany, CallbacksOfABatchRunInTheOrderInWhichTheTasksEnded) {
+  constexpr int kTasks = 24;
+  const std::shared_ptr<std::atomic<bool>> go = std::make_shared<std::atomic<bool>>(false);
+  Future<int> busy = pool.submit([] { return 0; });
+  busy.on_done([go](const absl::StatusOr<int>&) { go->wait(false); });
+  std::vector<Future<int>> futures;
+  std::vector<int> order, expected(kTasks);
+  std::iota(expected.begin(), expected.end(), 0);
+  for (int i = 0; i < kTasks; ++i) {
+    futures.push_back(pool.submit([](int x) { return x; }, i));
+    EXPECT_TRUE(eventually([&] { return futures.back().ready(); }, kPromptly));
+    futures.back().on_done([&order](const absl::StatusOr<int>& value) { order.push_back(*value); });
+  }
+  go->store(true);
+  go->notify_all();
+  for (Future<int>& each : futures) (void)each.get();
+  EXPECT_EQ(order, expected);
+}
+
 TEST_F(FutureMany, MayBeGotAsRvaluesAndFromAnyRange) {
   std::list<Future<std::string>> futures;
   for (int i = 0; i < 20; ++i)

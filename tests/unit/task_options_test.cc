@@ -77,6 +77,28 @@ TEST_F(TaskOptionsTest, ManyOfEveryPriorityAreAllRun) {
   EXPECT_EQ(marks->count, 4000u);
 }
 
+// Hints of tasks that were cancelled stay in the ring until a worker comes by.
+TEST_F(TaskOptionsTest, MoreThanTheRingOfAPriorityHoldsStillComeFirst) {
+  constexpr std::size_t kPending = 64;
+  Pool pool = make_pool(1, kPending);
+  const Future<void> held = hold(pool);
+  for (const int priority : {5, -5}) {
+    for (std::size_t i = 0; i < 2 * kPending; ++i) {
+      EXPECT_TRUE(pool.submit({.priority = priority}, [] { return turn(); }).cancel());
+    }
+  }
+  std::vector<Future<int>> below, plain, above;
+  for (int i = 0; i < 8; ++i) {
+    below.push_back(pool.submit({.priority = -5}, [] { return turn(); }));
+    plain.push_back(pool.submit([] { return turn(); }));
+    above.push_back(pool.submit({.priority = 5}, [] { return turn(); }));
+  }
+  marks->open(0);
+  for (int i = 0; i < 8; ++i) EXPECT_LT(above[static_cast<std::size_t>(i)].get().value(), 8);
+  for (int i = 0; i < 8; ++i) EXPECT_LT(plain[static_cast<std::size_t>(i)].get().value(), 16);
+  for (int i = 0; i < 8; ++i) EXPECT_GE(below[static_cast<std::size_t>(i)].get().value(), 16);
+}
+
 TEST_F(TaskOptionsTest, AMapHasAPriorityToo) {
   Pool pool = make_pool(1);
   const Future<void> held = hold(pool);
@@ -229,6 +251,18 @@ TEST_F(TaskOptionsTest, ABackoffStandsBeforeEachAttemptAndHoldsUpNobody) {
   EXPECT_EQ(fails.get().code(), absl::StatusCode::kUnknown);
   EXPECT_GE(Clock::now() - begin, 300ms);
   EXPECT_EQ(marks->count, 3u);
+}
+
+TEST_F(TaskOptionsTest, WhoIsCancelledInABackoffIsToldOfTheAttempts) {
+  Pool pool = make_pool(1);
+  auto fails = pool.submit({.retries = 1, .backoff = std::chrono::hours(1), .retry_on = RetryOn::kAnyFailure},
+                           [] { ++marks->count, throw 1; });
+  ASSERT_TRUE(marks->await_count(1));
+  EXPECT_TRUE(eventually([&] { return fails.cancel(); }, kPromptly)) << "it runs until its failure is noted";
+  const absl::Status status = fails.get();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(task_error(status).value().attempt, 1u);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("cancelled after attempt 1 of it had failed"));
 }
 
 TEST_F(TaskOptionsTest, ABackoffStandsBehindADeathToo) {

@@ -270,7 +270,11 @@ TEST(TaskError, DeathsAreNamed) {
   TaskError error{.kind = TaskError::Kind::kDied, .worker = 4711, .signal = SIGKILL, .attempt = 1};
   EXPECT_EQ(text_of(detail::make_task_status(absl::StatusCode::kAborted, error)),
             "worker 4711 died: killed by signal 9 (SIGKILL), attempt 1");
+  EXPECT_EQ(task_error(detail::make_task_status(absl::StatusCode::kAborted, error)).value().what,
+            "worker 4711 was killed by signal 9 (SIGKILL) while it ran the task");
   error.signal = 0;
+  EXPECT_EQ(task_error(detail::make_task_status(absl::StatusCode::kAborted, error)).value().what,
+            "worker 4711 exited with code 0 in the middle of a task");
   EXPECT_EQ(text_of(detail::make_task_status(absl::StatusCode::kAborted, error)),
             "worker 4711 died: exited with code 0 in the middle of a task, attempt 1");
 }

@@ -374,10 +374,10 @@ TEST_P(WaitWord, ADeathBetweenCommitAndWakeCostsASlice) {
 // --- tunables and the spinner ----------------------------------------------------------------------------------------
 
 TEST(Slices, GrowWithTheLanesBetweenTheirBounds) {
-  EXPECT_EQ(slice_for(0), 80ms);
-  EXPECT_EQ(slice_for(1), 80ms);
-  EXPECT_EQ(slice_for(4), 80ms);
-  EXPECT_EQ(slice_for(10), 200ms);
+  EXPECT_EQ(slice_for(0), 320ms);
+  EXPECT_EQ(slice_for(1), 320ms);
+  EXPECT_EQ(slice_for(16), 320ms);
+  EXPECT_EQ(slice_for(20), 400ms);
   EXPECT_EQ(slice_for(1000), 2s);
   EXPECT_EQ(slice_for(layout::kMaxLanes), 2s);
 }

@@ -22,6 +22,7 @@
 #include <warren/ipc/detail/crash_point.h>
 #include <warren/ipc/detail/factory.h>
 #include <warren/ipc/detail/let_go.h>
+#include <warren/ipc/detail/lock_error.h>
 #include <warren/ipc/time.h>
 #include <warren/layout/condition.h>
 
@@ -43,8 +44,9 @@ class Condition : public Handle {
   static absl::StatusOr<Condition> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // By who holds the lock: else a broken program, stopped with a message. They return holding it, however long that
-  // takes. False: the time is up and nobody notified.
+  // By who holds the lock: std::unique_lock says that it does not: a broken program, stopped with a message; the mutex
+  // says so: std::system_error (operation_not_permitted), since that may be a peer's false bytes. They return holding
+  // it, however long that takes. False: the time is up and nobody notified.
   template <class M>
   void wait(std::unique_lock<M>& lock) {
     (void)wait_until(lock, Deadline::never());
@@ -103,7 +105,11 @@ bool Condition::wait_once(std::unique_lock<M>& lock, Deadline deadline, Until un
   WARREN_CHECK(lock.owns_lock(), "a Condition waits with a lock that is held");
   const std::uint64_t begin = notified();  // while the mutex is held: nothing that changes later is missed
   detail::LetGo<M> mutex(*lock.mutex());
-  WARREN_CHECK(mutex.was_held(), "a Condition waits with a lock that this thread holds");
+  if (!mutex.was_held()) {
+    detail::throw_not_held(
+        "a Condition waits with a lock that this thread holds; by the mutex it does not, which a process that shares "
+        "it may have written");
+  }
   WARREN_CRASH_POINT(condition_waits);  // nothing is left that anybody could wait for
   const bool in_time = sleep(begin, deadline, until);
   WARREN_CRASH_POINT(condition_woken);  // others return when their slices end, since notified() is not what they saw

@@ -22,7 +22,9 @@ namespace warren {
 
 namespace detail {
 struct EmbeddedMutex;
-}
+template <class M>
+class LetGo;
+}  // namespace detail
 
 // Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork, by
 // name and as values (handle.h). Works with std::scoped_lock, std::unique_lock and std::lock.
@@ -35,8 +37,9 @@ class Mutex : public Handle {
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
   // Blocks; in a process that got no lane (65,535 are taken, or memory ended) until one is free. Locked by this thread
-  // already, also through a handle that was opened for itself: a broken program, stopped with a message.
-  void lock() noexcept;
+  // already, also through a handle that was opened for itself, or a peer wrote that into the mutex: throws
+  // std::system_error (resource_deadlock_would_occur), as std::mutex may.
+  void lock();
   // False: another one has it, or this thread already.
   [[nodiscard]] bool try_lock() noexcept { return core_.try_take() == Take::kTaken; }
   [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
@@ -51,12 +54,14 @@ class Mutex : public Handle {
  private:
   friend class detail::Factory;
   friend struct detail::EmbeddedMutex;
+  friend class detail::LetGo<Mutex>;
   using Take = detail::MutexCore::Take;
   Mutex(detail::Attachment::Pointer attachment, layout::Mutex& words) noexcept
       : Handle(std::move(attachment)), core_(*attachment_, words) {}
   static absl::StatusOr<detail::SegmentPlan> plan(const ObjectOptions& options);
   static detail::SegmentExpectation expectation() { return {.kind = layout::ObjectKind::kMutex, .element = {}}; }
   static absl::StatusOr<Mutex> attach(detail::Attachment::Pointer attachment);
+  void take_back() noexcept { core_.take_back(); }
 
   detail::MutexCore core_;
 };
@@ -67,10 +72,6 @@ struct detail::EmbeddedMutex {
     return {std::move(attachment), words};
   }
 };
-namespace detail {
-template <class M>
-class LetGo;
-}
 
 // As Mutex, and its owner may lock it again, by the handle that it locked it with or a copy: it is free after as many
 // unlocks. Locked 2^32 - 1 times over it stays so until its owner ends.
@@ -82,7 +83,7 @@ class RecursiveMutex : public Handle {
   static absl::StatusOr<RecursiveMutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  void lock() noexcept;
+  void lock();  // throws as Mutex's, where another handle of this thread has it
   [[nodiscard]] bool try_lock() noexcept { return entered(core_.try_take()); }
   [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
   [[nodiscard]] bool try_lock_until(Deadline t) noexcept { return entered(core_.take_until(t)); }

@@ -131,7 +131,7 @@ class Queue : public Handle {
   // As pop(), and the item comes back to the front unless the Lease is acknowledged. An empty Lease: closed and
   // drained; of try_*: nothing now. An item on lease takes none of the capacity. Of a holder that dies it is back when
   // somebody who waits on the queue notices, within 32 ms for each 80 attached threads, or twice that; or when
-  // somebody who polls it, or leases, has done so for 20 ms for each attached thread (80 ms to 2 s). At most 1023 are
+  // somebody who polls it, or leases, has done so for 20 ms for each attached thread (320 ms to 2 s). At most 1023 are
   // on lease or back at one time: the next lease() waits, try_lease() gives none; so too where memory for leases, or
   // this process's lane, cannot be had.
   [[nodiscard]] Lease<T> lease() { return lease_until(Deadline::never()); }

@@ -24,6 +24,11 @@
 
 namespace warren {
 
+namespace detail {
+template <class M>
+class LetGo;
+}
+
 // Errors of the factories are Segment's. Thread-safe and process-safe. Handles pass to other processes by fork, by
 // name and as values (handle.h). Works with std::scoped_lock, std::unique_lock, std::shared_lock and std::lock.
 class SharedMutex : public Handle {
@@ -34,9 +39,10 @@ class SharedMutex : public Handle {
   static absl::StatusOr<SharedMutex> open_or_create(std::string_view name, const ObjectOptions& options = {});
   static absl::Status unlink(std::string_view name) { return detail::Attachment::unlink(name); }
 
-  // Block. This thread has it already, shared or not: a broken program, stopped with a message.
-  void lock() noexcept;
-  void lock_shared() noexcept;
+  // Block. This thread has it already, shared or not, or a peer wrote that into the mutex: they throw std::system_error
+  // (resource_deadlock_would_occur), as std::shared_mutex may.
+  void lock();
+  void lock_shared();
   // False: others have it, or this thread already; the try_ forms without a time also while somebody is just trying.
   [[nodiscard]] bool try_lock() noexcept;
   [[nodiscard]] bool try_lock_for(Timeout d) noexcept { return try_lock_until(Deadline::after(d)); }
@@ -54,6 +60,7 @@ class SharedMutex : public Handle {
 
  private:
   friend class detail::Factory;
+  friend class detail::LetGo<SharedMutex>;
   enum class Take { kTaken, kHeld, kFull, kMine };
   SharedMutex(detail::Attachment::Pointer attachment, layout::SharedMutex& words) noexcept
       : Handle(std::move(attachment)), words_(&words), core_(*attachment_, words.writer) {}
@@ -61,7 +68,9 @@ class SharedMutex : public Handle {
   static detail::SegmentExpectation expectation() { return {.kind = layout::ObjectKind::kSharedMutex, .element = {}}; }
   static absl::StatusOr<SharedMutex> attach(detail::Attachment::Pointer attachment);
 
+  void take_back() noexcept;  // by a thread that has just let go of it
   [[nodiscard]] Take take_until(Deadline deadline) noexcept;
+  [[nodiscard]] Take await_readers(Deadline deadline) noexcept;
   [[nodiscard]] bool readers_are_in() noexcept;
   [[nodiscard]] Take try_take_shared() noexcept;
   [[nodiscard]] Take take_shared_until(Deadline deadline) noexcept;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <concepts>
+#include <type_traits>
 
 namespace warren {
 
@@ -34,6 +35,13 @@ class Timeout {
   template <class Rep, class Period>
   constexpr Timeout(std::chrono::duration<Rep, Period> d) noexcept  // NOLINT: implicit on purpose
       : ns_(std::max(detail::saturated(d), std::chrono::nanoseconds::zero())) {}
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  constexpr Timeout(Number) noexcept {  // NOLINT: implicit, so that it is told below
+    static_assert(detail::kNever<Number>,
+                  "a time without a unit. Remedy: 5s or 500ms, with using namespace std::chrono_literals; or "
+                  "std::chrono::seconds(5)");
+  }
 
   [[nodiscard]] constexpr std::chrono::nanoseconds ns() const noexcept { return ns_; }  // 0 to kForever
   [[nodiscard]] constexpr bool forever() const noexcept { return ns_ == kForever; }

@@ -228,6 +228,7 @@ struct PoolHeader {
   std::atomic<std::uint32_t> vacant;     // lent places that nobody has taken: who makes a task ready rings
   std::atomic<std::uint64_t> nested_submits;
   std::uint64_t max_pending;  // slots of the table that the application uses; those behind are for tasks' tasks
+  std::atomic<std::uint32_t> bands_overflowed;  // as `bands`: there are more than its ring had room for
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
   // The tasks that ended last, for who follows many: hints, which may be lost. Entry n is {n / kEndings + 1: 12 bits,

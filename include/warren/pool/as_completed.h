@@ -105,5 +105,10 @@ Waited wait(const Rg& futures, ReturnWhen when = ReturnWhen::kAllCompleted, Time
   for (const auto& future : futures) tasks.push_back(detail::FutureAccess::task(future));
   return detail::wait_for_tasks(std::move(tasks), when, deadline);
 }
+// For all of them.
+template <FutureRange Rg>
+Waited wait(const Rg& futures, Timeout d) {
+  return wait(futures, ReturnWhen::kAllCompleted, d);
+}
 
 }  // namespace warren

@@ -30,7 +30,9 @@ using Result = typename detail::ResultOf<R>::type;
 template <class F, class... A>
 using TaskValue = typename detail::ResultOf<std::decay_t<typename detail::TaskCall<F, A...>::raw>>::value;
 
-// A function or member function named at compile time: fn<parse>, fn<&Image::area>.
+// A function or member function named at compile time: fn<parse>, fn<&Image::area>. An overloaded name is no function
+// yet, and the compiler says no more than that: [](int x) { return parse(x); }, or
+// fn<static_cast<int (*)(int)>(parse)>.
 template <auto F>
 struct Fn {
   template <class... A>
@@ -158,12 +160,12 @@ struct TaskError {
   enum class Kind : std::uint8_t { kReturned, kThrew, kDied, kDeadline, kCancelled, kRefused, kUndecodable };
   Kind kind = Kind::kReturned;
   std::string type = {};                 // of the exception, as it is written in C++
-  std::string what = {};                 // its text, or that of the status
+  std::string what = {};                 // its text, or that of the status; of a worker's death, what killed it
   std::string host = {};                 // where it ran
-  pid_t worker = 0;                      // 0: it ran nowhere
+  pid_t worker = 0;                      // 0: it ran nowhere, or waited between two attempts
   int signal = 0;                        // kDied: what killed the worker; 0: it exited
   int exit_code = 0;                     // kDied, and no signal
-  std::uint32_t attempt = 0;             // the first is 1
+  std::uint32_t attempt = 0;             // the last that was begun; the first is 1, 0: none was
   std::optional<std::size_t> item = {};  // of a map, starmap or imap: its place in the input, from 0
 };
 

@@ -252,7 +252,7 @@ consteval bool check_plain() {
         "an SpscQueue, a value and an array hold plain bytes: arithmetic types, enums, and structs of them "
         "and of arrays; no "
         "std::string, container, std::pair, std::tuple, std::optional or std::variant, which warren::Queue carries. "
-        "warren::Queue. Remedy: a struct with "
+        "Remedy: a struct with "
         "named fields, char text[N] for a text, std::array for a container; or, for bytes that the compiler "
         "cannot look at (a union, clang: bit-fields), template <> inline constexpr bool "
         "warren::kCopyAsBytes<T> = true");

@@ -9,7 +9,7 @@ class LetGo {
  public:
   explicit LetGo(M& mutex) noexcept : mutex_(mutex), was_held_(mutex.unlock()) {}
   [[nodiscard]] bool was_held() const noexcept { return was_held_; }  // by this thread; else nothing was let go
-  void take_back() noexcept { mutex_.lock(); }
+  void take_back() noexcept { mutex_.take_back(); }
 
  private:
   M& mutex_;

@@ -17,6 +17,9 @@ class MutexCore {
   [[nodiscard]] Take try_take() noexcept;
   // kTaken; kMine: this thread has it already; kHeld: the deadline passed.
   [[nodiscard]] Take take_until(Deadline deadline) noexcept;
+  // By a thread that does not have it, as it knows without looking. A word that says otherwise is a peer's false one,
+  // which then stands for what it says: it is taken like a free lock, and given back by unlock().
+  void take_back() noexcept { (void)take_until(Deadline::never()); }
   bool unlock() noexcept;  // false: not the owner
   [[nodiscard]] bool held_by_me() const noexcept;
   // By this thread, through another attachment of the segment, which has another lane: it would wait for itself.

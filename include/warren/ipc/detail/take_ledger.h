@@ -89,6 +89,8 @@ class TakeLedger {
   };
   [[nodiscard]] Account account() const noexcept;
   [[nodiscard]] std::uint64_t taking() const noexcept;
+  // What the lanes have that somebody is sweeping is nobody's: he may stand still.
+  void settle_swept() const noexcept;
   // Looks at the accounts until `look` finds something, or nothing is there.
   template <class Look>
   bool find(Look&& look) const noexcept;

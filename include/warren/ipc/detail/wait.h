@@ -81,7 +81,7 @@ inline constexpr std::uint64_t kMoment = 4096;  // ticks: one to four microsecon
 // Private tunables of this process. Harnesses shorten them.
 struct WaitTuning {
   std::atomic<std::int64_t> slice_per_lane_ns{20'000'000};
-  std::atomic<std::int64_t> slice_min_ns{80'000'000};
+  std::atomic<std::int64_t> slice_min_ns{320'000'000};
   std::atomic<std::int64_t> slice_max_ns{2'000'000'000};
   std::atomic<std::int64_t> look_ns{32'000'000};
   std::atomic<std::int64_t> line_look_ns{20'000'000};

@@ -10,8 +10,11 @@
 #include <atomic>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace warren::detail {
@@ -22,6 +25,32 @@ template <class Items>
 inline constexpr bool kIsArray = false;
 template <class T>
 inline constexpr bool kIsArray<Array<T>> = true;
+
+// Whether F's last parameter is a T of its own, where F has one signature.
+template <class T, class Signature>
+inline constexpr bool kLastIsCopy = false;
+template <class T, class R, class... A>
+  requires(sizeof...(A) != 0)
+inline constexpr bool kLastIsCopy<T, std::function<R(A...)>> =
+    std::same_as<std::tuple_element_t<sizeof...(A) - 1, std::tuple<A...>>, T>;
+template <class T, class F>
+inline constexpr bool kTakesCopy = false;
+template <class T, class F>
+  requires requires(F f) { std::function(f); }
+inline constexpr bool kTakesCopy<T, F> = kLastIsCopy<T, decltype(std::function(std::declval<F>()))>;
+template <class T, auto F>
+inline constexpr bool kTakesCopy<T, Fn<F>> = kTakesCopy<T, std::decay_t<decltype(F)>>;
+template <class T, class F, class... B>
+inline constexpr bool kTakesCopy<T, BoundFront<F, B...>> = kTakesCopy<T, F>;
+
+template <class T, class F>
+consteval bool check_changes() {
+  constexpr bool kCopies = kTakesCopy<T, F>;
+  static_assert(!kCopies,
+                "for_each changes the elements where they lie, and this function takes a copy of each: nothing would "
+                "change. Remedy: take T&; or const T&, where it only reads");
+  return !kCopies;
+}
 
 template <class F, class Items>
 consteval bool check_for_each() {
@@ -37,7 +66,8 @@ consteval bool check_for_each() {
     static_assert(kCallable,
                   "for_each calls the function with a T& for each element of an Array<T>, and this one cannot be "
                   "called so. Remedy: [](T& x) { ... }; what else it needs by warren::bind_front(f, value)");
-    return kCallable;
+    if constexpr (!kCallable) return false;
+    return check_changes<typename Items::value_type, F>();
   }
 }
 

@@ -73,7 +73,8 @@ consteval bool check_thread_for_each() {
       static_assert(kCallable,
                     "for_each calls the function with each element, a T&, and this one cannot be called so. Remedy: "
                     "[](T& x) { ... }");
-      return kCallable;
+      if constexpr (!kCallable) return false;
+      return check_changes<std::ranges::range_value_t<Items>, std::decay_t<F>>();
     }
   }
 }

@@ -4,11 +4,14 @@
 #include <warren/pool/detail/local_task.h>
 #include <warren/pool/detail/thread_crew.h>
 
+#include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace warren::detail {
@@ -86,9 +89,21 @@ template <class T>
 inline constexpr bool kForEveryAttempt =
     std::is_trivially_copyable_v<T> || (Carriable<T> && std::copy_constructible<T>);
 
+// A pointer, a std::function and the like: there may be no function in it.
+template <class F>
+[[nodiscard]] bool is_no_function(const F& f) noexcept {
+  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F> ||
+                (std::constructible_from<F, std::nullptr_t> && requires { bool{f == nullptr}; })) {
+    return f == nullptr;
+  } else {
+    return false;
+  }
+}
+
 // Further attempts have the arguments afresh, and a plain function; another function is called again as it is then.
 template <class R, class F, class... T>
 Result<R> call_with_retries(ThreadCrew& crew, F& f, std::tuple<T...>& arguments, const TaskOptions& options) {
+  if (is_no_function(f)) return refused("the function pointer is null", absl::StatusCode::kInvalidArgument);
   std::uint32_t attempt = 1;
   if (options.retry_on == RetryOn::kAnyFailure && options.retries != 0) {
     if constexpr (std::same_as<CalleeOf<F, T...>, F&> && (kForEveryAttempt<T> && ...)) {

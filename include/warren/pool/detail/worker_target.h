@@ -37,6 +37,11 @@ inline constexpr bool kTakesShutdown = TaskCall<WithShutdown<std::decay_t<F>>, A
 template <class F, class... A>
 consteval bool check_worker_target() {
   if constexpr (!kTakesShutdown<F, A...>) {
+    constexpr bool kIsLast = sizeof...(A) != 0 && std::invocable<std::decay_t<F>&, std::decay_t<A>..., Shutdown&>;
+    static_assert(!kIsLast,
+                  "a worker's target takes its Shutdown& before the arguments. Remedy: "
+                  "[](warren::Shutdown& shutdown, int first) { ... }");
+    if constexpr (kIsLast) return false;
     return check_target<F, A...>();
   } else if constexpr (!check_function<std::decay_t<F>>()) {
     return false;
