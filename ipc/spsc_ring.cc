@@ -101,10 +101,21 @@ absl::Status SpscRing::adopt_index(Side which) noexcept {
   mine.other = which == Side::kProducer ? found->head : found->tail;
   mine.astray = false;
   if (which == Side::kProducer) {
-    header_->committing.store(0, std::memory_order_release);  // [S19] not before the dead owner's tail; pairs with S9
+    header_->committing.store(found->tail,
+                              std::memory_order_release);  // [S19] not before the dead owner's tail; pairs with S9
   }
   mine.owner.store(thread_word(), std::memory_order_relaxed);
   return absl::OkStatus();
+}
+
+bool SpscRing::claim_quietly(Side which) noexcept { return claim(which).ok(); }
+
+// Nothing is committed any more. A tail that a peer has overwritten would look like a commit under way.
+bool SpscRing::refuse() noexcept {
+  const std::uint64_t tail = sides_->producer.own;
+  header_->tail.store(tail, std::memory_order_release);        // [S2] as it was; pairs with S16
+  header_->committing.store(tail, std::memory_order_release);  // [S10] not before tail; pairs with S9
+  return false;
 }
 
 std::size_t SpscRing::until_wrap(Side which, std::size_t ahead) const noexcept {
@@ -133,12 +144,14 @@ bool SpscRing::drained() const noexcept {
   if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
     (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
   }
-  if (header_->committing.load(std::memory_order_seq_cst) != 0) {  // [S9] pairs with S10, S5, S6
+  const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S17] before tail; pairs with S4
+  const std::uint64_t committing = header_->committing.load(std::memory_order_seq_cst);  // [S9] pairs with S10, S5, S6
+  std::uint64_t tail = header_->tail.load(std::memory_order_acquire);                    // [S16] pairs with S2
+  if (committing != tail && tail - head <= capacity_) {
     const SideOwner owner = SideOwner::from(header_->producer.load(std::memory_order_acquire));  // [S15] pairs with S11
     if (owner.owned && attachment_->holds_lane(owner.lane, owner.generation)) return false;
+    tail = header_->tail.load(std::memory_order_acquire);  // [S16] it may have committed before it died; pairs with S2
   }
-  const std::uint64_t tail = header_->tail.load(std::memory_order_acquire);  // [S16] pairs with S2
-  const std::uint64_t head = header_->head.load(std::memory_order_acquire);  // [S17] pairs with S4
   if (tail != head && tail - head <= capacity_) return false;  // indices that cannot be: nobody will take anything
   header_->closed.fetch_or(layout::kRingDrained, std::memory_order_relaxed);
   return true;

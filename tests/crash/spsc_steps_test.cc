@@ -26,10 +26,10 @@ constexpr SpscState kConsumerAsleep{.name = "consumer_asleep", .lead = 2, .aslee
 constexpr SpscState kProducerAsleep{.name = "producer_asleep", .lead = 2, .items = 4, .asleep = Asleep::kProducer};
 
 using Windows = std::vector<std::string>;
-const Windows kPushed{"owned", "committing", "committed", "after"};
+const Windows kPushed{"owned", "committing", "after"};
 const Windows kRefused{"owned"};
 const Windows kPopped{"owned", "taken"};
-const Windows kFirstPushed{"before", "owned", "committing", "committed", "after"};
+const Windows kFirstPushed{"before", "owned", "committing", "after"};
 const Windows kFirstPopped{"before", "owned", "taken"};
 
 template <class T>

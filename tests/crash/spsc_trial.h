@@ -106,8 +106,7 @@ class SpscTrial : public SharedTrial<N> {
     if (operation_.closes) return queue_.closed() ? "closed" : "before";
     if (operation_.pushes != 0) {
       if (!owned_by(header().producer, victim)) return "before";
-      const bool committing = header().committing.load() != 0;
-      if (committing) return committed_ == 0 ? "committing" : "committed";
+      if (header().committing.load() != tail()) return "committing";
       return committed_ == 0 ? "owned" : "after";
     }
     if (!owned_by(header().consumer, victim)) return "before";
@@ -159,7 +158,7 @@ class SpscTrial : public SharedTrial<N> {
         const ItemId id = log.push_begins();
         (void)queue_.claim_producer();
         queue_.prepare(1)[0].words[0] = make_item<N>(id).words[0];
-        header().committing.store(1);
+        header().committing.store(tail() + SpscMade<Q>::kUnits);
       }
       ::kill(::getpid(), SIGKILL);
       return 1;

@@ -84,6 +84,12 @@ TABLE = (
         assertion=["-DEARLYTAIL", "-DEARLYHEAD", "-DNOSKIP", "-DTWOSTORES", "-DNOROOM"],
     )
     + runs(
+        "commit",
+        ["", "-DN=1 -DK=3 -DMAXC=3", "-DK=1 -DN=3 -DMAXC=1"],
+        assertion=["-DLOOKFIRST", "-DONELOOK", "-DTAILALONE"],
+        end_state=["-DNOTBACK -DN=1 -DMAXC=0"],
+    )
+    + runs(
         "condition",
         [
             "",

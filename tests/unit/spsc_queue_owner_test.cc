@@ -313,7 +313,7 @@ TEST(SpscClose, ADeadProducersCommitUnderWayIsNotWaitedFor) {
   Gate owned;
   Child producer([&] {
     ASSERT_TRUE(queue.try_push(1));
-    header.committing = 1;  // dies between its look at `closed` and its tail
+    header.committing = 2;  // dies between its look at `closed` and its tail
     owned.open();
     Gate().wait();
   });
@@ -335,10 +335,10 @@ TEST(SpscClose, AProducersSuccessorEndsItsCommit) {
   auto& header = *reinterpret_cast<layout::SpscRingHeader*>(raw->object());
   Child([&] {
     ASSERT_TRUE(queue.try_push(1));
-    header.committing = 1;
+    header.committing = 2;
   }).join();
   ASSERT_TRUE(queue.claim_producer().ok());
-  EXPECT_EQ(header.committing, 0u);
+  EXPECT_EQ(header.committing, 1u);
   queue.close();
   EXPECT_EQ(queue.pop(), 1);
   EXPECT_TRUE(queue.drained());

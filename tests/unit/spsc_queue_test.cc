@@ -394,12 +394,12 @@ TEST(SpscClose, ACommitUnderWayIsWaitedForWhileItsProducerLives) {
   ASSERT_EQ(queue.try_pop(), 1);
   queue.close();
   const std::size_t committing = in_object(offsetof(layout::SpscRingHeader, committing));
-  SegmentFile(name).write(committing, 1u);  // as if this thread stood between its look at `closed` and its tail
+  SegmentFile(name).write(committing, std::uint64_t{2});  // as if it stood between its look at `closed` and its tail
   EXPECT_FALSE(queue.drained());
   EXPECT_EQ(queue.try_pop_for(5ms), std::nullopt);
-  SegmentFile(name).write(committing, 0u);
+  SegmentFile(name).write(committing, std::uint64_t{1});
   EXPECT_TRUE(queue.drained());
-  SegmentFile(name).write(committing, 1u);  // as if this thread had begun another one, which will be refused
+  SegmentFile(name).write(committing, std::uint64_t{2});  // as if it had begun another one, which will be refused
   EXPECT_TRUE(queue.drained());
 }
 

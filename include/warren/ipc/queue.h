@@ -216,13 +216,18 @@ class Queue : public Handle {
     return Queue(std::move(attachment), *std::move(items));
   }
 
-  // What waits: for a try of `push(seat)` that is not told "full", of `take(seat)` that takes an item.
+  // A try of `push(seat)`, of `take(seat)`; and where that does not do, what waits: for one that is not told "full",
+  // for one that takes an item. That is out of the way of what mostly happens.
   template <class Try>
-  bool wait_to_push(Deadline deadline, Try&& push);
+  bool push_or_wait(Deadline deadline, Try&& push);
   template <class Try>
-  bool wait_to_take(Deadline deadline, Try&& take);
-  bool wait_to_pop(Deadline deadline, typename Items::Incoming& item) {
-    return wait_to_take(deadline, [&](detail::Seat& seat) { return items_.try_pop(seat, item); });
+  bool take_or_wait(Deadline deadline, Try&& take);
+  template <class Try>
+  [[gnu::noinline]] bool wait_to_push(Deadline deadline, Try& push);
+  template <class Try>
+  [[gnu::noinline]] bool wait_to_take(Deadline deadline, Try& take);
+  bool pop_or_wait(Deadline deadline, typename Items::Incoming& item) {
+    return take_or_wait(deadline, [&](detail::Seat& seat) { return items_.try_pop(seat, item); });
   }
   bool push_until(const T& item, Deadline deadline);
   std::optional<T> pop_until(Deadline deadline);
@@ -285,7 +290,24 @@ inline std::optional<T> Queue<T>::try_pop() noexcept(kNoThrow) {
 
 template <class T>
 template <class Try>
-bool Queue<T>::wait_to_push(Deadline deadline, Try&& push) {
+inline bool Queue<T>::push_or_wait(Deadline deadline, Try&& push) {
+  if (push(attachment_->seat()) != detail::Push::kPushed) [[unlikely]]
+    return wait_to_push(deadline, push);
+  pushed(1);
+  return true;
+}
+
+template <class T>
+template <class Try>
+inline bool Queue<T>::take_or_wait(Deadline deadline, Try&& take) {
+  if (take(attachment_->seat()) != detail::Front::kItem) return wait_to_take(deadline, take);
+  popped(1);
+  return true;
+}
+
+template <class T>
+template <class Try>
+bool Queue<T>::wait_to_push(Deadline deadline, Try& push) {
   detail::Push result = detail::Push::kFull;
   const auto once = [&] {
     result = push(attachment_->seat());
@@ -300,7 +322,7 @@ bool Queue<T>::wait_to_push(Deadline deadline, Try&& push) {
 
 template <class T>
 template <class Try>
-bool Queue<T>::wait_to_take(Deadline deadline, Try&& take) {
+bool Queue<T>::wait_to_take(Deadline deadline, Try& take) {
   detail::Front front = detail::Front::kEmpty;
   std::uint64_t held_up_by = 0;
   const auto once = [&] {
@@ -323,13 +345,13 @@ bool Queue<T>::wait_to_take(Deadline deadline, Try&& take) {
 template <class T>
 bool Queue<T>::push_until(const T& item, Deadline deadline) {
   typename Items::Outgoing outgoing(items_, item);
-  return wait_to_push(deadline, [&](detail::Seat& seat) { return items_.try_push(seat, outgoing); });
+  return push_or_wait(deadline, [&](detail::Seat& seat) { return items_.try_push(seat, outgoing); });
 }
 
 template <class T>
 std::optional<T> Queue<T>::pop_until(Deadline deadline) {
   typename Items::Incoming incoming(items_);
-  while (wait_to_pop(deadline, incoming)) {
+  while (pop_or_wait(deadline, incoming)) {
     if (std::optional<T> item = items_.open(incoming)) return item;
   }
   return std::nullopt;
@@ -350,7 +372,7 @@ absl::Status Queue<T>::join_until(Deadline t) {
 template <class T>
 Lease<T> Queue<T>::lease_until(Deadline deadline) {
   typename Items::OnLease taken;
-  while (wait_to_take(deadline, [&](detail::Seat& seat) { return items_.try_lease(*attachment_, seat, taken); })) {
+  while (take_or_wait(deadline, [&](detail::Seat& seat) { return items_.try_lease(*attachment_, seat, taken); })) {
     detail::LeaseHold hold = items_.hold(attachment_, taken);
     if (std::optional<T> item = items_.open(taken)) return Lease<T>(std::move(hold), std::move(item));
     (void)hold.acknowledge();
@@ -451,7 +473,7 @@ Loan<T> Queue<T>::loan(std::size_t count) {
 template <class T>
 bool Queue<T>::push(Loan<T>&& loan) {
   if (!loan || !items_.lent(loan)) return false;
-  return wait_to_push(Deadline::never(), [&](detail::Seat& seat) { return items_.try_push(seat, loan); });
+  return push_or_wait(Deadline::never(), [&](detail::Seat& seat) { return items_.try_push(seat, loan); });
 }
 
 template <class T>
@@ -469,7 +491,7 @@ template <class T>
 Borrow<T> Queue<T>::borrow() {
   static_assert(detail::check_lendable<T>());
   typename Items::Incoming incoming(items_);
-  while (wait_to_pop(Deadline::never(), incoming)) {
+  while (pop_or_wait(Deadline::never(), incoming)) {
     if (Borrow<T> item = items_.borrow(incoming)) return item;
   }
   return Borrow<T>(detail::LentPlace<T>(nullptr));

@@ -60,16 +60,18 @@ class SpscQueue : public Handle {
 
   // Blocks while full. False: refused, nothing was taken: closed, or another living thread owns the side; check(item)
   // says which.
-  bool push(const T& item) { return push_until(item, Deadline::never()); }
+  bool push(const T& item) { return try_push(item) || push_until(item, Deadline::never()); }
   [[nodiscard]] bool try_push(const T& item) noexcept;
-  [[nodiscard]] bool try_push_for(const T& item, Timeout d) { return push_until(item, Deadline::after(d)); }
-  [[nodiscard]] bool try_push_until(const T& item, Deadline t) { return push_until(item, t); }
+  [[nodiscard]] bool try_push_for(const T& item, Timeout d) {
+    return try_push(item) || push_until(item, Deadline::after(d));
+  }
+  [[nodiscard]] bool try_push_until(const T& item, Deadline t) { return try_push(item) || push_until(item, t); }
 
   // nullopt of pop(): closed and drained, or not the owner. nullopt of try_*: nothing now; drained() says whether ever.
-  [[nodiscard]] std::optional<T> pop() { return pop_until(Deadline::never()); }
+  [[nodiscard]] std::optional<T> pop() { return try_pop_until(Deadline::never()); }
   [[nodiscard]] std::optional<T> try_pop() noexcept;
-  [[nodiscard]] std::optional<T> try_pop_for(Timeout d) { return pop_until(Deadline::after(d)); }
-  [[nodiscard]] std::optional<T> try_pop_until(Deadline t) { return pop_until(t); }
+  [[nodiscard]] std::optional<T> try_pop_for(Timeout d);
+  [[nodiscard]] std::optional<T> try_pop_until(Deadline t);
 
   // Batches: how many, from the front, published by one store. push_n blocks for all (fewer: closed), pop_n for at
   // least one (0: closed and drained).
@@ -112,7 +114,9 @@ class SpscQueue : public Handle {
   }
   static absl::StatusOr<SpscQueue> attach(detail::Attachment::Pointer attachment);
 
-  bool push_until(const T& item, Deadline deadline);
+  // What waits. Out of the way of what mostly happens, which is to find room, or an item, and is inlined.
+  [[gnu::noinline]] bool push_until(const T& item, Deadline deadline);
+  [[gnu::noinline]] bool wait_for_item(Deadline deadline);
   // The consumer's: is there an item; and takes the one that there is.
   [[nodiscard]] bool filled() noexcept { return ring_.owns(detail::Side::kConsumer) && ring_.readable(1) != 0; }
   T take() noexcept;
@@ -121,7 +125,6 @@ class SpscQueue : public Handle {
     if (!done) ring_.found_nothing();
     return done;
   }
-  std::optional<T> pop_until(Deadline deadline);
   bool publish(std::size_t count) noexcept;
   void release(std::size_t count) noexcept;
   std::size_t write_run(std::span<const T> items) noexcept;
@@ -154,14 +157,14 @@ absl::StatusOr<SpscQueue<T>> SpscQueue<T>::attach(detail::Attachment::Pointer at
 }
 
 template <class T>
-bool SpscQueue<T>::publish(std::size_t count) noexcept {
+inline bool SpscQueue<T>::publish(std::size_t count) noexcept {
   if (!ring_.commit(count)) return false;
   detail::notify(ring_.not_empty(), attachment_->wait_mode(), detail::kWakeAll);
   return true;
 }
 
 template <class T>
-void SpscQueue<T>::release(std::size_t count) noexcept {
+inline void SpscQueue<T>::release(std::size_t count) noexcept {
   ring_.consume(count);
   detail::notify(ring_.not_full(), attachment_->wait_mode(), detail::kWakeAll);
 }
@@ -184,21 +187,35 @@ std::size_t SpscQueue<T>::read_run(std::span<T> out) noexcept {
 }
 
 template <class T>
-bool SpscQueue<T>::try_push(const T& item) noexcept {
+inline bool SpscQueue<T>::try_push(const T& item) noexcept {
   if (!ring_.owns(detail::Side::kProducer) || ring_.writable(1) == 0) return false;
   std::memcpy(ring_.write_place(), static_cast<const void*>(&item), sizeof(T));
   return publish(1);
 }
 
+// Each of these makes its optional in one place, of a T. Else GCC keeps one of a word in memory, and reads it as a
+// whole right after its parts were written, which waits until all stores before it have left for the cache.
 template <class T>
-std::optional<T> SpscQueue<T>::try_pop() noexcept {
+inline std::optional<T> SpscQueue<T>::try_pop() noexcept {
   if (filled()) return take();
   ring_.found_nothing();
   return std::nullopt;
 }
 
 template <class T>
-T SpscQueue<T>::take() noexcept {
+inline std::optional<T> SpscQueue<T>::try_pop_for(Timeout d) {
+  if (!filled() && !wait_for_item(Deadline::after(d))) return std::nullopt;
+  return take();
+}
+
+template <class T>
+inline std::optional<T> SpscQueue<T>::try_pop_until(Deadline t) {
+  if (!filled() && !wait_for_item(t)) return std::nullopt;
+  return take();
+}
+
+template <class T>
+[[gnu::always_inline]] inline T SpscQueue<T>::take() noexcept {
   const T item = *std::launder(reinterpret_cast<const T*>(ring_.read_place()));
   release(1);
   return item;
@@ -216,20 +233,18 @@ bool SpscQueue<T>::push_until(const T& item, Deadline deadline) {
 }
 
 template <class T>
-std::optional<T> SpscQueue<T>::pop_until(Deadline deadline) {
-  std::optional<T> item;
-  if (!ring_.owns(detail::Side::kConsumer)) return item;
+bool SpscQueue<T>::wait_for_item(Deadline deadline) {
+  if (!ring_.owns(detail::Side::kConsumer)) return false;
+  bool found = false;
   (void)attachment_->wait_for_change(ring_.not_empty(), ring_.side(detail::Side::kConsumer).spinner, deadline, [&] {
-    if (filled()) {
-      item = take();
-      return detail::Progress::kDone;
-    }
+    found = filled();
+    if (found) return detail::Progress::kDone;
     if (!closed()) return detail::Progress::kBlocked;
     ring_.restore_head();
     return drained() ? detail::Progress::kDone : detail::Progress::kStalled;
   });
-  if (!item) ring_.found_nothing();
-  return item;
+  if (!found) ring_.found_nothing();
+  return found;
 }
 
 template <class T>

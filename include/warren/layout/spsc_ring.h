@@ -26,21 +26,23 @@ inline constexpr std::uint32_t kRingClosed = 1;
 inline constexpr std::uint32_t kRingDrained = 2;
 inline constexpr std::uint32_t kRingCorrupt = 4;  // of records: the consumer found what none can be, and gave up
 
-// The producer's line is written by the producer alone, the consumer's by the consumer alone.
+// What the other side reads, tail or head, has a line of its own: its owner waits for that line whenever it was read.
+// The first line is the producer's alone while the ring is used.
 struct SpscRingHeader {
   std::uint64_t capacity;    // a power of two
   std::uint32_t slot_bytes;  // sizeof(T)
   std::uint32_t reserved0;
-  std::byte reserved1[48];
-  alignas(kLine) std::atomic<std::uint64_t> tail;  // items ever committed
-  std::atomic<std::uint64_t> producer;             // SideOwner
-  std::atomic<std::uint32_t> committing;           // 1 from before the producer looks at `closed` until tail is stored
-  alignas(kLine) std::atomic<std::uint64_t> head;  // items ever consumed
-  std::atomic<std::uint64_t> consumer;             // SideOwner
+  std::atomic<std::uint64_t> producer;    // SideOwner
+  std::atomic<std::uint64_t> committing;  // from before the producer looks at `closed`, the tail that it will store
+  std::byte reserved1[32];
+  alignas(kLine) std::atomic<std::uint64_t> tail;       // items ever committed
+  alignas(kLine) std::atomic<std::uint64_t> head;       // items ever consumed
+  std::atomic<std::uint64_t> consumer;                  // SideOwner
   alignas(kLine) std::atomic<std::uint32_t> not_empty;  // wait words
   std::atomic<std::uint32_t> not_full;
   std::atomic<std::uint32_t> closed;  // kRingClosed, and kRingDrained, kRingCorrupt once that was seen
 };
+static_assert(offsetof(SpscRingHeader, producer) == 16 && offsetof(SpscRingHeader, committing) == 24);
 static_assert(offsetof(SpscRingHeader, tail) == 64 && offsetof(SpscRingHeader, head) == 128);
 static_assert(offsetof(SpscRingHeader, not_empty) == 192 && sizeof(SpscRingHeader) == 256);
 

@@ -10,6 +10,7 @@
 #include <warren/ipc/detail/words.h>
 #include <warren/layout/spsc_ring.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -17,12 +18,31 @@ namespace warren::detail {
 
 enum class Side { kProducer, kConsumer };
 
+// How long who finds the ring empty (full) leaves the other side alone before the next look, which takes a line from
+// it: as long as that brings two items for each `pause`. So who waits for one answer never rests.
+class Pace {
+ public:
+  void rest(Spinner& spinner) const noexcept {
+    if (rests_ == 0) return;
+    for (std::uint32_t i = 0; i < rests_; ++i) cpu_relax();
+    spinner.paused(rests_);
+  }
+  void found(std::uint64_t items) noexcept {
+    rests_ = items < 2 * std::uint64_t{rests_} + 2 ? 0 : std::clamp(2 * rests_, 1u, kMost);
+  }
+
+ private:
+  static constexpr std::uint32_t kMost = 32;  // about a microsecond
+  std::uint32_t rests_ = 0;
+};
+
 // What this process remembers of a side; all its handles share it.
 struct alignas(layout::kLine) SpscSide {
   std::atomic<std::uint64_t> owner{0};  // the thread_word() of the thread that owns the side: each looks for its own
   std::uint64_t own = 0;                // the owner's index,
   std::uint64_t other = 0;              // and what it last saw of the other side's
   Spinner spinner;
+  Pace pace;
   std::atomic<std::uint64_t> lent{0};  // the number of what the owner has lent in place; 0: nothing. RecordRing's,
   std::uint64_t lends = 0;             // and the last number that it gave
   bool astray = false;                 // the consumer's: the last tail that it read cannot be
@@ -49,11 +69,21 @@ class SpscRing {
   absl::Status claim(Side which) noexcept;
   // What claim() would say now.
   [[nodiscard]] absl::Status claimable(Side which) noexcept;
-  [[nodiscard]] bool owns(Side which) noexcept { return side(which).mine() || claim_quietly(which); }
+  [[nodiscard]] bool owns(Side which) noexcept {
+    if (side(which).mine()) [[likely]]
+      return true;
+    return claim_quietly(which);
+  }
 
   // The owner's: how many slots from its index on may be written or read in one run, up to `most`.
-  std::size_t writable(std::size_t most) noexcept;
-  std::size_t readable(std::size_t most) noexcept;
+  std::size_t writable(std::size_t most) noexcept {
+    const SpscSide& mine = sides_->producer;
+    return capacity_ - (mine.own - mine.other) >= most ? most : look_for_room(most);
+  }
+  std::size_t readable(std::size_t most) noexcept {
+    const SpscSide& mine = sides_->consumer;
+    return mine.other - mine.own >= most ? most : look_for_items(most);
+  }
   [[nodiscard]] std::byte* write_place(std::size_t ahead = 0) const noexcept {
     return slot(sides_->producer.own + ahead);
   }
@@ -105,7 +135,36 @@ class SpscRing {
   }
   void quieten() noexcept;
   absl::Status claimable(Side which, std::uint64_t found) noexcept;
-  bool claim_quietly(Side which) noexcept { return claim(which).ok(); }
+  // Out of the way of what mostly happens, as the next three.
+  [[gnu::noinline]] bool claim_quietly(Side which) noexcept;
+  [[gnu::noinline]] std::size_t look_for_room(std::size_t most) noexcept {
+    SpscSide& mine = sides_->producer;
+    const bool full = mine.own - mine.other == capacity_;
+    if (full) mine.pace.rest(mine.spinner);
+    mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
+    const std::uint64_t free = capacity_ - (mine.own - mine.other);
+    if (full) mine.pace.found(free);
+    if (free > capacity_) [[unlikely]] {  // a head that cannot be
+      mine.other = mine.own - capacity_;  // full: the next look reads it again
+      return 0;
+    }
+    return static_cast<std::size_t>(std::min<std::uint64_t>(free, most));
+  }
+  [[gnu::noinline]] std::size_t look_for_items(std::size_t most) noexcept {
+    SpscSide& mine = sides_->consumer;
+    const bool empty = mine.other == mine.own;
+    if (empty) mine.pace.rest(mine.spinner);
+    mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
+    const std::uint64_t filled = mine.other - mine.own;
+    if (empty) mine.pace.found(filled);
+    mine.astray = filled > capacity_;
+    if (mine.astray) [[unlikely]] {  // nothing: the next look reads it again
+      mine.other = mine.own;
+      return 0;
+    }
+    return static_cast<std::size_t>(std::min<std::uint64_t>(filled, most));
+  }
+  [[gnu::noinline]] bool refuse() noexcept;
   absl::Status adopt_index(Side which) noexcept;
   struct Indices {
     std::uint64_t tail, head;
@@ -121,56 +180,27 @@ class SpscRing {
   std::shared_ptr<SpscSides> sides_;
 };
 
-inline std::size_t SpscRing::writable(std::size_t most) noexcept {
+[[gnu::always_inline]] inline bool SpscRing::commit(std::size_t count) noexcept {
   SpscSide& mine = sides_->producer;
-  std::uint64_t free = capacity_ - (mine.own - mine.other);
-  if (free < most) {
-    mine.other = header_->head.load(std::memory_order_acquire);  // [S1] the slots were read; pairs with S4
-    free = capacity_ - (mine.own - mine.other);
-    if (free > capacity_) [[unlikely]] {  // a head that cannot be
-      mine.other = mine.own - capacity_;  // full: the next look reads it again
-      return 0;
-    }
-  }
-  return free < most ? static_cast<std::size_t>(free) : most;
-}
-
-inline std::size_t SpscRing::readable(std::size_t most) noexcept {
-  SpscSide& mine = sides_->consumer;
-  std::uint64_t filled = mine.other - mine.own;
-  if (filled < most) {
-    mine.other = header_->tail.load(std::memory_order_acquire);  // [S3] the slots were written; pairs with S2
-    filled = mine.other - mine.own;
-    mine.astray = filled > capacity_;
-    if (mine.astray) [[unlikely]] {  // nothing: the next look reads it again
-      mine.other = mine.own;
-      return 0;
-    }
-  }
-  return filled < most ? static_cast<std::size_t>(filled) : most;
-}
-
-inline bool SpscRing::commit(std::size_t count) noexcept {
-  SpscSide& mine = sides_->producer;
+  const std::uint64_t tail = mine.own + count;
   if (attachment_->wait_mode() == layout::WaitMode::kMembarrier) {
-    header_->committing.store(1, std::memory_order_relaxed);
+    header_->committing.store(tail, std::memory_order_relaxed);
     std::atomic_signal_fence(
         std::memory_order_seq_cst);  // [S5] before `closed` is read; pairs with the membarrier at S9
   } else {
-    header_->committing.exchange(1, std::memory_order_seq_cst);  // [S6] likewise, where there is no membarrier
+    header_->committing.exchange(tail, std::memory_order_seq_cst);  // [S6] likewise, where there is no membarrier
   }
   const bool open = header_->closed.load(std::memory_order_seq_cst) == 0;  // [S18] pairs with S7
   WARREN_CRASH_POINT(spsc_written);  // not committed: whoever takes the side over writes the slot again
-  if (open) {
-    mine.own += count;
-    header_->tail.store(mine.own, std::memory_order_release);  // [S2] COMMIT; pairs with S3
-    WARREN_CRASH_POINT(spsc_committed);  // delivered; `committing` stands by the dead, which drained() sees
-  }
-  header_->committing.store(0, std::memory_order_release);  // [S10] not before tail; pairs with S9
-  return open;
+  if (!open) [[unlikely]]
+    return refuse();
+  mine.own = tail;
+  header_->tail.store(tail, std::memory_order_release);  // [S2] COMMIT, and the end of `committing`; pairs with S3, S16
+  WARREN_CRASH_POINT(spsc_committed);                    // delivered
+  return true;
 }
 
-inline void SpscRing::consume(std::size_t count) noexcept {
+[[gnu::always_inline]] inline void SpscRing::consume(std::size_t count) noexcept {
   SpscSide& mine = sides_->consumer;
   mine.own += count;
   header_->head.store(mine.own, std::memory_order_release);  // [S4] COMMIT, frees the slots; pairs with S1
