@@ -1,4 +1,4 @@
-// Queue and SpscQueue between two processes, each on a processor of its own; every item is checked.
+// Queue, SpscQueue and a peer of that between two processes, each on a processor of its own; every item is checked.
 #include <benchmark/benchmark.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/spsc_queue.h>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "peer.h"
+#include "spsc_peer.h"
 
 namespace warren::bench {
 namespace {
@@ -109,6 +110,9 @@ bool add_all(const std::string& queue) {
   return true;
 }
 const bool added = add_all<SpscQueue>("spsc_queue") && add_all<Queue>("queue");
+// Not on one core: there its spinning waits for the end of each time slice.
+const bool peers_added =
+    (add<BoostSpsc, 8>("boost_spsc"), add<BoostSpsc, 64>("boost_spsc"), add<BoostSpsc, 1024>("boost_spsc"), true);
 
 // One process, no contention: what the instructions cost.
 template <template <class> class QueueOf>

@@ -8,7 +8,9 @@ import sys
 BESIDE = {
     "spsc_queue/round_trip/8": "limit/line_round_trip",
     "queue/round_trip/8": "limit/line_round_trip",
+    "spsc_queue/one_way/8": "boost_spsc/one_way/8",
     "spsc_queue/one_way/64": "limit/line_stream/1",
+    "spsc_queue/one_way/1024": "boost_spsc/one_way/1024",
     "spsc_queue/one_way_batches/64": "limit/line_stream/64",
     "queue/one_way/64": "limit/line_stream/1",
     "spsc_queue/round_trip_one_core/8": "limit/futex_round_trip/core:0",
