@@ -482,6 +482,27 @@ TEST(SpscIndices, AHeadThatCannotBeStaysRefused) {
   EXPECT_FALSE(queue.try_push(6));
 }
 
+// --- rests at the edge -----------------------------------------------------------------------------------------------
+
+TEST(SpscPace, RestsWhileThatBringsTwoItemsForEachPause) {
+  detail::Pace pace;
+  detail::Spinner spinner;
+  const auto rests = [&] {
+    pace.rest(spinner);
+    return spinner.take_pauses();
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(rests(), 0u);
+    pace.found(1);  // one answer for each question
+  }
+  for (const std::uint32_t pauses : {0u, 1u, 2u, 4u, 8u, 16u, 32u, 32u}) {
+    EXPECT_EQ(rests(), pauses);
+    pace.found(2 * pauses + 2);
+  }
+  pace.found(2 * 32 + 1);
+  EXPECT_EQ(rests(), 0u);
+}
+
 // --- why a push is refused -------------------------------------------------------------------------------------------
 
 TEST(SpscCheck, SaysWhyAPushIsRefused) {

@@ -68,6 +68,7 @@ class SpscQueue : public Handle {
   [[nodiscard]] bool try_push_until(const T& item, Deadline t) { return try_push(item) || push_until(item, t); }
 
   // nullopt of pop(): closed and drained, or not the owner. nullopt of try_*: nothing now; drained() says whether ever.
+  // Where items stream, whoever finds none, or no room, takes about a microsecond at most to look again.
   [[nodiscard]] std::optional<T> pop() { return try_pop_until(Deadline::never()); }
   [[nodiscard]] std::optional<T> try_pop() noexcept;
   [[nodiscard]] std::optional<T> try_pop_for(Timeout d);
