@@ -1,7 +1,6 @@
 // boost::lockfree::spsc_queue in memory that two processes share: what SpscQueue is read beside. It promises nothing
 // about deaths, and its calls only try, so these spin.
 #pragma once
-
 #include <boost/lockfree/spsc_queue.hpp>
 #include <cstddef>
 #include <memory>
