@@ -1,5 +1,7 @@
 #include "spawn_process.h"
 
+#include <unistd.h>
+
 #include <span>
 #include <string>
 
@@ -26,6 +28,7 @@ absl::Status run_spawned_process(Arrival& arrival) {
   if (!daemon.ok()) return daemon.status();
   const absl::StatusOr<Target> target = get_target(arrival.in);
   if (!target.ok()) return target.status();
+  if (!*daemon) ::close(arrival.application_pidfd);
   arrival.begins();
   run_as({.pid = 0, .name = *name, .daemon = *daemon}, arrival.application_pidfd, *target);
 }

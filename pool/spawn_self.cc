@@ -282,7 +282,7 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
 absl::Status refuse_before_enter(const char* what) {
   const std::optional<StartPlace> place = start_place();
   if (!place || place->parent != ::getppid()) return absl::OkStatus();
-  const absl::Status refused = absl::FailedPreconditionError(
+  absl::Status refused = absl::FailedPreconditionError(
       absl::StrCat("a process was spawned, and its main() came to ", what, " before warren::enter(). ", kCallEnter));
   if (const std::optional<StartHead> head = read_start_head(place->descriptor)) send_answer(head->answers, refused);
   return refused;

@@ -182,7 +182,7 @@ TEST(SpawnedProcess, SeesNothingOfHowItWasStarted) {
   EXPECT_EQ(Process::start(kSpawned(), look, seen).value().join(), 0);
   while (auto each = seen.try_pop()) {
     EXPECT_THAT(*each, testing::Not(testing::AnyOf(HasSubstr("WARREN_START"), HasSubstr("warren-start"),
-                                                   HasSubstr("blocked"), HasSubstr("socket:"))));
+                                                   HasSubstr("blocked"), HasSubstr("socket:"), HasSubstr("pidfd"))));
   }
 }
 
