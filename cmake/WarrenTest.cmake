@@ -77,7 +77,8 @@ endfunction()
 #             [CRASH_POINTS] [WHOLE] [ALONE])
 #
 # A GoogleTest program; each TEST becomes a ctest test of its own, and TIMEOUT (60) is for each. LIBS defaults to
-# warren::pool; gtest, gmock and their main are always there (an own main wins).
+# warren::pool; gtest, gmock and their main are always there (an own main wins). Sanitized programs take longer to start
+# than most tests to run, so they are one ctest test each.
 #   CRASH_POINTS  link the libraries that have crash points: put warren_ipc_crash or warren_pool_crash in LIBS, or
 #                 nothing for the latter
 #   WHOLE         one ctest test for the whole program
@@ -112,7 +113,10 @@ function(warren_test)
   if(arg_ALONE)
     set(alone TRUE)
   endif()
-  if(arg_WHOLE)
+  if(arg_WHOLE OR WARREN_SANITIZE)
+    if(NOT arg_WHOLE)
+      math(EXPR test_TIMEOUT "${test_TIMEOUT} * 4")
+    endif()
     add_test(NAME ${arg_NAME} COMMAND ${arg_NAME})
     set_tests_properties(${arg_NAME} PROPERTIES LABELS "${test_LABELS}" TIMEOUT ${test_TIMEOUT} RUN_SERIAL ${alone})
   else()

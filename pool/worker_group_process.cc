@@ -43,7 +43,7 @@ std::string how_it_ended(const siginfo_t& info) {
                                     : absl::StrCat("of signal ", info.si_status);
 }
 
-struct Worker {
+struct GroupWorker {
   pid_t pid = 0;
   int pidfd = -1;
   Clock::time_point started;
@@ -52,7 +52,7 @@ struct Worker {
 
 // One of the group's numbers, and who has it.
 struct Place {
-  std::optional<Worker> worker;
+  std::optional<GroupWorker> worker;
   int early_ends = 0;       // in a row
   Clock::time_point due{};  // without a worker: when there is to be one
 };
@@ -88,10 +88,10 @@ class Group {
   // --- forking
 
   // `bell`: rung when it begins to run its target.
-  std::optional<Worker> fork_worker(std::size_t number, int bell) {
+  std::optional<GroupWorker> fork_worker(std::size_t number, int bell) {
     const ForkedChild child = fork_watched([&] { be_worker(number, bell); });
     if (child.pid < 0 || child.pidfd < 0) return std::nullopt;
-    return Worker{.pid = child.pid, .pidfd = child.pidfd, .started = Clock::now()};
+    return GroupWorker{.pid = child.pid, .pidfd = child.pidfd, .started = Clock::now()};
   }
 
   // Without its supervisor nobody would look after it, so it ends with it.
@@ -104,7 +104,7 @@ class Group {
         if (place.worker) ::close(place.worker->pidfd);
       }
     }
-    for (const Worker& worker : old_) ::close(worker.pidfd);
+    for (const GroupWorker& worker : old_) ::close(worker.pidfd);
     reset_signals(Interrupts::kIgnored);
     ::signal(SIGHUP, SIG_IGN);  // NOLINT(bugprone-signal-handler)
     Shutdown shutdown = start_.takes_shutdown ? WorkerSignal::install() : WorkerSignal::none();
@@ -127,7 +127,7 @@ class Group {
 
   // --- ending
 
-  void drain(Worker& worker) const {
+  void drain(GroupWorker& worker) const {
     send_signal(worker.pidfd, SIGTERM);
     const Clock::time_point now = Clock::now();
     worker.kill_at = start_.grace < Clock::time_point::max() - now ? now + start_.grace : Clock::time_point::max();
@@ -193,7 +193,7 @@ class Group {
 
   // --- deaths
 
-  static std::optional<siginfo_t> ended(const Worker& worker) {
+  static std::optional<siginfo_t> ended(const GroupWorker& worker) {
     siginfo_t info{};
     if (::waitid(P_PIDFD, static_cast<id_t>(worker.pidfd), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
       return std::nullopt;
@@ -202,7 +202,7 @@ class Group {
   }
 
   void reap() {
-    std::erase_if(old_, [](const Worker& worker) { return ended(worker).has_value(); });
+    std::erase_if(old_, [](const GroupWorker& worker) { return ended(worker).has_value(); });
     for (std::size_t i = 0; i < places_.size(); ++i) {
       Place& place = places_[i];
       if (!place.worker) continue;
@@ -236,7 +236,7 @@ class Group {
 
   void do_what_is_due() {
     const Clock::time_point now = Clock::now();
-    for (Worker& worker : old_) {
+    for (GroupWorker& worker : old_) {
       if (worker.kill_at > now) continue;
       send_signal(worker.pidfd, SIGKILL);
       worker.kill_at = Clock::time_point::max();
@@ -259,7 +259,7 @@ class Group {
 
   [[nodiscard]] int until_something_is_due() const {
     Clock::time_point first = Clock::time_point::max();
-    for (const Worker& worker : old_) first = std::min(first, worker.kill_at);
+    for (const GroupWorker& worker : old_) first = std::min(first, worker.kill_at);
     for (const Place& place : places_) {
       if (!stopping_ && !place.worker) first = std::min(first, place.due);
     }
@@ -277,7 +277,7 @@ class Group {
         if (place.worker) fds.push_back({.fd = place.worker->pidfd, .events = POLLIN, .revents = 0});
       }
     }
-    for (const Worker& worker : old_) fds.push_back({.fd = worker.pidfd, .events = POLLIN, .revents = 0});
+    for (const GroupWorker& worker : old_) fds.push_back({.fd = worker.pidfd, .events = POLLIN, .revents = 0});
     if (::poll(fds.data(), fds.size(), until_something_is_due()) < 0) {
       if (errno != EINTR) std::this_thread::sleep_for(10ms);  // no memory for it
       return;
@@ -326,10 +326,10 @@ class Group {
   GroupStart start_;
   const pid_t self_;
   int signals_ = -1;
-  int begun_ = kNobody;        // rung by each of next_ that begins to run its target
-  std::vector<Place> places_;  // who serve
-  std::vector<Place> next_;    // who will, when all of them have begun
-  std::vector<Worker> old_;    // who drain
+  int begun_ = kNobody;           // rung by each of next_ that begins to run its target
+  std::vector<Place> places_;     // who serve
+  std::vector<Place> next_;       // who will, when all of them have begun
+  std::vector<GroupWorker> old_;  // who drain
   std::uint64_t begun_count_ = 0;
   std::uint64_t restarts_ = 0;
   bool stopping_ = false;
