@@ -66,8 +66,11 @@ consteval bool check_for_each() {
     static_assert(kCallable,
                   "for_each calls the function with a T& for each element of an Array<T>, and this one cannot be "
                   "called so. Remedy: [](T& x) { ... }; what else it needs by warren::bind_front(f, value)");
-    if constexpr (!kCallable) return false;
-    return check_changes<typename Items::value_type, F>();
+    if constexpr (!kCallable) {
+      return false;
+    } else {
+      return check_changes<typename Items::value_type, F>();
+    }
   }
 }
 

@@ -73,8 +73,11 @@ consteval bool check_thread_for_each() {
       static_assert(kCallable,
                     "for_each calls the function with each element, a T&, and this one cannot be called so. Remedy: "
                     "[](T& x) { ... }");
-      if constexpr (!kCallable) return false;
-      return check_changes<std::ranges::range_value_t<Items>, std::decay_t<F>>();
+      if constexpr (!kCallable) {
+        return false;
+      } else {
+        return check_changes<std::ranges::range_value_t<Items>, std::decay_t<F>>();
+      }
     }
   }
 }

@@ -41,8 +41,11 @@ consteval bool check_worker_target() {
     static_assert(!kIsLast,
                   "a worker's target takes its Shutdown& before the arguments. Remedy: "
                   "[](warren::Shutdown& shutdown, int first) { ... }");
-    if constexpr (kIsLast) return false;
-    return check_target<F, A...>();
+    if constexpr (kIsLast) {
+      return false;
+    } else {
+      return check_target<F, A...>();
+    }
   } else if constexpr (!check_function<std::decay_t<F>>()) {
     return false;
   } else if constexpr (!(int{check_target_argument<A>()} & ... & 1)) {
