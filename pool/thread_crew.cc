@@ -88,40 +88,71 @@ void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept {
 
 // --- tasks -----------------------------------------------------------------------------------------------------------
 
+// A handler. It goes on for as long as there are tasks: to come back by the scheduler costs more than most of them do.
 void ThreadCrew::Impl::take_token() {
-  std::shared_ptr<ThreadWork> work;
-  {
-    const std::scoped_lock lock(mutex);
-    if (surplus == 0) {
-      --tokens;
-      if (queue.empty()) return;
-      work = queue.pop();
-      work->state_.store(ThreadWork::State::kRunning, std::memory_order_relaxed);
-    } else {
-      --surplus;
-    }
-  }
-  if (work == nullptr) {
+  std::unique_lock lock(mutex);
+  if (surplus != 0) {
+    --surplus;
+    lock.unlock();
     post_token();
     throw Leave{};
   }
-  const InFrame frame(this);
-  {
-    const CurrentTaskScope scope(work->work_id(), work->progress_, terminated);
-    work->run();
+  --tokens;
+  for (std::shared_ptr<ThreadWork> work = pop_locked(); work != nullptr; work = next_locked(lock)) {
+    lock.unlock();
+    {
+      const InFrame frame(this);
+      {
+        const CurrentTaskScope scope(work->work_id(), work->progress_, terminated);
+        work->run();
+      }
+      give_place_and_tell(*work);
+    }
+    work.reset();
+    lock.lock();
+    settle_locked();
   }
-  end(work);
 }
 
-// It has run, or failed.
-void ThreadCrew::Impl::end(const std::shared_ptr<ThreadWork>& work) {
+std::shared_ptr<ThreadWork> ThreadCrew::Impl::pop_locked() {
+  if (queue.empty()) return nullptr;
+  std::shared_ptr<ThreadWork> work = queue.pop();
+  work->state_.store(ThreadWork::State::kRunning, std::memory_order_relaxed);
+  return work;
+}
+
+// For a thread that has no token; what comes while it spins, too. One thread of the crew spins, and is a token
+// meanwhile: who enqueues wakes no other one for its task.
+std::shared_ptr<ThreadWork> ThreadCrew::Impl::next_locked(std::unique_lock<std::mutex>& lock) {
+  if (surplus == 0 && queue.empty() && !spinning && !ended) {
+    spinning = true;
+    ++tokens;
+    lock.unlock();
+    (void)spin_until_done(spinner, [this] { return queue.size() != 0 ? Progress::kDone : Progress::kBlocked; });
+    lock.lock();
+    spinning = false;
+    --tokens;
+  }
+  if (surplus == 0) return pop_locked();
+  --surplus;
+  const bool owed = tokens < queue.size();  // what came is for another thread
+  if (owed) ++tokens;
+  lock.unlock();
+  if (owed) post_token();
+  throw Leave{};
+}
+
+// Of a task that has run, or failed.
+void ThreadCrew::Impl::give_place_and_tell(ThreadWork& work) {
   {
     const std::scoped_lock lock(mutex);
     --pending;
   }
   room.notify_one();
-  work->tell();
-  const std::scoped_lock lock(mutex);
+  work.tell();
+}
+
+void ThreadCrew::Impl::settle_locked() {
   --open;
   ++endings;
   settled.notify_all();
@@ -131,7 +162,9 @@ void ThreadCrew::Impl::end(const std::shared_ptr<ThreadWork>& work) {
 void ThreadCrew::Impl::fail(const std::shared_ptr<ThreadWork>& work, const absl::Status& why) {
   const InFrame frame(this);
   work->fail(why);
-  end(work);
+  give_place_and_tell(*work);
+  const std::scoped_lock lock(mutex);
+  settle_locked();
 }
 
 ReadyQueue::Works ThreadCrew::Impl::empty_queue_locked() {

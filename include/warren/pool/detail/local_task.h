@@ -4,6 +4,7 @@
 #include <warren/pool/detail/task_core.h>
 #include <warren/pool/detail/task_error.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -30,7 +31,8 @@ class LocalCore : public TaskCore {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool ended_ = false;
-  bool followed_ = false;  // finish() tells
+  bool followed_ = false;             // finish() tells
+  std::atomic<bool> seen_end_{false};  // `ended_`, for who spins
 };
 
 template <class R>
