@@ -30,9 +30,8 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
   }
   if (ended() || deadline.expired()) return ended();
   if (employer() == nullptr) {  // else its place is another thread's at once
-    (void)spin_until_done(spinner, [this] {
-      return seen_end_.load(std::memory_order_relaxed) ? Progress::kDone : Progress::kBlocked;
-    });
+    (void)spin_until_done(
+        spinner, [this] { return seen_end_.load(std::memory_order_relaxed) ? Progress::kDone : Progress::kBlocked; });
   }
   const StandIn stand_in;
   std::unique_lock lock(mutex_);

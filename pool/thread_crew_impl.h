@@ -58,11 +58,11 @@ struct ThreadCrew::Impl {
   const std::uint64_t epoch = process_epoch();
   std::atomic<bool> terminated{false};
 
-  Spinner spinner;  // of the one thread that spins
+  Spinner spinner;   // of the one thread that spins
   std::mutex mutex;  // of all below but the context; no code of users runs under it
   std::condition_variable room, settled, parked_wake;
   ReadyQueue queue;
-  std::size_t tokens = 0;   // handlers on their way, and the thread that spins: not fewer than tasks in the queue
+  std::size_t tokens = 0;  // handlers on their way, and the thread that spins: not fewer than tasks in the queue
   bool spinning = false;
   std::size_t pending = 0;  // tasks that have not ended: for max_pending
   std::size_t open = 0;     // tasks whose callbacks have not run: for join()

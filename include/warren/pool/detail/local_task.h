@@ -31,7 +31,7 @@ class LocalCore : public TaskCore {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool ended_ = false;
-  bool followed_ = false;             // finish() tells
+  bool followed_ = false;              // finish() tells
   std::atomic<bool> seen_end_{false};  // `ended_`, for who spins
 };
 
