@@ -1,8 +1,10 @@
 #include <warren/pool/detail/arrivals.h>
+#include <warren/pool/detail/thread_crew.h>
 
 #include <utility>
 
 #include "completions.h"
+#include "place_lent.h"
 
 namespace warren::detail {
 
@@ -48,6 +50,11 @@ bool Arrivals::await_one(Deadline deadline) {
     });
   }
   std::unique_lock lock(queue.mutex);
+  if (any()) return true;
+  lock.unlock();
+  const StandIn stand_in;
+  const PlaceLent lent;
+  lock.lock();
   if (!deadline.forever()) return queue.filled.wait_until(lock, deadline.time(), any);
   queue.filled.wait(lock, any);
   return true;

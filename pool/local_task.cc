@@ -3,6 +3,7 @@
 #include <warren/pool/detail/thread_crew.h>
 
 #include "completions.h"
+#include "place_lent.h"
 
 namespace warren::detail {
 namespace {
@@ -34,6 +35,7 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
         spinner, [this] { return seen_end_.load(std::memory_order_relaxed) ? Progress::kDone : Progress::kBlocked; });
   }
   const StandIn stand_in;
+  const PlaceLent lent;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
   changed_.wait(lock, [this] { return ended_; });

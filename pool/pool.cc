@@ -1,3 +1,4 @@
+#include <warren/pool/current_pool.h>
 #include <warren/pool/pool.h>
 
 namespace warren {
@@ -12,5 +13,7 @@ absl::Status Pool::resize(std::uint32_t workers) {
   if (absl::Status status = check_mine(); !status.ok()) return status;
   return client().resize(workers);
 }
+
+CurrentPool current_pool() { return CurrentPool(detail::PoolClient::current()); }
 
 }  // namespace warren

@@ -25,15 +25,23 @@
 #include "supervisor.h"
 #include "usable_cpus.h"
 #include "worker.h"
+#include "worker_pool.h"
 
 namespace warren::detail {
 namespace {
 
 using PoolPhase = layout::PoolHeader::Phase;
 
+// What tasks may submit beyond max_pending, or as much again as that.
+constexpr std::size_t kMostBeyond = 4096;
+
 absl::Status bad_workers(std::uint32_t workers) {
   return absl::InvalidArgumentError(
       absl::StrCat(workers, " workers: a pool has at least 1, and at most ", layout::kMaxWorkers));
+}
+
+absl::Status no_pool() {
+  return refused("current_pool() was called outside a task of a Pool. Remedy: call it in the task, or use the Pool");
 }
 
 std::string host_name() {
@@ -56,10 +64,16 @@ PoolClient::Impl::Impl(Attachment::Pointer attachment, int control)
       epoch_(process_epoch()),
       completions_(std::make_shared<Completions>(table_)) {}
 
+PoolClient::Impl::Impl(Attachment::Pointer attachment, int control, WorkerPool& worker)
+    : Impl(std::move(attachment), control) {
+  worker_ = &worker;
+  table_.be_of(table_.worker(worker.index()));
+}
+
 // A forked child's copy leaves the thread alone, which is not there: its std::thread is held by itself for ever.
 PoolClient::Impl::~Impl() {
   if (mine()) completions_->stop();
-  if (control_ >= 0) ::close(control_);
+  if (control_ >= 0 && worker_ == nullptr) ::close(control_);
   if (supervisor_pidfd_ >= 0) ::close(supervisor_pidfd_);
 }
 
@@ -104,6 +118,7 @@ void PoolClient::Impl::cancel_pending() {
 }
 
 absl::Status PoolClient::Impl::begin_map() {
+  if (worker_ != nullptr) return refusal();  // its task is under way meanwhile
   const std::scoped_lock lock(maps_mutex_);
   if (absl::Status status = refusal(false); !status.ok()) return status;
   ++maps_;
@@ -111,6 +126,7 @@ absl::Status PoolClient::Impl::begin_map() {
 }
 
 void PoolClient::Impl::end_map() {
+  if (worker_ != nullptr) return;
   const std::scoped_lock lock(maps_mutex_);
   if (--maps_ == 0 && closing_) change_phase(PoolPhase::kClosing);
 }
@@ -136,7 +152,9 @@ absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
 }
 
 void PoolClient::Impl::published(TaskRef task, const Submission* with_extras) noexcept {
-  bool for_supervisor = table_.header().retired.load(std::memory_order_relaxed) != 0;  // who left may be needed
+  const layout::PoolHeader& header = table_.header();
+  bool for_supervisor = header.retired.load(std::memory_order_relaxed) != 0 ||  // who left may be needed
+                        header.vacant.load(std::memory_order_seq_cst) != 0;     // [T35] after the hint; pairs with T34
   if (with_extras != nullptr) [[unlikely]] {
     const std::optional<std::uint32_t>& worker = with_extras->options.worker;
     if (worker && *worker >= table_.most_workers()) table_.hint_again(task);  // resize() came between
@@ -182,6 +200,10 @@ absl::Status PoolClient::Impl::join(Deadline deadline) {
 
 void PoolClient::Impl::look_after_supervisor() {
   if (!mine()) return;
+  if (worker_ != nullptr) {  // the kernel kills a worker with its supervisor, but not one that has changed its user
+    if (::getppid() != worker_->supervisor()) ::_exit(kWorkerDone);
+    return;
+  }
   if (supervisor_dead_) return lose_unfinished();
   if (reaped_ || !has_ended(supervisor_pidfd_)) return;
   if (supervisor_was_killed()) supervisor_died();
@@ -237,7 +259,13 @@ std::string PoolClient::Impl::diagnosis() {
 }
 
 absl::Status PoolClient::Impl::refusal(bool of_map) {
-  if (!mine()) return refused("the pool belongs to the process that made it, not to a child that it forked");
+  if (!mine()) {
+    return refused(
+        "the pool belongs to the process that made it, not to a child that it forked. Remedy, in a task of it: "
+        "warren::current_pool()");
+  }
+  if (worker_ != nullptr && !worker_->in_task())
+    return refused("the task that current_pool() was called in has ended: it submits no more");
   switch (
       table_.header().phase.load(std::memory_order_seq_cst)) {  // [P12] after the slot is ALLOC; pairs with P11, P15
     case PoolPhase::kOpen:
@@ -246,6 +274,9 @@ absl::Status PoolClient::Impl::refusal(bool of_map) {
     case PoolPhase::kBroken:
       if (supervisor_dead_) return refused("the pool's supervisor was killed", absl::StatusCode::kUnavailable);
       return refused(absl::StrCat("the pool is broken: ", diagnosis()));
+    case PoolPhase::kClosing:
+      if (worker_ != nullptr) return absl::OkStatus();  // what an accepted task submits is accepted
+      break;
     default: break;
   }
   return refused("the pool is closed");
@@ -289,6 +320,7 @@ absl::Status PoolClient::Impl::loss(std::uint32_t index, layout::TaskState state
 // --- slots -----------------------------------------------------------------------------------------------------------
 
 std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, bool of_map, absl::Status& refused_because) {
+  if (worker_ != nullptr) return acquire_in_task(wait_for_one, refused_because);
   std::optional<TaskRef> task;
   const auto test = [&] {
     refused_because = refusal(of_map);
@@ -306,6 +338,32 @@ std::optional<TaskRef> PoolClient::Impl::acquire(bool wait_for_one, bool of_map,
   return task;
 }
 
+// Never waits: the task under way may be what would be waited for. `beyond`: it may take more than max_pending.
+std::optional<TaskRef> PoolClient::Impl::acquire_in_task(bool beyond, absl::Status& refused_because) {
+  refused_because = refusal();
+  if (!refused_because.ok()) return std::nullopt;
+  const std::scoped_lock lock(mutex_);
+  std::optional<TaskRef> task = acquire_locked();
+  if (!task && beyond) task = acquire_beyond_locked();
+  if (task) {
+    table_.count_nested();
+    table_.slot(task->slot).depth.store(worker_->depth(), std::memory_order_relaxed);
+  } else if (beyond) {
+    refused_because = refused(
+        absl::StrCat("the pool is full: ", table_.capacity(), " tasks have not ended, those that tasks have submitted ",
+                     "beyond max_pending included. Remedy: fewer at a time, or a larger max_pending"),
+        absl::StatusCode::kResourceExhausted);
+  }
+  return task;
+}
+
+std::optional<TaskRef> PoolClient::Impl::acquire_beyond_locked() {
+  for (std::uint64_t slot = table_.max_pending();; ++slot) {
+    if (slot >= table_.committed() && (slot >= table_.capacity() || !table_.commit_more().ok())) return std::nullopt;
+    if (const std::optional<TaskRef> task = table_.allocate(static_cast<std::uint32_t>(slot))) return task;
+  }
+}
+
 // From the cheapest to the dearest: a slot known to be free; one never used; those that workers freed; more memory;
 // those of finished tasks, whose results move into their tickets.
 std::optional<TaskRef> PoolClient::Impl::acquire_locked() {
@@ -315,13 +373,13 @@ std::optional<TaskRef> PoolClient::Impl::acquire_locked() {
       free_.pop_back();
       if (const std::optional<TaskRef> task = table_.allocate(slot)) return task;
     }
-    const std::uint64_t committed = table_.committed();
+    const std::uint64_t committed = std::min(table_.committed(), table_.max_pending());
     if (fresh_ < committed) {
       free_.push_back(static_cast<std::uint32_t>(fresh_++));
       continue;
     }
     if (find_free_slots_locked()) continue;
-    if (committed < table_.capacity() && table_.commit_more().ok()) continue;
+    if (committed < table_.max_pending() && table_.commit_more().ok()) continue;
     harvest_locked();
     if (free_.empty()) return std::nullopt;
   }
@@ -333,7 +391,7 @@ bool PoolClient::Impl::find_free_slots_locked() {
       free_.push_back(static_cast<std::uint32_t>(slot));
     }
   }
-  return free_.size() >= fresh_ / 8 + 1 || (fresh_ == table_.capacity() && !free_.empty());
+  return free_.size() >= fresh_ / 8 + 1 || (fresh_ == table_.max_pending() && !free_.empty());
 }
 
 void PoolClient::Impl::harvest_locked() {
@@ -349,7 +407,7 @@ void PoolClient::Impl::harvest_locked() {
     }
     table_.free({.slot = slot, .generation = ticket->generation_});
     tickets_[slot] = nullptr;
-    free_.push_back(slot);
+    if (slot < table_.max_pending()) free_.push_back(slot);
   }
 }
 
@@ -360,6 +418,7 @@ void PoolClient::Impl::remember(const Ticket& ticket) {
 }
 
 void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
+  if (slot >= table_.max_pending()) return;  // it is looked for when there is no other
   const std::scoped_lock lock(mutex_);
   give_back_locked(slot);
 }
@@ -430,6 +489,7 @@ class PoolClient::NewTask {
 };
 
 absl::StatusOr<PoolClient::MapUnderWay> PoolClient::begin_map(const TaskOptions& options) {
+  if (impl_ == nullptr) return no_pool();
   if (absl::Status status = check_worker(options); !status.ok()) return status;
   if (absl::Status status = impl_->begin_map(); !status.ok()) return status;
   return MapUnderWay(this, [](PoolClient* client) { client->impl_->end_map(); });
@@ -455,12 +515,13 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
         absl::StrCat("a name of ", options.name.size(), " characters: a pool's has at most ", kMostName));
   }
   freeze();
+  const TableSize size(options.max_pending, std::max(options.max_pending, kMostBeyond));
   absl::StatusOr<Attachment::Pointer> attachment = absl::ResourceExhaustedError("");
   // Where the address space or a file's size is limited (ulimit -v, -f), less of it is reserved for large arguments and
   // results.
   for (std::uint64_t scale = 1; scale <= 4096 && absl::IsResourceExhausted(attachment.status()); scale *= 16) {
-    const SegmentPlan plan = TaskTable::plan(workers, options.max_pending, options.name, scale);
-    attachment = Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(options.max_pending, scale)});
+    const SegmentPlan plan = TaskTable::plan(workers, size, options.name, scale);
+    attachment = Attachment::create({}, plan, {.max_size = TaskTable::reserved_bytes(size, scale)});
   }
   if (!attachment.ok()) return attachment.status();
   const int control = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -472,6 +533,12 @@ absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions&
   return std::shared_ptr<PoolClient>(new PoolClient(std::move(impl)));
 }
 
+std::shared_ptr<PoolClient> PoolClient::current() {
+  static const std::shared_ptr<PoolClient> kNone(new PoolClient(nullptr));
+  WorkerPool* const here = WorkerPool::here();
+  return here != nullptr && here->in_task() ? here->client() : kNone;
+}
+
 std::shared_ptr<Ticket> PoolClient::submit(const Submission& submission) { return submit_if(submission, true); }
 
 std::shared_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
@@ -481,6 +548,8 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
     return std::make_shared<Ticket>(refused(
         "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
+  if (impl_ == nullptr) return std::make_shared<Ticket>(no_pool());
+  const WorkerPool::Submit under_way(impl_->worker());
   absl::Status refusal;
   const bool of_map = submission.chunk;
   if (!of_map) {  // a map has been asked when it began; what resize() took since is for any
@@ -513,6 +582,12 @@ std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool
 }
 
 absl::Status PoolClient::check_worker(const TaskOptions& options) const {
+  if (const WorkerPool* here = impl_->worker(); here != nullptr && options.worker == here->index()) {
+    return refused(absl::StrCat("worker ", *options.worker,
+                                " was asked for by a task that runs in it: who waits for that waits "
+                                "for itself. Remedy: another worker, or any"),
+                   absl::StatusCode::kInvalidArgument);
+  }
   const std::uint32_t most = most_workers();
   if (!options.worker || *options.worker < most) return absl::OkStatus();
   return refused(
@@ -548,17 +623,18 @@ absl::Status PoolClient::write_extras(TaskRef task, const Submission& submission
 }
 
 bool PoolClient::wait_for_completions(Deadline deadline, absl::FunctionRef<bool()> test) {
-  return impl_->wait(impl_->table().completions(), deadline, test);
+  return impl_ == nullptr ? test() : impl_->wait(impl_->table().completions(), deadline, test);
 }
 
-std::uint32_t PoolClient::most_workers() const noexcept { return impl_->table().most_workers(); }
+std::uint32_t PoolClient::most_workers() const noexcept { return impl_ == nullptr ? 1 : impl_->table().most_workers(); }
 std::uint32_t PoolClient::workers() const noexcept {
+  if (impl_ == nullptr) return 0;
   const std::uint32_t most = most_workers();
   const std::uint32_t retired = impl_->table().header().retired.load(std::memory_order_relaxed);
   return most - std::min(retired, most - 1);  // after a resize() they may be of the number before, and one stays
 }
 absl::Status PoolClient::resize(std::uint32_t workers) { return impl_->resize(workers); }
-bool PoolClient::mine() const noexcept { return impl_->mine(); }
+bool PoolClient::mine() const noexcept { return impl_ == nullptr || impl_->mine(); }
 void PoolClient::close() { impl_->close(); }
 void PoolClient::cancel_pending() { impl_->cancel_pending(); }
 void PoolClient::terminate() { impl_->change_phase(PoolPhase::kTerminating); }

@@ -6,15 +6,19 @@
 #include <mutex>
 #include <vector>
 
+#include "place_lent.h"
 #include "task_table.h"
 
 namespace warren::detail {
 
 class Completions;
+class WorkerPool;
 
 class PoolClient::Impl {
  public:
   Impl(Attachment::Pointer attachment, int control);
+  // For the tasks of this worker: it has no slots of its own, and no thread but for callbacks.
+  Impl(Attachment::Pointer attachment, int control, WorkerPool& worker);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -25,6 +29,8 @@ class PoolClient::Impl {
   [[nodiscard]] TaskTable& table() noexcept { return table_; }
   [[nodiscard]] Completions& completions() noexcept { return *completions_; }
   [[nodiscard]] bool mine() const noexcept { return epoch_ == process_epoch(); }
+  // Null: this is the application's side.
+  [[nodiscard]] WorkerPool* worker() const noexcept { return worker_; }
   // Why a submit is refused now; OK: it is not.
   [[nodiscard]] absl::Status refusal(bool of_map = false);
   // A slot in ALLOC. nullopt: the table is full, or `refused` says why.
@@ -41,10 +47,15 @@ class PoolClient::Impl {
   bool wait(std::atomic<std::uint32_t>& word, Deadline deadline, Test&& test) {
     const auto progress = [&test] { return test() ? Progress::kDone : Progress::kBlocked; };
     thread_local Spinner spinner;
-    if (await(
-            word, table_.attachment().wait_mode(), spinner, deadline, progress, [] { return kLookAfterSupervisor; },
-            [this] { look_after_supervisor(); })) {
-      return true;
+    if (progress() == Progress::kDone) return true;
+    if (!deadline.expired()) {
+      if (spin_until_done(spinner, progress)) return true;
+      const PlaceLent lent;
+      if (sleep_until_done(
+              word, table_.attachment().wait_mode(), deadline, progress, [] { return kLookAfterSupervisor; },
+              [this] { look_after_supervisor(); })) {
+        return true;
+      }
     }
     return look_now_and_then() && test();  // who waits in short turns never sleeps for a slice
   }
@@ -69,6 +80,8 @@ class PoolClient::Impl {
   static constexpr std::chrono::nanoseconds kLookAfterSupervisor = std::chrono::milliseconds(250);
 
   std::optional<TaskRef> acquire_locked();
+  std::optional<TaskRef> acquire_in_task(bool beyond, absl::Status& refused);
+  std::optional<TaskRef> acquire_beyond_locked();
   void give_back_locked(std::uint32_t slot) noexcept;
   bool find_free_slots_locked();
   void harvest_locked();
@@ -81,6 +94,7 @@ class PoolClient::Impl {
 
   Attachment::Pointer attachment_;
   TaskTable table_;
+  WorkerPool* worker_ = nullptr;
   int control_;
   std::uint64_t epoch_;  // the process that made the pool
   int supervisor_pidfd_ = -1;

@@ -10,6 +10,7 @@ namespace warren::detail {
 namespace {
 
 using layout::kBands;
+using layout::kDepths;
 using layout::kMostPriority;
 using Record = layout::WorkerRecord;
 
@@ -79,7 +80,7 @@ class SideHints::StallOf {
 };
 
 std::uint64_t SideHints::bands_bytes(std::uint64_t table_capacity) {
-  return kBands * stride(band_geometry(table_capacity));
+  return (kBands + kDepths) * stride(band_geometry(table_capacity));
 }
 std::uint64_t SideHints::places_bytes() { return (layout::kMaxWorkers + 1) * stride(place_geometry()); }
 
@@ -134,12 +135,18 @@ Front SideHints::pop(Ring ring, Stall& stall, Seat& seat, Flags& flags, std::uin
   return front;
 }
 
+bool SideHints::push_ring(Seat& seat, std::uint32_t index, Flags& committed, Flags& flags, std::uint32_t bit,
+                          const Hint& hint) noexcept {
+  const std::uint64_t bytes = stride(band_geometry_);
+  return commit(committed, bit, bands_offset_ + index * bytes, bytes) && push(band(index), seat, flags, bit, hint);
+}
 bool SideHints::push_band(Seat& seat, std::int32_t priority, const Hint& hint) noexcept {
   const auto index = static_cast<std::uint32_t>(priority + kMostPriority);
-  const std::uint32_t bit = 1u << index;
-  const std::uint64_t bytes = stride(band_geometry_);
-  return commit(header_->bands_committed, bit, bands_offset_ + index * bytes, bytes) &&
-         push(band(index), seat, header_->bands, bit, hint);
+  return push_ring(seat, index, header_->bands_committed, header_->bands, 1u << index, hint);
+}
+bool SideHints::push_nested(Seat& seat, std::uint32_t depth, const Hint& hint) noexcept {
+  const std::uint32_t index = std::clamp(depth, 1u, kDepths) - 1;
+  return push_ring(seat, kBands + index, header_->nested_committed, header_->nested, 1u << index, hint);
 }
 
 void SideHints::push_flat(Seat& seat, std::uint64_t index, Flags& committed, Flags& flags, const Hint& hint) noexcept {
@@ -157,26 +164,44 @@ void SideHints::push_delayed(Seat& seat, const Hint& hint) noexcept {
   push_flat(seat, layout::kMaxWorkers, header_->delayed_committed, header_->delayed, hint);
 }
 
-Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
-  constexpr std::uint32_t kAbove = ~std::uint32_t{0} << (kMostPriority + 1) & ((1u << kBands) - 1);
-  constexpr std::uint32_t kBelow = (1u << kMostPriority) - 1;
+// Those of `bits`, the highest first; the ring of bit 0 is number `first`.
+Front SideHints::pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint) noexcept {
   Front found = Front::kEmpty;
-  std::uint32_t left = header_->bands.load(std::memory_order_relaxed) & (above ? kAbove : kBelow);
+  std::uint32_t left = flags.load(std::memory_order_relaxed) & bits;
   while (left != 0) {
     const auto index = static_cast<std::uint32_t>(std::bit_width(left) - 1);
     const std::uint32_t bit = 1u << index;
-    const Front front = pop(band(index), stalls_[index], seat, header_->bands, bit, hint);
+    const Front front = pop(band(first + index), stalls_[first + index], seat, flags, bit, hint);
     if (front == Front::kItem) return front;
     if (front == Front::kStalled) found = front;
     left &= ~bit;
   }
   return found;
 }
+Front SideHints::pop_bands(Seat& seat, bool above, Hint& hint) noexcept {
+  constexpr std::uint32_t kAbove = ~std::uint32_t{0} << (kMostPriority + 1) & ((1u << kBands) - 1);
+  constexpr std::uint32_t kBelow = (1u << kMostPriority) - 1;
+  return pop_rings(seat, 0, header_->bands, above ? kAbove : kBelow, hint);
+}
+Front SideHints::pop_nested(Seat& seat, Hint& hint) noexcept {
+  return pop_rings(seat, kBands, header_->nested, ~std::uint32_t{0}, hint);
+}
+
+std::size_t SideHints::approx_size() const noexcept {
+  std::size_t hints = 0;
+  const auto add = [&](std::uint32_t bits, std::uint32_t first) {
+    for (; bits != 0; bits &= bits - 1)
+      hints += band(first + static_cast<std::uint32_t>(std::countr_zero(bits))).approx_size();
+  };
+  add(header_->bands.load(std::memory_order_relaxed), 0);
+  add(header_->nested.load(std::memory_order_relaxed), kBands);
+  return hints;
+}
 
 Front SideHints::pop_place(Seat& seat, std::uint32_t place, Hint& hint) noexcept {
   Record& record = workers_[place];
   if ((record.pinned.load(std::memory_order_relaxed) & Record::kMayHoldHints) == 0) return Front::kEmpty;
-  return pop(place_ring(place), stalls_[layout::kBands], seat, record.pinned, Record::kMayHoldHints, hint);
+  return pop(place_ring(place), stalls_.back(), seat, record.pinned, Record::kMayHoldHints, hint);
 }
 
 bool SideHints::take_overflow(std::uint32_t place) noexcept {
@@ -196,8 +221,7 @@ Front SideHints::pop_delayed(Seat& seat, Hint& hint, bool& overflow) noexcept {
     overflow = true;
   }
   if ((flags & Record::kMayHoldHints) == 0) return Front::kEmpty;
-  return pop(place_ring(layout::kMaxWorkers), stalls_[layout::kBands], seat, header_->delayed, Record::kMayHoldHints,
-             hint);
+  return pop(place_ring(layout::kMaxWorkers), stalls_.back(), seat, header_->delayed, Record::kMayHoldHints, hint);
 }
 
 }  // namespace warren::detail

@@ -24,13 +24,15 @@ class SideHints {
 
   // False: no memory, or too many for the ring. The caller has the table looked through.
   bool push_band(Seat& seat, std::int32_t priority, const Hint& hint) noexcept;
+  bool push_nested(Seat& seat, std::uint32_t depth, const Hint& hint) noexcept;
   // Never lost: too many for the ring are noted, and pop_place() says so.
   void push_place(Seat& seat, std::uint32_t place, const Hint& hint) noexcept;
   void push_delayed(Seat& seat, const Hint& hint) noexcept;
 
-  // Whether there may be any for the worker of that place. Two loads.
+  // Whether there may be any for the worker of that place. Three loads.
   [[nodiscard]] bool any(std::uint32_t place) const noexcept {
-    return header_->bands.load(std::memory_order_relaxed) != 0 || (place != kAnyPlace && any_of(place));
+    return (header_->bands.load(std::memory_order_relaxed) | header_->nested.load(std::memory_order_relaxed)) != 0 ||
+           (place != kAnyPlace && any_of(place));
   }
   // Whether there may be any for it alone.
   [[nodiscard]] bool any_of(std::uint32_t place) const noexcept {
@@ -38,6 +40,10 @@ class SideHints {
   }
   // Of the band with the largest priority that has one, above 0 or below 0.
   Front pop_bands(Seat& seat, bool above, Hint& hint) noexcept;
+  // Of the deepest.
+  Front pop_nested(Seat& seat, Hint& hint) noexcept;
+  // Hints in the rings of priorities and depths, stale ones too.
+  [[nodiscard]] std::size_t approx_size() const noexcept;
   Front pop_place(Seat& seat, std::uint32_t place, Hint& hint) noexcept;
   // True once after more hints came for the place than its ring holds.
   bool take_overflow(std::uint32_t place) noexcept;
@@ -55,7 +61,11 @@ class SideHints {
   };
   class StallOf;
 
+  // Behind the bands of priorities those of depths.
   [[nodiscard]] Ring band(std::uint32_t index) const noexcept;
+  bool push_ring(Seat& seat, std::uint32_t index, Flags& committed, Flags& flags, std::uint32_t bit,
+                 const Hint& hint) noexcept;
+  Front pop_rings(Seat& seat, std::uint32_t first, Flags& flags, std::uint32_t bits, Hint& hint) noexcept;
   [[nodiscard]] Ring place_ring(std::uint64_t index) const noexcept;
   bool commit(Flags& committed, std::uint32_t bit, std::uint64_t offset, std::uint64_t bytes) noexcept;
   static bool push(Ring ring, Seat& seat, Flags& flags, std::uint32_t bit, const Hint& hint) noexcept;
@@ -69,7 +79,7 @@ class SideHints {
   MpmcGeometry band_geometry_;
   // As a seat's, for each band, and for the one other ring that a process takes from. A worker, or the supervisor, has
   // one thread that takes.
-  std::array<Stall, layout::kBands + 1> stalls_;
+  std::array<Stall, layout::kBands + layout::kDepths + 1> stalls_;
 };
 
 }  // namespace warren::detail

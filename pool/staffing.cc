@@ -10,6 +10,19 @@ std::uint32_t Staffing::staying() const noexcept {
   return most_ - static_cast<std::uint32_t>(std::ranges::count(retired_.begin(), retired_.begin() + most_, true));
 }
 
+std::uint32_t Staffing::vacant() const noexcept {
+  return staying() - std::min(staying(), table_.working(table_.worker_count()));
+}
+
+bool Staffing::short_of_workers() const noexcept {
+  std::size_t idle = 0;
+  for (std::uint32_t i = 0; i < table_.worker_count(); ++i) {
+    const Record::State state = table_.worker(i).state.load(std::memory_order_relaxed);
+    idle += state == Record::State::kIdle || state == Record::State::kStarting ? 1 : 0;
+  }
+  return table_.approx_ready() > idle;
+}
+
 bool Staffing::look() {
   const std::uint32_t before = std::exchange(most_, table_.most_workers());
   if (most_ > retired_.size()) retired_.resize(most_);

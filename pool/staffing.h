@@ -20,6 +20,10 @@ class Staffing {
   [[nodiscard]] std::uint32_t most() const noexcept { return most_; }
   // Whether this place is to have a worker.
   [[nodiscard]] bool wanted(std::uint32_t index) const noexcept { return index < most_ && !retired_[index]; }
+  // Lent places that nobody has taken: so many more may be started.
+  [[nodiscard]] std::uint32_t vacant() const noexcept;
+  // There are ready tasks that no idle worker is there for.
+  [[nodiscard]] bool short_of_workers() const noexcept;
   // How long the supervisor may sleep, where idle workers are to leave.
   [[nodiscard]] std::chrono::milliseconds slice(std::chrono::milliseconds most) const noexcept;
 

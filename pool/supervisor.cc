@@ -167,6 +167,7 @@ class Supervisor {
     record.leave.store(0, std::memory_order_relaxed);
     record.idle_since_ns.store(0, std::memory_order_relaxed);
     record.deadline_ns.store(0, std::memory_order_relaxed);
+    record.follows.store(0, std::memory_order_relaxed);
     record.started_ns.store(monotonic_ns(), std::memory_order_relaxed);
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -200,12 +201,42 @@ class Supervisor {
     if (staffing_.look()) {
       workers_.grow(staffing_.most());
       table_.hint_all();
+      wake_surplus();
     }
     for (std::uint32_t i = 0; i < workers_.size(); ++i) {
       if (workers_.pid(i) != 0 || !staffing_.wanted(i)) continue;
       if (!start_worker(i)) return workers_.nobody() ? break_pool(cannot_fork()) : void();
     }
+    fill_lent_places();
   }
+
+  // A task that waits for another one must not keep that from being run. The workers that take such places stay
+  // beyond those of the pool, and leave by themselves.
+  void fill_lent_places() {
+    std::atomic<std::uint32_t>& vacant = table_.header().vacant;
+    std::uint32_t left = staffing_.vacant();
+    vacant.store(left, std::memory_order_seq_cst);  // [T34] before ready tasks are counted; pairs with T35
+    for (; left != 0 && staffing_.short_of_workers(); --left) {
+      if (start_beyond()) continue;
+      if (table_.working(table_.worker_count()) != 0) return;  // it is tried again after a slice
+      return break_pool(absl::StrCat(
+          "all workers wait for tasks that theirs have submitted, and ",
+          workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork()));
+    }
+    vacant.store(left, std::memory_order_relaxed);
+  }
+  // False: there is no place, or no process.
+  bool start_beyond() {
+    std::uint32_t place = staffing_.most();
+    while (place < workers_.size() && workers_.pid(place) != 0) ++place;
+    if (place == layout::kMaxWorkers) return false;
+    workers_.grow(place + 1);
+    std::atomic<std::uint32_t>& used = table_.header().worker_count;
+    if (used.load(std::memory_order_relaxed) <= place) used.store(place + 1, std::memory_order_relaxed);
+    return start_worker(place);
+  }
+  // One that went may have left its place to them.
+  void wake_surplus() { notify(table_.lent(), table_.attachment().wait_mode(), kWakeAll); }
   [[nodiscard]] bool leaving(std::uint32_t index) const {
     return table_.worker(index).state.load(std::memory_order_acquire) ==
            Record::State::kLeaving;  // [P17] pairs with P16
@@ -220,6 +251,7 @@ class Supervisor {
     record.state.store(Record::State::kGone, std::memory_order_relaxed);
     record.restarts.fetch_add(1, std::memory_order_relaxed);
     early_deaths_ = early_kills_ = 0;
+    wake_surplus();
   }
 
   // A sweep asks after each lane's owner: not where the worker gave back its own.
@@ -255,9 +287,12 @@ class Supervisor {
     record.last_signal.store(end.signal, std::memory_order_relaxed);
     record.last_exit_code.store(end.exit_code, std::memory_order_relaxed);
     count_death(end);
+    if (record.follows.exchange(0, std::memory_order_relaxed) != 0)
+      table_.header().followed.fetch_sub(1, std::memory_order_relaxed);
     delayed_.forget();
     if (lane != 0) settle_lane(layout::WorkerLane::from(lane), end);
     (void)table_.attachment().sweep();
+    wake_surplus();
     if (phase() != PoolPhase::kOpen && phase() != PoolPhase::kClosing) return;
 
     if (was_ready) early_deaths_ = early_kills_ = 0;

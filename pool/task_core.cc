@@ -15,6 +15,7 @@
 #include "callback_scope.h"
 #include "completions.h"
 #include "log.h"
+#include "place_lent.h"
 
 namespace warren::detail {
 
@@ -73,6 +74,7 @@ bool TaskCore::wait(Deadline deadline) const {
   if (done()) return true;
   lock.unlock();
   const StandIn stand_in;
+  const PlaceLent lent;
   lock.lock();
   if (!deadline.forever()) return followed->done.wait_until(lock, deadline.time(), done);
   followed->done.wait(lock, done);

@@ -21,24 +21,25 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 
 // Where the parts lie.
 struct Plan {
-  std::uint64_t capacity, workers, hints, slots, extras, bands, places, heap;
+  std::uint64_t capacity, max_pending, workers, hints, slots, extras, bands, places, heap;
 };
-// Twice as many as tasks: duplicates and stale ones find room. Where that is much its memory comes as it fills, in
-// chunks: to have it all from the start is most of what making a pool takes.
-MpmcGeometry hint_geometry(std::uint64_t capacity) {
+// Twice as many as tasks: duplicates and stale ones find room. Tasks of tasks have other rings. Where that is much its
+// memory comes as it fills, in chunks: to have it all from the start is most of what making a pool takes.
+MpmcGeometry hint_geometry(std::uint64_t max_pending) {
   constexpr std::uint64_t kChunkSlots = 1024;
-  MpmcGeometry geometry = MpmcGeometry::of(2 * capacity, MpmcRing<1>::kSlotBytes);
+  MpmcGeometry geometry = MpmcGeometry::of(2 * max_pending, MpmcRing<1>::kSlotBytes);
   if (geometry.slot_count <= 2 * kChunkSlots) return geometry;
   geometry.elastic = {.chunk_count = std::bit_ceil(geometry.slot_count / kChunkSlots + 2), .chunk_slots = kChunkSlots};
   geometry.capacity = geometry.elastic.capacity();
   geometry.slot_count = 0;
   return geometry;
 }
-Plan plan_of(std::size_t max_pending) {
+Plan plan_of(TableSize size) {
   Plan plan{};
-  plan.capacity = max_pending;
+  plan.capacity = size.slots();
+  plan.max_pending = size.max_pending;
   plan.hints = layout::kPage;
-  plan.workers = round_up(plan.hints + hint_geometry(plan.capacity).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
+  plan.workers = round_up(plan.hints + hint_geometry(plan.max_pending).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
   plan.slots = round_up(plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord), layout::kPage);
   plan.extras = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
   plan.bands = round_up(plan.extras + plan.capacity * sizeof(layout::TaskExtras), layout::kPage);
@@ -67,22 +68,22 @@ State freed(State state) {
 
 }  // namespace
 
-std::size_t TaskTable::reserved_bytes(std::size_t max_pending, std::uint64_t scale) {
+std::size_t TaskTable::reserved_bytes(TableSize size, std::uint64_t scale) {
   std::array<layout::BlockClass, layout::kBlockClasses> classes{};
-  return BlockHeap::plan(classes, plan_of(max_pending).heap, heap_plan(scale));
+  return BlockHeap::plan(classes, plan_of(size).heap, heap_plan(scale));
 }
 
-SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, const std::string& name,
-                            std::uint64_t scale) {
-  const Plan plan = plan_of(max_pending);
+SegmentPlan TaskTable::plan(std::uint32_t workers, TableSize size, const std::string& name, std::uint64_t scale) {
+  const Plan plan = plan_of(size);
   return {.kind = layout::ObjectKind::kPool,
-          .size = plan.hints + hint_geometry(plan.capacity).committed_bytes(MpmcRing<1>::kSlotBytes),
+          .size = plan.hints + hint_geometry(plan.max_pending).committed_bytes(MpmcRing<1>::kSlotBytes),
           .element = {},
           .wait_words = {static_cast<std::uint32_t>(plan.hints + offsetof(layout::MpmcRingHeader, not_empty)),
-                         offsetof(layout::PoolHeader, completions)},
+                         offsetof(layout::PoolHeader, completions), offsetof(layout::PoolHeader, lent)},
           .initialise = [=](std::span<std::byte> object) {
             auto& header = *reinterpret_cast<layout::PoolHeader*>(object.data());
             header.table_capacity = plan.capacity;
+            header.max_pending = plan.max_pending;
             header.workers_offset = plan.workers;
             header.hints_offset = plan.hints;
             header.slots_offset = plan.slots;
@@ -96,7 +97,7 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, std::size_t max_pending, cons
             std::memcpy(header.name, name.data(), std::min(name.size(), sizeof header.name - 1));
             header.phase.store(layout::PoolHeader::Phase::kOpen, std::memory_order_relaxed);
             MpmcRing<1>::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data() + plan.hints),
-                                    hint_geometry(plan.capacity), sizeof(std::uint64_t));
+                                    hint_geometry(plan.max_pending), sizeof(std::uint64_t));
           }};
 }
 
@@ -107,6 +108,7 @@ TaskTable::TaskTable(Attachment& attachment) noexcept
       slots_(reinterpret_cast<TaskSlot*>(attachment.object() + header_->slots_offset)),
       extras_(reinterpret_cast<layout::TaskExtras*>(attachment.object() + header_->extras_offset)),
       capacity_(header_->table_capacity),
+      max_pending_(header_->max_pending),
       hints_(attachment, *reinterpret_cast<layout::MpmcRingHeader*>(attachment.object() + header_->hints_offset)),
       side_(attachment, *header_, workers_),
       heap_(attachment, header_->classes, header_->classes, {}) {}
@@ -145,28 +147,40 @@ absl::Status TaskTable::commit_extras(std::uint32_t slot) noexcept {
 
 // --- submitters ------------------------------------------------------------------------------------------------------
 
+void TaskTable::be_of(layout::WorkerRecord& worker) noexcept { own_ = &worker; }
+
 std::optional<TaskRef> TaskTable::allocate(std::uint32_t index) noexcept {
   TaskSlot& slot = slots_[index];
   std::uint64_t word = slot.state.load(std::memory_order_relaxed);
   const State state = State::from(word);
   if (state.phase != Phase::kFree) return std::nullopt;
+  // Of a worker whichever thread it is: the supervisor knows the worker by one lane.
   const Seat& seat = attachment_->seat();
+  const std::uint32_t worker = own_ == nullptr ? 0 : own_->lane.load(std::memory_order_relaxed);
+  const layout::WorkerLane lane = own_ == nullptr
+                                      ? layout::WorkerLane{.index = seat.lane_index, .generation = seat.generation}
+                                      : layout::WorkerLane::from(worker);
   const State mine{.generation = state.generation,
-                   .lane_generation = static_cast<std::uint8_t>(seat.generation),
-                   .lane = static_cast<std::uint16_t>(seat.lane_index),
+                   .lane_generation = static_cast<std::uint8_t>(lane.generation),
+                   .lane = static_cast<std::uint16_t>(lane.index),
                    .phase = Phase::kAlloc};
   if (!slot.state.compare_exchange_strong(word, mine.word(), std::memory_order_seq_cst))
     return std::nullopt;               // [T5] before the pool's phase is read; pairs with T6
-  WARREN_CRASH_POINT(task_allocated);  // the application died: so does the pool
+  WARREN_CRASH_POINT(task_allocated);  // the application died: so does the pool; a worker: settle_dead_worker()
   slot.arguments_block = 0;
   slot.result_block.store(0, std::memory_order_relaxed);
   slot.result_bytes.store(0, std::memory_order_relaxed);
-  slot.submitter = seat.lane_index << 16 | seat.generation;
+  slot.submitter.store(worker, std::memory_order_relaxed);
+  slot.depth.store(0, std::memory_order_relaxed);
   slot.has_extras.store(0, std::memory_order_relaxed);
   slot.worker = 0;
   slot.cancelled.store(0, std::memory_order_relaxed);
   slot.progress.store(0, std::memory_order_relaxed);
   return TaskRef{.slot = index, .generation = state.generation};
+}
+
+void TaskTable::count_nested() noexcept {
+  header_->nested_submits.fetch_add(1, std::memory_order_seq_cst);  // [T29] after ALLOC; pairs with T30
 }
 
 std::span<std::byte> TaskTable::grow_arguments(TaskRef task, std::size_t used, std::size_t needed) noexcept {
@@ -189,7 +203,10 @@ void TaskTable::publish(TaskRef task) noexcept {
 }
 
 void TaskTable::push_hint(TaskRef task, int wake) noexcept {
-  if (has_extras(task.slot) && !is_for_main_ring(task)) [[unlikely]]
+  const layout::TaskSlot& slot = slots_[task.slot];
+  const bool plain =
+      (slot.has_extras.load(std::memory_order_relaxed) | slot.depth.load(std::memory_order_relaxed)) == 0;
+  if (!plain && !is_for_main_ring(task)) [[unlikely]]
     return;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   if (hints_.try_push(attachment_->seat(), hint) != Push::kPushed) ask_for_scan();
@@ -199,6 +216,7 @@ void TaskTable::push_hint(TaskRef task, int wake) noexcept {
 // Else it has been pushed. The extras may be those of the slot's next life by now: then so is the hint's generation
 // over.
 bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
+  if (!has_extras(task.slot)) return is_for_main_ring(task, 0);
   const layout::TaskExtras& extras = extras_[task.slot];
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   Seat& seat = attachment_->seat();
@@ -213,8 +231,15 @@ bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
   }
   const std::int32_t priority =
       std::clamp(extras.priority.load(std::memory_order_relaxed), -layout::kMostPriority, layout::kMostPriority);
-  if (priority == 0) return true;
-  if (!side_.push_band(seat, priority, hint)) ask_for_scan();
+  return is_for_main_ring(task, priority);
+}
+// A task of a task goes before those that nobody has begun: what has been begun ends first, so that few wait.
+bool TaskTable::is_for_main_ring(TaskRef task, std::int32_t priority) noexcept {
+  const std::uint32_t depth = slots_[task.slot].depth.load(std::memory_order_relaxed);
+  if (priority == 0 && depth == 0) return true;
+  const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
+  Seat& seat = attachment_->seat();
+  if (!(priority == 0 ? side_.push_nested(seat, depth, hint) : side_.push_band(seat, priority, hint))) ask_for_scan();
   notify(hints_.not_empty(), attachment_->wait_mode(), 1);
   return false;
 }
@@ -345,8 +370,13 @@ std::optional<TaskTable::Claim> TaskTable::claim_overflow(const Seat& seat, std:
   if (claimed) side_.note_overflow(place);  // there may be more
   return claimed;
 }
-// Then the priorities above 0, the main ring, and those below 0. `found` is what was found so far.
+// Then the deepest of tasks' tasks, the priorities above 0, the main ring, and those below 0. `found` is what was found
+// so far.
 Front TaskTable::pop_before(Seat& seat, Front found, Words<1>& hint) noexcept {
+  if (const Front nested = side_.pop_nested(seat, hint); nested != Front::kEmpty) {
+    if (nested == Front::kItem) return nested;
+    found = nested;
+  }
   const Front band = side_.pop_bands(seat, true, hint);
   return band == Front::kEmpty ? found : band;
 }
@@ -409,9 +439,20 @@ std::optional<TaskTable::Claim> TaskTable::scan(const Seat& seat, std::uint32_t 
   return std::nullopt;
 }
 
-std::size_t TaskTable::approx_ready() const noexcept {
-  return hints_.approx_size() + static_cast<std::size_t>(std::popcount(header_->bands.load(std::memory_order_relaxed)));
+std::uint32_t TaskTable::working(std::uint32_t end) const noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < std::min(end, worker_count()); ++i) {
+    switch (workers_[i].state.load(std::memory_order_seq_cst)) {  // [T33] pairs with T32
+      case layout::WorkerRecord::State::kStarting:
+      case layout::WorkerRecord::State::kIdle:
+      case layout::WorkerRecord::State::kBusy: ++count; break;
+      default: break;
+    }
+  }
+  return count;
 }
+
+std::size_t TaskTable::approx_ready() const noexcept { return hints_.approx_size() + side_.approx_size(); }
 
 std::span<std::byte> TaskTable::grow_result(const Claim& claim, std::size_t used, std::size_t needed) noexcept {
   TaskSlot& slot = slots_[claim.slot];
@@ -466,9 +507,19 @@ void TaskTable::note_ending(std::uint32_t slot) noexcept {
 
 // Whoever ends a task from now on and does not note it has ended it before what its caller sees next.
 std::uint64_t TaskTable::listen_to_endings() noexcept {
-  header_->followed.store(1, std::memory_order_seq_cst);  // [TF6] before the tasks are looked at; pairs with T12
+  // Counted first: a worker that dies between leaves one too many, which costs a little, and not one too few.
+  if (!follows_.exchange(true, std::memory_order_relaxed)) {
+    header_->followed.fetch_add(1, std::memory_order_seq_cst);  // [TF6] before the tasks are looked at; pairs with T12
+    if (own_ != nullptr) own_->follows.store(1, std::memory_order_relaxed);
+  }
   await_barrier(attachment_->wait_mode());
   return header_->endings.load(std::memory_order_relaxed);
+}
+
+void TaskTable::ignore_endings() noexcept {
+  if (!follows_.exchange(false, std::memory_order_relaxed)) return;
+  if (own_ != nullptr) own_->follows.store(0, std::memory_order_relaxed);
+  header_->followed.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool TaskTable::try_again(const Claim& claim) noexcept {
@@ -557,9 +608,33 @@ void TaskTable::settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how
     // By somebody who may have died before that was told.
     if (state.phase == Phase::kCondemned) header_->condemned.store(1, std::memory_order_relaxed);
   }
+  abandon_all_of(lane);
   WARREN_CRASH_POINT(dead_worker_settled);
   hint_all();
   (void)heap_.reclaim([this](std::uint64_t owner, std::uint64_t ref) { return in_use(BlockOwner::from(owner), ref); });
+}
+
+// Blocks of a slot that was being written are found by reclaim(): what it says of them may be of its life before.
+void TaskTable::abandon_all_of(layout::WorkerLane lane) noexcept {
+  const std::uint64_t end = committed();
+  for (std::uint32_t index = 0; index < end; ++index) {
+    TaskSlot& slot = slots_[index];
+    const State state = this->state(index);
+    if (state.phase == Phase::kFree) continue;
+    if (state.phase == Phase::kAlloc) {
+      if (state.lane != lane.index || state.lane_generation != static_cast<std::uint8_t>(lane.generation)) continue;
+      free_draft(index, state);
+    } else if (slot.submitter.load(std::memory_order_relaxed) == lane.word()) {
+      (void)abandon({.slot = index, .generation = state.generation});
+    }
+  }
+}
+
+void TaskTable::free_draft(std::uint32_t slot, State draft) noexcept {
+  std::uint64_t word = draft.word();
+  if (!slots_[slot].state.compare_exchange_strong(word, freed(draft).word(), std::memory_order_acq_rel))
+    return;  // [T31] as T10; pairs with T2, T5
+  notify(header_->completions, attachment_->wait_mode(), kWakeAll);
 }
 
 void TaskTable::hint_all() noexcept {
@@ -591,6 +666,9 @@ std::uint32_t TaskTable::pid_of_worker(State claimed) const noexcept {
 void TaskTable::lose_all(layout::Loss loss) noexcept {
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
+    // What a worker was writing: nobody ends it.
+    if (const State state = this->state(index); state.phase == Phase::kAlloc && pid_of_worker(state) != 0)
+      free_draft(index, state);
     for (State state = this->state(index); state.phase == Phase::kPending || state.claimed();
          state = this->state(index)) {
       const bool cancelled = slots_[index].cancelled.load(std::memory_order_relaxed) != 0;
@@ -600,19 +678,24 @@ void TaskTable::lose_all(layout::Loss loss) noexcept {
   }
 }
 
+// A task may have submitted another one into a slot that was seen free already, and have ended before it was seen:
+// then that was counted meanwhile.
 bool TaskTable::unfinished() const noexcept {
+  const std::uint64_t nested =
+      header_->nested_submits.load(std::memory_order_seq_cst);  // [T30] around the look; pairs with T29
   const std::uint64_t end = committed();
   for (std::uint32_t index = 0; index < end; ++index) {
     const State state = State::from(
         slots_[index].state.load(std::memory_order_seq_cst));  // [T6] after the phase was set; pairs with T5
     if (state.phase != Phase::kFree && !state.ended()) return true;
   }
-  return false;
+  return header_->nested_submits.load(std::memory_order_seq_cst) != nested;  // [T30] as above; pairs with T29
 }
 
 void TaskTable::wake_everybody() noexcept {
   notify(hints_.not_empty(), attachment_->wait_mode(), kWakeAll);
   notify(header_->completions, attachment_->wait_mode(), kWakeAll);
+  notify(header_->lent, attachment_->wait_mode(), kWakeAll);
 }
 
 }  // namespace warren::detail

@@ -29,15 +29,28 @@ struct WorkerEnd {
   int exit_code = 0;
 };
 
+// How many tasks may lie in a table.
+struct TableSize {
+  TableSize(std::size_t most, std::size_t nested = 0) noexcept : max_pending(most), reserve(nested) {}  // NOLINT
+  std::size_t max_pending;
+  std::size_t reserve;  // more, for what tasks submit
+  [[nodiscard]] std::size_t slots() const noexcept {
+    return std::min<std::size_t>(max_pending + reserve, layout::kMaxTasks);
+  }
+};
+
 class TaskTable {
  public:
   using State = layout::TaskState;
   using Phase = layout::TaskState::Phase;
 
   // `scale` divides the address space that is reserved for large arguments and results.
-  static SegmentPlan plan(std::uint32_t workers, std::size_t max_pending, const std::string& name, std::uint64_t scale);
-  static std::size_t reserved_bytes(std::size_t max_pending, std::uint64_t scale);
+  static SegmentPlan plan(std::uint32_t workers, TableSize size, const std::string& name, std::uint64_t scale);
+  static std::size_t reserved_bytes(TableSize size, std::uint64_t scale);
   explicit TaskTable(Attachment& attachment) noexcept;
+  // From now on it is that of a worker, whose tasks submit: what it holds is let go when that one dies.
+  void be_of(layout::WorkerRecord& worker) noexcept;
+  [[nodiscard]] bool is_of_worker() const noexcept { return own_ != nullptr; }
 
   [[nodiscard]] layout::PoolHeader& header() const noexcept { return *header_; }
   [[nodiscard]] layout::WorkerRecord& worker(std::uint32_t index) const noexcept { return workers_[index]; }
@@ -49,8 +62,12 @@ class TaskTable {
     return std::clamp(header_->most_workers.load(std::memory_order_seq_cst), 1u,
                       layout::kMaxWorkers);  // [SH8] after the task is pending; pairs with SH9
   }
+  // Of the places before `end` those whose worker runs a task, or would: not those that wait for one.
+  [[nodiscard]] std::uint32_t working(std::uint32_t end) const noexcept;
   [[nodiscard]] layout::TaskSlot& slot(std::uint32_t index) const noexcept { return slots_[index]; }
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
+  // Slots that the application uses: those behind are for tasks of tasks.
+  [[nodiscard]] std::uint64_t max_pending() const noexcept { return max_pending_; }
   [[nodiscard]] std::uint64_t committed() const noexcept;
   // More slots. A new table has none.
   absl::Status commit_more() noexcept;
@@ -71,6 +88,8 @@ class TaskTable {
   // --- submitters
   // FREE -> ALLOC; nullopt: somebody else has it.
   std::optional<TaskRef> allocate(std::uint32_t index) noexcept;
+  // In a worker: the task under way is not over yet, and unfinished() is to see this one.
+  void count_nested() noexcept;
   // A block for the arguments of a slot that is being written.
   std::span<std::byte> grow_arguments(TaskRef task, std::size_t used, std::size_t needed) noexcept;
   // ALLOC -> PENDING, and a hint to a worker.
@@ -107,7 +126,7 @@ class TaskTable {
   bool end(const Claim& claim, Phase phase) noexcept;
   // RUNNING -> PENDING: it may be tried again, after its backoff. Where it has one the supervisor is to be rung.
   bool try_again(const Claim& claim) noexcept;
-  // More ready tasks than the caller can see idle workers for: approximate, and not of one worker alone.
+  // Ready tasks: approximate, and not of one worker alone.
   [[nodiscard]] std::size_t approx_ready() const noexcept;
 
   // --- the supervisor
@@ -127,9 +146,12 @@ class TaskTable {
       if (const State state = this->state(index); state.phase == Phase::kCondemned) found(Claim{index, state});
     }
   }
-  // After a worker's death: its task is tried again or lost, every pending task gets a hint (it may have taken one
-  // along), blocks that nobody uses are freed.
+  // After a worker's death: its task is tried again or lost, what its tasks had submitted is abandoned, every pending
+  // task gets a hint (it may have taken one along), blocks that nobody uses are freed.
   void settle_dead_worker(layout::WorkerLane lane, const WorkerEnd& how) noexcept;
+  // Of a worker that is dead, or about to leave: the slots that its tasks were writing are free, and nobody waits for
+  // what they submitted.
+  void abandon_all_of(layout::WorkerLane lane) noexcept;
   // Every task that has not ended is lost. No worker may be alive.
   void lose_all(layout::Loss loss) noexcept;
   [[nodiscard]] bool unfinished() const noexcept;
@@ -148,11 +170,12 @@ class TaskTable {
   // The wait words.
   [[nodiscard]] std::atomic<std::uint32_t>& ready() const noexcept { return hints_.not_empty(); }
   [[nodiscard]] std::atomic<std::uint32_t>& completions() const noexcept { return header_->completions; }
+  [[nodiscard]] std::atomic<std::uint32_t>& lent() const noexcept { return header_->lent; }
   void wake_everybody() noexcept;
 
   // Which tasks end, for the one thread that follows many. From now on they are noted; returns how many there were.
   std::uint64_t listen_to_endings() noexcept;
-  void ignore_endings() noexcept { header_->followed.store(0, std::memory_order_relaxed); }
+  void ignore_endings() noexcept;
   // Calls `found` with the slots noted since `seen`, which it moves on. False: some were overlooked.
   template <class Found>
   bool each_ending(std::uint64_t& seen, Found&& found) noexcept {
@@ -178,6 +201,7 @@ class TaskTable {
   void push_hint(TaskRef task, int wake) noexcept;
   // Out of the way of tasks that have no options.
   [[gnu::noinline, gnu::cold]] bool is_for_main_ring(TaskRef task) noexcept;
+  bool is_for_main_ring(TaskRef task, std::int32_t priority) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_own(Seat& seat, std::uint32_t place, Words<1>& hint) noexcept;
   [[gnu::noinline, gnu::cold]] std::optional<Claim> claim_overflow(const Seat& seat, std::uint32_t place) noexcept;
   [[gnu::noinline, gnu::cold]] Front pop_before(Seat& seat, Front found, Words<1>& hint) noexcept;
@@ -189,6 +213,7 @@ class TaskTable {
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
   bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
   bool lose(const Claim& expected, layout::Loss loss) noexcept;
+  void free_draft(std::uint32_t slot, State draft) noexcept;
   bool change_phase(const Claim& attempt, Phase phase) noexcept;
   [[nodiscard]] std::uint32_t pid_of_worker(State claimed) const noexcept;
   void settle_attempt(Claim attempt, const WorkerEnd& how) noexcept;
@@ -200,7 +225,9 @@ class TaskTable {
   layout::TaskSlot* slots_;
   layout::TaskExtras* extras_;
   std::atomic<std::uint64_t> extras_committed_{0};  // by this process
-  std::uint64_t capacity_;
+  std::uint64_t capacity_, max_pending_;
+  layout::WorkerRecord* own_ = nullptr;  // null: the application, or the supervisor
+  std::atomic<bool> follows_{false};
   MpmcRing<1> hints_;
   SideHints side_;
   BlockHeap heap_;

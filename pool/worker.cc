@@ -20,6 +20,7 @@
 #include "current_task.h"
 #include "monotonic.h"
 #include "slot_sink.h"
+#include "worker_pool.h"
 #include "worker_setup.h"
 
 namespace warren::detail {
@@ -34,7 +35,8 @@ class Worker {
         start_(start),
         record_(table.worker(start.index)),
         seat_(table.attachment().seat()),
-        clock_(table.header(), record_, start) {}
+        clock_(table.header(), record_, start),
+        pool_(table, start) {}
 
   int run() {
     if (const absl::Status status = initialise(); !status.ok()) {
@@ -96,6 +98,7 @@ class Worker {
 
   // It has no task, and takes none any more: the supervisor need not wait for its end to fork the next one.
   void leave() {
+    pool_.leave();
     record_.state.store(Record::State::kLeaving, std::memory_order_release);  // [P16] its counts; pairs with P17
     WARREN_CRASH_POINT(worker_leaving);                                       // its lane is swept
     if (!stopped()) ring(start_.control);
@@ -121,13 +124,39 @@ class Worker {
            layout::PoolHeader::Phase::kClosing;  // [P5] pairs with P3
   }
 
-  // nullopt: the pool has stopped, or this worker is asked to leave. One idle worker of the pool spins, the others
-  // sleep at once.
+  // nullopt: it is to leave.
   std::optional<TaskTable::Claim> next() {
+    while (!pool_.place().surplus() || wait_for_place()) {
+      const std::optional<TaskTable::Claim> claim = next_in_place();
+      if (claim || stopped() || asked_to_leave()) return claim;
+      // A wake that was for a task may have been spent on this one.
+      if (table_.approx_ready() != 0) notify(table_.ready(), table_.attachment().wait_mode(), 1);
+    }
+    return std::nullopt;
+  }
+
+  // Whoever waited for another task has gone on. False: nobody lends a place again for a while, or it is to leave.
+  bool wait_for_place() {
+    record_.state.store(Record::State::kIdle, std::memory_order_relaxed);
+    show_output();
+    let_go_of_kept();
+    (void)sleep_until_done(
+        table_.lent(), table_.attachment().wait_mode(), Deadline::after(kLinger),
+        [this] {
+          const bool done = !pool_.place().surplus() || stopped() || asked_to_leave();
+          return done ? Progress::kDone : Progress::kBlocked;
+        },
+        [] { return std::chrono::nanoseconds(kLinger); }, [this] { look_around(); });
+    return !pool_.place().surplus() && !stopped() && !asked_to_leave();
+  }
+
+  // nullopt: the pool has stopped, this worker is asked to leave, or has no place any more. One idle worker of the pool
+  // spins, the others sleep at once.
+  std::optional<TaskTable::Claim> next_in_place() {
     std::optional<TaskTable::Claim> claim;
     const auto test = [&] {
       Front front = Front::kEmpty;
-      if (asked_to_leave()) return Progress::kDone;
+      if (asked_to_leave() || pool_.place().surplus()) return Progress::kDone;
       claim = table_.claim_next(seat_, front, start_.index);
       if (claim || stopped()) return Progress::kDone;
       if (front != Front::kStalled) return Progress::kBlocked;
@@ -153,7 +182,8 @@ class Worker {
           }
           return progress;
         },
-        [] { return std::chrono::nanoseconds(std::chrono::seconds(2)); }, [&] { look_around(); });
+        [this] { return pool_.place().beyond() ? std::chrono::nanoseconds(kLinger) : std::chrono::seconds(2); },
+        [&] { look_around(); });
     return claim;
   }
 
@@ -183,12 +213,17 @@ class Worker {
     record_.current.store(std::uint64_t{claim.slot} + 1, std::memory_order_relaxed);
     record_.state.store(Record::State::kBusy, std::memory_order_relaxed);
     record_.idle_since_ns.store(0, std::memory_order_relaxed);
-    if (table_.header().retired.load(std::memory_order_relaxed) != 0 && table_.approx_ready() != 0) [[unlikely]]
-      ring(start_.control);  // there is work for one of those that left
+    const layout::PoolHeader& header = table_.header();
+    const bool some_are_missing =
+        (header.retired.load(std::memory_order_relaxed) | header.vacant.load(std::memory_order_relaxed)) != 0;
+    if (some_are_missing && table_.approx_ready() != 0) [[unlikely]]
+      ring(start_.control);  // there is work for one of those that left, or for a place that is lent
     const CurrentTaskScope scope(TaskId{std::uint64_t{claim.state.generation} << 32 | claim.slot}, claim.state.attempt,
                                  table_.slot(claim.slot), record_);
     SlotSink sink(table_, claim, clock_);
+    pool_.begin_task(claim.slot);
     invoke(claim, sink);
+    pool_.end_task();
     sink.finish();
     WARREN_CRASH_POINT(result_written);  // as while it ran: tried again or lost
     const layout::TaskSlot& slot = table_.slot(claim.slot);
@@ -239,12 +274,14 @@ class Worker {
   }
 
   static constexpr std::chrono::milliseconds kLongStall{20};
+  static constexpr std::chrono::milliseconds kLinger{250};  // of a worker that there is no place for
 
   TaskTable& table_;
   const WorkerStart& start_;
   Record& record_;
   Seat& seat_;
   AttemptClock clock_;
+  WorkerPool pool_;
   std::chrono::steady_clock::time_point stalled_since_, last_stall_;
 };
 

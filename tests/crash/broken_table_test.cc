@@ -96,6 +96,21 @@ TEST(TableControl, SettlingWithoutHintsIsFoundToHang) {
                Fault::Kind::kHung);
 }
 
+// A slot that a task writes says that it is another worker's.
+constexpr TableOperation kSubmitForAnother{.name = "submit_for_another",
+                                           .run =
+                                               [](TableTrial& t) {
+                                                 t.become_worker(layout::WorkerLane{61'000, 3}.word());
+                                                 (void)t.submit(kVictims, 0, {kSmall});
+                                               },
+                                           .nests = true};
+
+TEST(TableControl, ASlotThatNamesAnotherWorkerIsFoundToBeLeft) {
+  expect_found(
+      kill_after_every_instruction("submit for another", maker<TableTrial>(kOne, kSubmitForAnother), {.stride = 7}),
+      Fault::Kind::kLeft);
+}
+
 // Gives a block's memory back before it is claimed for that: by then it may be somebody else's.
 constexpr TableOperation kFreeEmptyingFirst{
     .name = "free_emptying_first",

@@ -37,6 +37,14 @@ inline std::vector<std::string> growing_task(int number) { return began(number),
 inline int reading_task(int number, const std::vector<std::string>& value) {
   return began(number), value == large_value(number) ? number : -1;
 }
+// So do those of the task that it submits and waits for.
+inline int nesting_task(int number) {
+  began(number);
+  const auto same = [](const std::vector<std::string>& value, int which) { return value == large_value(which); };
+  auto forgotten = current_pool().submit({.retries = 40}, same, large_value(number), number);
+  forgotten = {};
+  return current_pool().apply({.retries = 40}, same, large_value(number), number).value() ? number : -1;
+}
 inline int throwing_task(int number) {
   began(number);
   return current_task().attempt() < 3 ? throw std::runtime_error(std::string(300, 'x')) : number;
@@ -49,6 +57,7 @@ class PoolLoad {
   struct Options {
     int base = 0;
     bool supervisor_may_die = false;                // what has not ended by then is Unavailable
+    bool nests = false;                             // tasks of tasks too
     std::chrono::nanoseconds patience = kPromptly;  // with all of it
   };
 
@@ -66,10 +75,12 @@ class PoolLoad {
     std::array<Future<int>, kEach> plain, throws;
     std::array<Future<int>, kFew> reads;
     std::array<Future<std::vector<std::string>>, kFew> grown;
+    std::array<Future<int>, kEach> nests;
     for (int i = 0; i < kEach; ++i) {
       const auto at = static_cast<std::size_t>(i);
       plain[at] = pool_.submit(plain_task, base + kPlain + i);
       throws[at] = pool_.submit(i == 0 ? at_once : on_anything, throwing_task, base + kThrows + i);
+      if (options_.nests) nests[at] = pool_.submit({.retries = kRetries}, nesting_task, base + kNests + i);
       if (i >= kFew) continue;
       grown[at] = pool_.submit(growing_task, base + kGrown + i);
       const TaskOptions on_death{
@@ -84,6 +95,7 @@ class PoolLoad {
       const auto at = static_cast<std::size_t>(i);
       account_for_once(plain[at].get_for(left()), base + kPlain + i);
       account_for_retried(throws[at].get_for(left()), base + kThrows + i);
+      if (options_.nests) account_for_retried(std::move(nests[at]).get_for(left()), base + kNests + i);
       if (i >= kFew) continue;
       account_for_grown(grown[at].get_for(left()), base + kGrown + i);
       account_for_retried(reads[at].get_for(left()), base + kReads + i);
@@ -129,7 +141,7 @@ class PoolLoad {
   }
 
  private:
-  static constexpr int kPlain = 0, kGrown = 10, kThrows = 20, kReads = 30, kItems = 40, kForgotten = 60;
+  static constexpr int kPlain = 0, kGrown = 10, kThrows = 20, kReads = 30, kItems = 40, kForgotten = 60, kNests = 65;
   static constexpr int kEach = 3, kFew = 2, kItemCount = 8;
   static constexpr std::uint32_t kRetries = 40;
 

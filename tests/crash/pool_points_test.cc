@@ -47,8 +47,9 @@ const std::vector<TableCase> kTableCases = [] {
   };
   if (!whole_product()) return cases;
   const TableCase more[] = {
-      {kDoSmall, kTwo},       {kDoSmall, kHintTwice}, {kFail, kTwo},        {kTryAgain, kTwo},
-      {kTryAgainGrown, kTwo}, {kSubmit, kOne},        {kSettle, kHintGone}, {kSettle, kClaimedByDead},
+      {kDoSmall, kTwo},       {kDoSmall, kHintTwice},   {kFail, kTwo},        {kTryAgain, kTwo},
+      {kTryAgainGrown, kTwo}, {kSubmit, kOne},          {kSettle, kHintGone}, {kSettle, kClaimedByDead},
+      {kSubmitWithin, kOne},  {kSettle, kNestedByDead},
   };
   cases.insert(cases.end(), std::begin(more), std::end(more));
   return cases;
@@ -140,6 +141,22 @@ TEST_F(PoolAtEveryPoint, TheSupervisorDies) {
     }
   }
   expect_hit({"dead_worker_settled", "push_claimed", "task_ended", "sweep_claimed", "sweep_emptied", "sweep_freed"});
+  expect_survived(total, coverage_);
+}
+
+// In a task that submits and waits, and then one of those that see to it.
+TEST_F(PoolAtEveryPoint, AWorkerDiesWhoseTaskSubmits) {
+  nests_ = true;
+  const Points points{"place_lent", "task_allocated", "task_pending", "side_hint_pushed", "block_claimed"};
+  for (const std::string_view point : points) {
+    for (std::uint32_t nth = 1; nth <= passings(); ++nth) (void)kill_surely({{Role::kWorker, {point, nth}}});
+    for (const std::string_view next : {"place_lent", "task_claimed"})
+      (void)kill_surely({{Role::kWorker, {point}}, {Role::kWorker, {next}}});
+    (void)kill_surely({{Role::kWorker, {point}}, {Role::kSupervisor, {"dead_worker_settled"}}});
+  }
+  (void)kill({{Role::kSupervisor, {"push_claimed"}}});
+  (void)kill_application({{Role::kWorker, {"place_lent"}}, {Role::kApplication, {"task_freed"}}});
+  expect_hit({"place_lent", "task_allocated", "task_pending", "side_hint_pushed"});
   expect_survived(total, coverage_);
 }
 

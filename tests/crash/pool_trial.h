@@ -79,7 +79,7 @@ class PoolTrials : public WithMarks {
   std::size_t kill_application(const Deaths& deaths) {
     Verdict verdict;
     die_in_turn({});
-    Child application([&deaths] {
+    Child application([this, &deaths] {
       die_in_turn(deaths);
       Pool pool = make_pool(2, 64);
       Verdict own;
@@ -95,10 +95,11 @@ class PoolTrials : public WithMarks {
   }
 
   PointCoverage coverage_{.points = {}, .operations = 1};
+  bool nests_ = false;  // tasks submit tasks
 
  private:
-  static void run_load(Pool& pool, const Deaths& deaths, Verdict& verdict) {
-    PoolLoad load(pool, {.supervisor_may_die = anybody(deaths, deaths.size(), Role::kSupervisor)});
+  void run_load(Pool& pool, const Deaths& deaths, Verdict& verdict) const {
+    PoolLoad load(pool, {.supervisor_may_die = anybody(deaths, deaths.size(), Role::kSupervisor), .nests = nests_});
     const auto add = [&verdict](const std::vector<Fault>& faults) {
       verdict.faults.insert(verdict.faults.end(), faults.begin(), faults.end());
     };

@@ -27,6 +27,9 @@ inline constexpr TableOperation kSubmitGrown{.name = "submit_grown",
                                                    (void)t.submit(kVictims, 0, {kSmall, kLarge});
                                                  },
                                              .submits = true};
+// A task's: nobody waits for what it had submitted once its worker is dead.
+inline constexpr TableOperation kSubmitWithin{
+    .name = "submit_within", .run = [](TableTrial& t) { t.submit_within({kSmall}); }, .nests = true};
 inline constexpr TableOperation kWithdraw{.name = "withdraw",
                                           .run =
                                               [](TableTrial& t) {
@@ -60,6 +63,7 @@ inline constexpr TableState kRetryOfDead{.name = "retry_of_dead", .retries = 1, 
 inline constexpr TableState kLossOfDead{.name = "loss_of_dead", .large = true, .dead = Dead::kGrew};
 inline constexpr TableState kForgottenByDead{
     .name = "forgotten_by_dead", .abandoned = true, .large = true, .dead = Dead::kGrew};
+inline constexpr TableState kNestedByDead{.name = "nested_by_dead", .dead = Dead::kTookHint, .nested = true};
 inline constexpr TableState kFollowed{.name = "followed", .followed = true};
 inline constexpr TableState kKilledMeanwhile{.name = "killed_meanwhile", .retries = 2, .killed_meanwhile = true};
 inline constexpr TableState kOutOfTime{.name = "out_of_time",

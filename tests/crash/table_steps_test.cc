@@ -36,6 +36,7 @@ const std::vector<TableCase> kCases{
     {kSubmit, kOne, {"before", "writing", "published"}},
     {kSubmitGrown, kOne, {"before", "block unnamed", "writing", "published"}},
     {kWithdraw, kOne, {"writing", "block unnamed", "releasing", "before"}},
+    {kSubmitWithin, kOne, {"before", "writing", "published"}},
     {kAbandon, kOne, {"before"}},
     {kAbandon, kEnded, {"ended", "releasing", "freed"}},
     {kFree, kEnded, {"ended", "releasing", "freed"}},
@@ -58,6 +59,7 @@ const std::vector<TableCase> kCases{
     {kSettle, kRetryOfDead, {"grown", "pending again"}},
     {kSettle, kLossOfDead, {"grown", "ended"}},
     {kSettle, kForgottenByDead, {"grown", "freed"}},
+    {kSettle, kNestedByDead, {"before"}},
     {kSettle, kOutOfTime, {"condemned", "pending again"}},
     {kSettle, kLastOutOfTime, {"condemned", "ended"}},
     {kSettle, kKilled, {"condemned", "cancelled"}},
@@ -70,7 +72,10 @@ MakeTrial maker(const TableCase& c) {
 // A supervisor goes through the whole table, and through every block: of its ten thousand instructions all in
 // tools/soak.sh.
 SweepOptions options_for(const TableCase& c) {
-  return {.stride = c.operation.supervises && !whole_product() ? 23u : 1u};
+  if (whole_product()) return {};
+  if (c.state.nested) return {.stride = 67};
+  if (c.operation.nests) return {.stride = 5};
+  return {.stride = c.operation.supervises ? 23u : 1u};
 }
 
 class TableKilled : public SweepTest<TableCase> {};

@@ -20,7 +20,7 @@ using detail::TaskTable;
 using layout::TaskState;
 
 // Numbers of tasks: from 0 those that wait when the victim begins; then the victim's own, and what others submit.
-inline constexpr std::uint64_t kVictims = 20, kInterferers = 30, kLater = 40, kMostTasks = 64;
+inline constexpr std::uint64_t kVictims = 20, kInterferers = 30, kLater = 40, kNested = 50, kMostTasks = 64;
 inline constexpr std::size_t kTableCapacity = 6;
 inline constexpr std::size_t kSmall = 600;                   // in a block that keeps its memory,
 inline constexpr std::size_t kLarge = std::size_t{1} << 20;  // and in one that loses it when it is released
@@ -46,6 +46,7 @@ struct TableState {
   enum class Condemned { kNo, kDeadline, kCancelled } condemned = Condemned::kNo;  // the first attempt of it
   bool followed = false;          // somebody wants to know which tasks end
   bool killed_meanwhile = false;  // while the victim is held, the first task's future kills it
+  bool nested = false;  // the dead worker's tasks had submitted some: one waits, one has ended, one is written
 };
 
 class TableTrial;
@@ -55,6 +56,7 @@ struct TableOperation {
   bool submits = false;     // the victim is a submitter: it may leave a slot that it was writing
   bool supervises = false;  // the victim settles the earlier death
   bool cancels = false;     // the first task
+  bool nests = false;       // the victim is a worker whose task submits: whatever it was writing is freed
 };
 
 class TableTrial : public Trial {
@@ -133,6 +135,10 @@ class TableTrial : public Trial {
     if (withdraw) return table_.withdraw(*task), std::nullopt;
     slot.arguments_bytes = sizeof(Stamp);
     slot.retries = retries;
+    if (table_.is_of_worker()) {
+      table_.count_nested();
+      slot.depth.store(1);
+    }
     if (state_.side != TableState::Side::kNone) {
       const bool pinned = state_.side == TableState::Side::kPinned;
       (void)table_.commit_extras(task->slot);
@@ -145,6 +151,15 @@ class TableTrial : public Trial {
     }
     table_.publish(*task);
     return task;
+  }
+  // From now on as a task of the worker that this process is.
+  void become_worker(std::uint32_t lane) {
+    table_.worker(0).lane = lane;
+    table_.be_of(table_.worker(0));
+  }
+  void submit_within(Sizes sizes) {
+    become_worker(shared_->victim_lane);
+    (void)submit(kVictims, 0, sizes);
   }
   void cancel_first() {
     if (table_.cancel(first())) shared_->promised = true;
@@ -252,6 +267,15 @@ class TableTrial : public Trial {
       const detail::Seat& mine = seat();
       shared_->earlier_lane = layout::WorkerLane{.index = mine.lane_index, .generation = mine.generation}.word();
       shared_->earlier_pid = ::getpid();
+      if (state_.nested) {
+        become_worker(shared_->earlier_lane);
+        (void)submit(kNested, 0, {kSmall});
+        const auto ends = submit(kNested + 1, 0, {kLarge});
+        TaskTable::State done{.generation = ends->generation, .phase = TaskState::Phase::kDone};
+        table_.slot(ends->slot).state.store(done.word());
+        const auto draft = table_.allocate(free_slot());
+        (void)table_.grow_arguments(*draft, 0, kSmall);
+      }
       if (state_.dead == TableState::Dead::kTookHint) {
         detail::Words<1> hint{};
         (void)detail::MpmcRing<1>(*attachment_, view().hints()).try_pop(seat(), hint);
@@ -265,6 +289,11 @@ class TableTrial : public Trial {
     (void)worker.join();
   }
 
+  std::uint32_t free_slot() const {
+    std::uint32_t slot = 0;
+    while (table_.state(slot).phase != TaskState::Phase::kFree) ++slot;
+    return slot;
+  }
   void fault(Fault::Kind kind, std::string text) { verdict_.add(kind, std::move(text)); }
   void drain();
   void check_task(std::uint32_t slot, const TaskState& state);
@@ -295,7 +324,7 @@ inline std::string TableTrial::window(pid_t) {
   });
   if (releasing) return "releasing";
   if (unnamed) return "block unnamed";
-  if (operation_.submits) {
+  if (operation_.submits || operation_.nests) {
     for (std::size_t i = 0; i < view().slots().size(); ++i) {
       if (view().state(i).phase == TaskState::Phase::kAlloc) return "writing";
       if (view().slots()[i].function_offset == kVictims && view().state(i).phase == TaskState::Phase::kPending)

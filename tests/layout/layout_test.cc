@@ -375,8 +375,9 @@ TEST(Layout, PoolHeader) {
       FIELD(application_pid) FIELD(name) FIELD(bands_offset) FIELD(places_offset) FIELD(extras_offset) FIELD(phase)
           FIELD(supervisor_pid) FIELD(diagnosed) FIELD(worker_deaths) FIELD(slots_committed) FIELD(bands)
               FIELD(bands_committed) FIELD(most_workers) FIELD(retired) FIELD(next_look_ns) FIELD(delayed)
-                  FIELD(delayed_committed) FIELD(completions) FIELD(followed) FIELD(idle_spinner) FIELD(rescan)
-                      FIELD(condemned) FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
+                  FIELD(delayed_committed) FIELD(nested) FIELD(nested_committed) FIELD(completions) FIELD(followed)
+                      FIELD(idle_spinner) FIELD(rescan) FIELD(condemned) FIELD(lent) FIELD(vacant) FIELD(nested_submits)
+                          FIELD(max_pending) FIELD(diagnosis) FIELD(classes) FIELD(endings) FIELD(ended);
   expect_golden("pool_header", image.text("PoolHeader"));
 }
 
@@ -413,7 +414,7 @@ TEST(Layout, WorkerRecord) {
   Image<S> image;
   image FIELD(pid) FIELD(state) FIELD(current) FIELD(tasks_done) FIELD(started_ns) FIELD(restarts) FIELD(lane)
       FIELD(last_signal) FIELD(last_exit_code) FIELD(leave) FIELD(pinned) FIELD(idle_since_ns) FIELD(deadline_ns)
-          FIELD(ring_committed) FIELD(report);
+          FIELD(ring_committed) FIELD(follows) FIELD(report);
   expect_golden("worker_record", image.text("WorkerRecord"));
 }
 
@@ -422,7 +423,7 @@ TEST(Layout, TaskSlot) {
   Image<S> image;
   image FIELD(state) FIELD(waiters) FIELD(submitter) FIELD(function_module) FIELD(function_offset)
       FIELD(arguments_block) FIELD(arguments_bytes) FIELD(result_block) FIELD(result_bytes) FIELD(retries)
-          FIELD(retry_on) FIELD(has_extras) FIELD(worker) FIELD(cancelled) FIELD(ending) FIELD(progress)
+          FIELD(retry_on) FIELD(has_extras) FIELD(depth) FIELD(worker) FIELD(cancelled) FIELD(ending) FIELD(progress)
               FIELD(arguments) FIELD(result);
   expect_golden("task_slot", image.text("TaskSlot"));
 }

@@ -233,6 +233,11 @@ TABLE = (
         end_state=["-DNOSECOND", "-DNORING"],
     )
     + runs(
+        "lend",
+        ["", "-DMOST=2 -DROOTS=1", "-DROOTS=1 -DMAXC=2"],
+        end_state=["-DNOLEND", "-DNORING", "-DKEEPWAKE"],
+    )
+    + runs(
         "door",
         [
             "-DMAXC=0 -DNOSLICE",

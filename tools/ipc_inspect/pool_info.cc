@@ -38,6 +38,7 @@ std::string state_name(WorkerRecord::State state) {
     case WorkerRecord::State::kBusy: return "busy";
     case WorkerRecord::State::kGone: return "gone";
     case WorkerRecord::State::kLeaving: return "leaving";
+    case WorkerRecord::State::kWaiting: return "waiting";
   }
   return "unknown";
 }
@@ -132,7 +133,8 @@ class PoolReader {
                     .age_seconds = {}};
     if (const std::uint64_t started = record.started_ns.load(std::memory_order_relaxed); started != 0)
       info.age_seconds = seconds_since(started);
-    const bool at_work = state == WorkerRecord::State::kIdle || state == WorkerRecord::State::kBusy;
+    const bool at_work = state == WorkerRecord::State::kIdle || state == WorkerRecord::State::kBusy ||
+                         state == WorkerRecord::State::kWaiting;
     if (at_work && peers_.is_dead(info.pid)) info.state = "dead";
     add_task(info, record.current.load(std::memory_order_relaxed));
     return info;

@@ -4,7 +4,7 @@
 //   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready; in chunks where it is large
 //   workers_offset        WorkerRecord[kMaxWorkers], committed as far as the pool has had workers
 //   slots_offset          TaskSlot[table_capacity], committed kFirstSlots, and then kSlotsStep at a time
-//   bands_offset          such a ring for each priority, committed with its first task
+//   bands_offset          such a ring for each priority, and for each depth of nesting, committed with its first task
 //   places_offset         such a ring for each worker, and one of tasks that wait for a time, committed likewise
 //   BlockClass offsets    the owner words of every class, then the blocks of every class
 #pragma once
@@ -84,21 +84,22 @@ static_assert(sizeof(TaskExtras) == kLine);
 // One task. What is larger than kInlineBytes lies in a block.
 struct TaskSlot {
   std::atomic<std::uint64_t> state;
-  std::atomic<std::uint32_t> waiters;  // wait word of its future
-  std::uint32_t submitter;             // lane of who submitted it
-  std::uint64_t function_module;       // FunctionId
+  std::atomic<std::uint32_t> waiters;    // wait word of its future
+  std::atomic<std::uint32_t> submitter;  // WorkerLane of the worker whose task did; 0: the application
+  std::uint64_t function_module;         // FunctionId
   std::uint64_t function_offset;
   std::uint64_t arguments_block;  // BlockRef; 0: inline
   std::uint64_t arguments_bytes;
   std::atomic<std::uint64_t> result_block;
   std::atomic<std::uint64_t> result_bytes;  // committed so far: a chunk's results grow one by one
   std::uint32_t retries;
-  std::uint16_t retry_on;                 // RetryOn
-  std::atomic<std::uint16_t> has_extras;  // 0 or 1
-  std::uint32_t worker;                   // pid of the last attempt's, where a loss has one; else 0
-  std::atomic<std::uint32_t> cancelled;   // 1: its future wants it killed; it is tried no more
-  std::int32_t ending;                    // of that worker: its exit code, or minus the signal
-  std::atomic<std::uint32_t> progress;    // reported: of 2^32 - 1
+  std::uint16_t retry_on;                // RetryOn
+  std::atomic<std::uint8_t> has_extras;  // 0 or 1
+  std::atomic<std::uint8_t> depth;       // tasks that it was submitted within: 0, of the application; at most 255
+  std::uint32_t worker;                  // pid of the last attempt's, where a loss has one; else 0
+  std::atomic<std::uint32_t> cancelled;  // 1: its future wants it killed; it is tried no more
+  std::int32_t ending;                   // of that worker: its exit code, or minus the signal
+  std::atomic<std::uint32_t> progress;   // reported: of 2^32 - 1
   std::byte arguments[kInlineBytes];
   std::byte result[kInlineBytes];
 
@@ -126,6 +127,7 @@ struct WorkerRecord {
     kBusy = 3,
     kGone = 4,
     kLeaving = 5,  // it takes no more tasks, and ends
+    kWaiting = 6,  // its task waits for another one: it lends its place
   };
   static constexpr std::uint32_t kMayHoldHints = 1, kTooManyHints = 2;  // of `pinned`
   static constexpr std::uint64_t kOverdue = ~std::uint64_t{0};          // of `deadline_ns`
@@ -143,7 +145,8 @@ struct WorkerRecord {
   std::atomic<std::uint64_t> idle_since_ns;   // CLOCK_MONOTONIC; only in a pool whose idle workers leave
   std::atomic<std::uint64_t> deadline_ns;     // of what it runs; 0: none; kOverdue: the supervisor kills it
   std::atomic<std::uint32_t> ring_committed;  // 1: the place's ring has memory
-  std::byte reserved[52];
+  std::atomic<std::uint32_t> follows;         // 1: it counts in PoolHeader::followed
+  std::byte reserved[48];
   std::atomic<std::uint64_t> report[8];  // what its task says that it does: text that ends with 0
 };
 static_assert(sizeof(WorkerRecord) == 3 * kLine);
@@ -151,6 +154,7 @@ static_assert(sizeof(WorkerRecord) == 3 * kLine);
 inline constexpr std::uint32_t kMaxWorkers = 1024;
 inline constexpr std::int32_t kMostPriority = 10;  // and as many below 0, which is the main ring's
 inline constexpr std::uint32_t kBands = 2 * kMostPriority + 1;
+inline constexpr std::uint32_t kDepths = 32;       // of nesting that have a ring each; what is deeper shares the last
 inline constexpr std::uint64_t kPlaceHints = 256;  // of one worker's ring; more are found in the table
 inline constexpr std::uint64_t kFirstSlots = 256;
 inline constexpr std::uint64_t kSlotsStep = 1024;
@@ -214,11 +218,17 @@ struct PoolHeader {
   std::atomic<std::uint64_t> next_look_ns;     // when the supervisor looks for deadlines again
   std::atomic<std::uint32_t> delayed;          // of the ring of tasks that wait for a time: as WorkerRecord::pinned
   std::atomic<std::uint32_t> delayed_committed;
+  std::atomic<std::uint32_t> nested;  // bit i: the ring of tasks of depth i + 1 may hold hints
+  std::atomic<std::uint32_t> nested_committed;
   alignas(kLine) std::atomic<std::uint32_t> completions;   // wait word of who waits for any of several tasks
-  std::atomic<std::uint32_t> followed;                     // 1: somebody reads `ended`
+  std::atomic<std::uint32_t> followed;                     // processes that read `ended`
   alignas(kLine) std::atomic<std::uint64_t> idle_spinner;  // lane + 1 of the one worker that may spin
   std::atomic<std::uint32_t> rescan;                       // 1: a hint did not fit; an idle worker looks at the table
   std::atomic<std::uint32_t> condemned;  // 1: a task was condemned; the supervisor looks for its worker
+  std::atomic<std::uint32_t> lent;       // wait word of workers that there is no place for
+  std::atomic<std::uint32_t> vacant;     // lent places that nobody has taken: who makes a task ready rings
+  std::atomic<std::uint64_t> nested_submits;
+  std::uint64_t max_pending;  // slots of the table that the application uses; those behind are for tasks' tasks
   alignas(kLine) char diagnosis[512];
   BlockClass classes[kBlockClasses];
   // The tasks that ended last, for who follows many: hints, which may be lost. Entry n is {n / kEndings + 1: 12 bits,

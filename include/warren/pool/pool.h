@@ -5,7 +5,8 @@
 // arguments. Make the pool before the program has threads: a fork copies only the thread that calls it, and whatever
 // locks the others hold.
 //
-// Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. A moved-from pool may
+// Thread-safe. Only the process that made the pool uses it; a forked child's copy does nothing. Its tasks submit with
+// current_pool() (current_pool.h), and may wait for what they submitted, however few the workers. A moved-from pool may
 // only be assigned to or destroyed.
 //
 // Workers ignore Ctrl-C (it is the application's to handle) and write to the same stdout and stderr. They hold every
@@ -16,6 +17,7 @@
 // breaks a pool; WARREN_LOG=info also tells each worker's death, WARREN_LOG=off nothing.
 #pragma once
 #include <sys/resource.h>
+#include <warren/pool/current_pool.h>  // IWYU pragma: export
 #include <warren/pool/detail/on_processes.h>
 #include <warren/pool/future.h>
 #include <warren/pool/verbs.h>
@@ -30,14 +32,16 @@
 namespace warren {
 
 struct PoolOptions {
-  std::uint32_t workers = 0;               // 0: one per usable processor; at most 1024
+  std::uint32_t workers = 0;               // 0: one per usable processor; at most 1024. There are more while some wait
+                                           // for tasks that theirs have submitted
   Function<void()> initializer = {};       // run first in every worker; if it throws, the pool breaks and says why
   std::uint64_t max_tasks_per_worker = 0;  // then another one takes its place, and nothing is lost; 0: no limit. A
                                            // chunk of map and imap is one task
   std::uint64_t max_worker_rss = 0;        // likewise, of bytes of memory as ps shows them (RSS), asked for between two
                                            // tasks; 0: no limit. What is shared with the application counts
   std::size_t max_pending = 65536;         // tasks that have not ended; then submit waits, try_submit refuses. Results
-                                           // that are not yet got do not count: they move out of the way
+                                           // that are not yet got do not count: they move out of the way. What tasks
+                                           // submit may be more
   std::string name = {};                   // shown by ipc-inspect; at most 63 characters
 
   // A worker that has been idle for so long leaves, as long as min_workers stay. One comes back for a task that finds

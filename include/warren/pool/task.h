@@ -153,7 +153,7 @@ struct TaskError {
 // From a future, or from any status that came out of one. nullopt: the status is not a task's failure.
 [[nodiscard]] std::optional<TaskError> task_error(const absl::Status& status);
 
-// The task that the calling thread runs in a worker.
+// The task that the calling thread runs in a worker. The pool that it runs in: current_pool(), current_pool.h.
 class CurrentTask {
  public:
   // True once the soft deadline of this attempt is over: the task should come to an end, and nothing makes it. Only in

@@ -22,6 +22,8 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
  public:
   // Makes the shared memory and forks the supervisor, which forks the workers.
   static absl::StatusOr<std::shared_ptr<PoolClient>> start(const PoolOptions& options);
+  // For the tasks of the worker that this process is; elsewhere one that refuses everything. Never null.
+  static std::shared_ptr<PoolClient> current();
   PoolClient(const PoolClient&) = delete;
   PoolClient& operator=(const PoolClient&) = delete;
   ~PoolClient();
@@ -58,6 +60,7 @@ class PoolClient : public std::enable_shared_from_this<PoolClient> {
 
  private:
   friend class Ticket;
+  friend class WorkerPool;
   class Impl;
   class NewTask;
 
