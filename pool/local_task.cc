@@ -1,15 +1,9 @@
-#include <warren/ipc/detail/wait.h>
 #include <warren/pool/detail/local_task.h>
 #include <warren/pool/detail/thread_crew.h>
 
 #include "completions.h"
 
 namespace warren::detail {
-namespace {
-
-thread_local Spinner spinner;
-
-}  // namespace
 
 // A forked child's copy has ended: nobody would finish it there.
 bool LocalCore::ended() const {
@@ -29,10 +23,6 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
     return here->help(deadline, [this] { return ended(); });
   }
   if (ended() || deadline.expired()) return ended();
-  if (employer() == nullptr) {  // else its place is another thread's at once
-    (void)spin_until_done(
-        spinner, [this] { return seen_end_.load(std::memory_order_relaxed) ? Progress::kDone : Progress::kBlocked; });
-  }
   const StandIn stand_in;
   std::unique_lock lock(mutex_);
   if (!deadline.forever()) return changed_.wait_until(lock, deadline.time(), [this] { return ended_; });
@@ -57,7 +47,6 @@ void LocalCore::finish() {
   {
     const std::scoped_lock lock(mutex_);
     ended_ = true;
-    seen_end_.store(true, std::memory_order_relaxed);
     followed = followed_;
   }
   changed_.notify_all();  // who calls this holds the task, so it is there still
