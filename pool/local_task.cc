@@ -1,4 +1,3 @@
-#include <warren/ipc/detail/wait.h>
 #include <warren/pool/detail/local_task.h>
 #include <warren/pool/detail/thread_crew.h>
 
@@ -6,11 +5,6 @@
 #include "place_lent.h"
 
 namespace warren::detail {
-namespace {
-
-thread_local Spinner spinner;
-
-}  // namespace
 
 // A forked child's copy has ended: nobody would finish it there.
 bool LocalCore::ended() const {
@@ -30,10 +24,6 @@ bool LocalCore::wait_until_ended(Deadline deadline) const {
     return here->help(deadline, [this] { return ended(); });
   }
   if (ended() || deadline.expired()) return ended();
-  if (employer() == nullptr) {  // else its place is another thread's at once
-    (void)spin_until_done(
-        spinner, [this] { return seen_end_.load(std::memory_order_relaxed) ? Progress::kDone : Progress::kBlocked; });
-  }
   const StandIn stand_in;
   const PlaceLent lent;
   std::unique_lock lock(mutex_);
@@ -59,7 +49,6 @@ void LocalCore::finish() {
   {
     const std::scoped_lock lock(mutex_);
     ended_ = true;
-    seen_end_.store(true, std::memory_order_relaxed);
     followed = followed_;
   }
   changed_.notify_all();  // who calls this holds the task, so it is there still

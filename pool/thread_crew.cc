@@ -88,71 +88,40 @@ void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept {
 
 // --- tasks -----------------------------------------------------------------------------------------------------------
 
-// A handler. It goes on for as long as there are tasks: to come back by the scheduler costs more than most of them do.
 void ThreadCrew::Impl::take_token() {
-  std::unique_lock lock(mutex);
-  if (surplus != 0) {
-    --surplus;
-    lock.unlock();
+  std::shared_ptr<ThreadWork> work;
+  {
+    const std::scoped_lock lock(mutex);
+    if (surplus == 0) {
+      --tokens;
+      if (queue.empty()) return;
+      work = queue.pop();
+      work->state_.store(ThreadWork::State::kRunning, std::memory_order_relaxed);
+    } else {
+      --surplus;
+    }
+  }
+  if (work == nullptr) {
     post_token();
     throw Leave{};
   }
-  --tokens;
-  for (std::shared_ptr<ThreadWork> work = pop_locked(); work != nullptr; work = next_locked(lock)) {
-    lock.unlock();
-    {
-      const InFrame frame(this);
-      {
-        const CurrentTaskScope scope(work->work_id(), work->progress_, terminated);
-        work->run();
-      }
-      give_place_and_tell(*work);
-    }
-    work.reset();
-    lock.lock();
-    settle_locked();
+  const InFrame frame(this);
+  {
+    const CurrentTaskScope scope(work->work_id(), work->progress_, terminated);
+    work->run();
   }
+  end(work);
 }
 
-std::shared_ptr<ThreadWork> ThreadCrew::Impl::pop_locked() {
-  if (queue.empty()) return nullptr;
-  std::shared_ptr<ThreadWork> work = queue.pop();
-  work->state_.store(ThreadWork::State::kRunning, std::memory_order_relaxed);
-  return work;
-}
-
-// For a thread that has no token; what comes while it spins, too. One thread of the crew spins, and is a token
-// meanwhile: who enqueues wakes no other one for its task.
-std::shared_ptr<ThreadWork> ThreadCrew::Impl::next_locked(std::unique_lock<std::mutex>& lock) {
-  if (surplus == 0 && queue.empty() && !spinning && !ended) {
-    spinning = true;
-    ++tokens;
-    lock.unlock();
-    (void)spin_until_done(spinner, [this] { return queue.size() != 0 ? Progress::kDone : Progress::kBlocked; });
-    lock.lock();
-    spinning = false;
-    --tokens;
-  }
-  if (surplus == 0) return pop_locked();
-  --surplus;
-  const bool owed = tokens < queue.size();  // what came is for another thread
-  if (owed) ++tokens;
-  lock.unlock();
-  if (owed) post_token();
-  throw Leave{};
-}
-
-// Of a task that has run, or failed.
-void ThreadCrew::Impl::give_place_and_tell(ThreadWork& work) {
+// It has run, or failed.
+void ThreadCrew::Impl::end(const std::shared_ptr<ThreadWork>& work) {
   {
     const std::scoped_lock lock(mutex);
     --pending;
   }
   room.notify_one();
-  work.tell();
-}
-
-void ThreadCrew::Impl::settle_locked() {
+  work->tell();
+  const std::scoped_lock lock(mutex);
   --open;
   ++endings;
   settled.notify_all();
@@ -162,9 +131,7 @@ void ThreadCrew::Impl::settle_locked() {
 void ThreadCrew::Impl::fail(const std::shared_ptr<ThreadWork>& work, const absl::Status& why) {
   const InFrame frame(this);
   work->fail(why);
-  give_place_and_tell(*work);
-  const std::scoped_lock lock(mutex);
-  settle_locked();
+  end(work);
 }
 
 ReadyQueue::Works ThreadCrew::Impl::empty_queue_locked() {

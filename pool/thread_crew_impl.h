@@ -3,7 +3,6 @@
 #pragma once
 #include <absl/status/status.h>
 #include <warren/ipc/detail/process.h>
-#include <warren/ipc/detail/wait.h>
 #include <warren/pool/detail/thread_crew.h>
 #include <warren/pool/thread_pool.h>
 
@@ -24,6 +23,8 @@
 
 namespace warren::detail {
 
+[[nodiscard]] ThreadCrew* employer() noexcept;  // of this thread; null: it is no crew's
+
 struct Leave {};  // thrown through io_context::run() by a thread that there is no place for
 
 // The queue says which task is next; the scheduler (Boost.Asio's) which thread takes it. A token is a handler that runs
@@ -36,10 +37,7 @@ struct ThreadCrew::Impl {
     boost::asio::post(context, [this] { take_token(); });
   }
   void take_token();
-  std::shared_ptr<ThreadWork> pop_locked();
-  std::shared_ptr<ThreadWork> next_locked(std::unique_lock<std::mutex>& lock);
-  void give_place_and_tell(ThreadWork& work);
-  void settle_locked();
+  void end(const std::shared_ptr<ThreadWork>& work);
   void fail(const std::shared_ptr<ThreadWork>& work, const absl::Status& why);
   ReadyQueue::Works empty_queue_locked();
   void fail_all(const ReadyQueue::Works& works, const absl::Status& why);
@@ -58,12 +56,10 @@ struct ThreadCrew::Impl {
   const std::uint64_t epoch = process_epoch();
   std::atomic<bool> terminated{false};
 
-  Spinner spinner;   // of the one thread that spins
   std::mutex mutex;  // of all below but the context; no code of users runs under it
   std::condition_variable room, settled, parked_wake;
   ReadyQueue queue;
-  std::size_t tokens = 0;  // handlers on their way, and the thread that spins: not fewer than tasks in the queue
-  bool spinning = false;
+  std::size_t tokens = 0;   // handlers on their way: not fewer than tasks in the queue
   std::size_t pending = 0;  // tasks that have not ended: for max_pending
   std::size_t open = 0;     // tasks whose callbacks have not run: for join()
   std::size_t maps = 0;

@@ -4,7 +4,6 @@
 #include <warren/pool/detail/task_core.h>
 #include <warren/pool/detail/task_error.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -31,8 +30,7 @@ class LocalCore : public TaskCore {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool ended_ = false;
-  bool followed_ = false;              // finish() tells
-  std::atomic<bool> seen_end_{false};  // `ended_`, for who spins
+  bool followed_ = false;  // finish() tells
 };
 
 template <class R>

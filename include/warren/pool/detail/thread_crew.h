@@ -19,8 +19,6 @@ namespace warren::detail {
 
 class ThreadCrew;
 
-[[nodiscard]] ThreadCrew* employer() noexcept;  // of this thread; null: it is no crew's
-
 // What current_task() says in this thread from now on.
 void begin_attempt(std::uint32_t attempt, Timeout soft_deadline) noexcept;
 
