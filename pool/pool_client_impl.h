@@ -69,7 +69,6 @@ class PoolClient::Impl {
   static constexpr std::chrono::nanoseconds kLookAfterSupervisor = std::chrono::milliseconds(250);
 
   std::optional<TaskRef> acquire_locked();
-  void give_back_locked(std::uint32_t slot) noexcept;
   bool find_free_slots_locked();
   void harvest_locked();
   bool await_supervisor(Deadline deadline);
