@@ -420,10 +420,6 @@ void PoolClient::Impl::remember(const Ticket& ticket) {
 void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
   if (slot >= table_.max_pending()) return;  // it is looked for when there is no other
   const std::scoped_lock lock(mutex_);
-  give_back_locked(slot);
-}
-
-void PoolClient::Impl::give_back_locked(std::uint32_t slot) noexcept {
   try {
     free_.push_back(slot);
   } catch (const std::bad_alloc&) {  // a search finds it
@@ -431,10 +427,12 @@ void PoolClient::Impl::give_back_locked(std::uint32_t slot) noexcept {
 }
 
 void PoolClient::Impl::forget(const Ticket& ticket, bool slot_is_free) noexcept {
-  const std::scoped_lock lock(mutex_);
-  const bool remembered = ticket.slot_ < tickets_.size() && tickets_[ticket.slot_] == &ticket;
-  if (remembered) tickets_[ticket.slot_] = nullptr;
-  if (slot_is_free) give_back_locked(ticket.slot_);
+  {
+    const std::scoped_lock lock(mutex_);
+    const bool remembered = ticket.slot_ < tickets_.size() && tickets_[ticket.slot_] == &ticket;
+    if (remembered) tickets_[ticket.slot_] = nullptr;
+  }
+  if (slot_is_free) give_back(ticket.slot_);
 }
 
 // --- PoolClient ------------------------------------------------------------------------------------------------------

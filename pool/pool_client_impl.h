@@ -82,7 +82,6 @@ class PoolClient::Impl {
   std::optional<TaskRef> acquire_locked();
   std::optional<TaskRef> acquire_in_task(bool beyond, absl::Status& refused);
   std::optional<TaskRef> acquire_beyond_locked();
-  void give_back_locked(std::uint32_t slot) noexcept;
   bool find_free_slots_locked();
   void harvest_locked();
   bool await_supervisor(Deadline deadline);
