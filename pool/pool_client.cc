@@ -80,6 +80,8 @@ PoolClient::Impl::~Impl() {
 }
 
 absl::Status PoolClient::Impl::start(const PoolOptions& options) {
+  if (absl::Status status = table_.commit_workers(table_.most_workers()); !status.ok()) return status;
+  if (absl::Status status = table_.commit_more(); !status.ok()) return status;
   const pid_t self = ::getpid();
   table_.header().application_pid = static_cast<std::uint32_t>(self);
   if (options.start_method == StartMethod::kSpawn) {
@@ -151,6 +153,7 @@ void PoolClient::Impl::ring_supervisor() noexcept { ring(control_); }
 absl::Status PoolClient::Impl::resize(std::uint32_t workers) {
   if (workers == 0 || workers > layout::kMaxWorkers) return bad_workers(workers);
   if (absl::Status status = refusal(); !status.ok()) return status;
+  if (absl::Status status = table_.commit_workers(workers); !status.ok()) return status;
   table_.header().most_workers.store(workers, std::memory_order_seq_cst);  // [SH9] before the states; pairs with SH8
   ring(control_);
   return absl::OkStatus();

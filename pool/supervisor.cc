@@ -254,16 +254,24 @@ class Supervisor {
     wake_surplus();
   }
 
+  // A sweep asks after each lane's owner: not where the worker gave back its own.
   void settle_ended(const pollfd* fds) {
+    bool lanes_left = false;
     for (const WorkerPlaces::Ended& each : workers_.take_ended(fds)) {
       if (each.place && !leaving(*each.place)) {
         settle(*each.place, each.end);
         continue;
       }
+      const bool died = each.end.signal != 0 || each.end.exit_code != kWorkerDone;
+      lanes_left |= died || !each.place || !gave_lane_back(*each.place);
       if (each.place) free_place(*each.place);
-      if (each.end.signal != 0 || each.end.exit_code != kWorkerDone) count_death(each.end);
-      (void)table_.attachment().sweep();
+      if (died) count_death(each.end);
     }
+    if (lanes_left) (void)table_.attachment().sweep();
+  }
+  [[nodiscard]] bool gave_lane_back(std::uint32_t index) const {
+    const auto lane = layout::WorkerLane::from(table_.worker(index).lane.load(std::memory_order_relaxed));
+    return table_.attachment().lane_given_back(lane.index, lane.generation);
   }
   void count_death(const WorkerEnd& end) {
     table_.header().worker_deaths.fetch_add(1, std::memory_order_relaxed);

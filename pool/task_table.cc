@@ -24,24 +24,30 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) { return
 struct Plan {
   std::uint64_t capacity, max_pending, workers, hints, slots, extras, bands, places, heap;
 };
-// Twice as many as tasks: duplicates and stale ones find room. Tasks of tasks have other rings.
+// Twice as many as tasks: duplicates and stale ones find room. Tasks of tasks have other rings. Where that is much its
+// memory comes as it fills, in chunks: to have it all from the start is most of what making a pool takes.
 MpmcGeometry hint_geometry(std::uint64_t max_pending) {
-  return MpmcGeometry::of(2 * max_pending, MpmcRing<1>::kSlotBytes);
+  constexpr std::uint64_t kChunkSlots = 1024;
+  MpmcGeometry geometry = MpmcGeometry::of(2 * max_pending, MpmcRing<1>::kSlotBytes);
+  if (geometry.slot_count <= 2 * kChunkSlots) return geometry;
+  geometry.elastic = {.chunk_count = std::bit_ceil(geometry.slot_count / kChunkSlots + 2), .chunk_slots = kChunkSlots};
+  geometry.capacity = geometry.elastic.capacity();
+  geometry.slot_count = 0;
+  return geometry;
 }
 Plan plan_of(TableSize size) {
   Plan plan{};
   plan.capacity = size.slots();
   plan.max_pending = size.max_pending;
-  plan.workers = layout::kPage;
-  plan.hints = plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord);
-  plan.slots = round_up(plan.hints + hint_geometry(plan.max_pending).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
+  plan.hints = layout::kPage;
+  plan.workers = round_up(plan.hints + hint_geometry(plan.max_pending).bytes(MpmcRing<1>::kSlotBytes), layout::kPage);
+  plan.slots = round_up(plan.workers + layout::kMaxWorkers * sizeof(layout::WorkerRecord), layout::kPage);
   plan.extras = round_up(plan.slots + plan.capacity * sizeof(TaskSlot), layout::kPage);
   plan.bands = round_up(plan.extras + plan.capacity * sizeof(layout::TaskExtras), layout::kPage);
   plan.places = plan.bands + SideHints::bands_bytes(plan.capacity);
   plan.heap = plan.places + SideHints::places_bytes();
   return plan;
 }
-std::uint64_t first_slots(std::uint64_t capacity) { return std::min(capacity, layout::kSlotsStep); }
 
 std::uint64_t arguments_owner(TaskRef task) {
   return BlockOwner{.role = BlockOwner::Role::kArguments, .generation = task.generation, .slot = task.slot}.word();
@@ -71,7 +77,7 @@ std::size_t TaskTable::reserved_bytes(TableSize size, std::uint64_t scale) {
 SegmentPlan TaskTable::plan(std::uint32_t workers, TableSize size, const std::string& name, std::uint64_t scale) {
   const Plan plan = plan_of(size);
   return {.kind = layout::ObjectKind::kPool,
-          .size = plan.slots + first_slots(plan.capacity) * sizeof(TaskSlot),
+          .size = plan.hints + hint_geometry(plan.max_pending).committed_bytes(MpmcRing<1>::kSlotBytes),
           .element = {},
           .wait_words = {static_cast<std::uint32_t>(plan.hints + offsetof(layout::MpmcRingHeader, not_empty)),
                          offsetof(layout::PoolHeader, completions), offsetof(layout::PoolHeader, lent)},
@@ -90,7 +96,6 @@ SegmentPlan TaskTable::plan(std::uint32_t workers, TableSize size, const std::st
             header.next_look_ns.store(UINT64_MAX, std::memory_order_relaxed);
             BlockHeap::plan(header.classes, plan.heap, heap_plan(scale));
             std::memcpy(header.name, name.data(), std::min(name.size(), sizeof header.name - 1));
-            header.slots_committed.store(first_slots(plan.capacity), std::memory_order_relaxed);
             header.phase.store(layout::PoolHeader::Phase::kOpen, std::memory_order_relaxed);
             MpmcRing<1>::initialise(*reinterpret_cast<layout::MpmcRingHeader*>(object.data() + plan.hints),
                                     hint_geometry(plan.max_pending), sizeof(std::uint64_t));
@@ -113,9 +118,14 @@ std::uint64_t TaskTable::committed() const noexcept {
   return std::min(header_->slots_committed.load(std::memory_order_seq_cst), capacity_);  // [T4] pairs with T3
 }
 
+absl::Status TaskTable::commit_workers(std::uint32_t count) noexcept {
+  const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(workers_) - attachment_->object());
+  return attachment_->commit(offset, count * sizeof(layout::WorkerRecord));
+}
+
 absl::Status TaskTable::commit_more() noexcept {
   std::uint64_t old = committed();
-  const std::uint64_t more = std::min(old + layout::kSlotsStep, capacity_);
+  const std::uint64_t more = std::min(old + (old == 0 ? layout::kFirstSlots : layout::kSlotsStep), capacity_);
   if (more == old) return absl::OkStatus();
   const auto offset = static_cast<std::size_t>(reinterpret_cast<std::byte*>(slots_ + old) - attachment_->object());
   if (absl::Status status = attachment_->commit(offset, (more - old) * sizeof(TaskSlot)); !status.ok()) return status;

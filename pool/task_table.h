@@ -69,7 +69,10 @@ class TaskTable {
   // Slots that the application uses: those behind are for tasks of tasks.
   [[nodiscard]] std::uint64_t max_pending() const noexcept { return max_pending_; }
   [[nodiscard]] std::uint64_t committed() const noexcept;
+  // More slots. A new table has none.
   absl::Status commit_more() noexcept;
+  // Memory for the records of so many workers. A new table has none.
+  absl::Status commit_workers(std::uint32_t count) noexcept;
   // Memory for the extras of this slot and of all before it.
   absl::Status commit_extras(std::uint32_t slot) noexcept;
   [[nodiscard]] layout::TaskExtras& extras(std::uint32_t slot) const noexcept { return extras_[slot]; }

@@ -63,6 +63,7 @@ class TableTrial : public Trial {
  public:
   TableTrial(const TableState& state, const TableOperation& operation)
       : state_(state), operation_(operation), attachment_(make_table()), table_(*attachment_) {
+    if (!table_.commit_workers(1).ok() || !table_.commit_more().ok()) throw std::runtime_error("no memory for a table");
     set_waits(200us);
     for (std::size_t i = 0; i < state.pending; ++i) {
       tasks_.push_back(*submit(i, state.retries, state.large ? Sizes{kLarge} : Sizes{}));

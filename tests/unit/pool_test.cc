@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "support/pool_view.h"
 #include "support/pool_world.h"
 
 namespace warren::test {
@@ -52,6 +53,27 @@ TEST_F(PoolTest, RefusesWhatCannotBe) {
 TEST_F(PoolTest, TakesTheLargestTableAndTheLongestName) {
   Pool pool = Pool::create({.workers = 1, .max_pending = std::size_t{1} << 20, .name = std::string(63, 'n')}).value();
   EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
+}
+
+// What waits there comes in chunks, whose memory comes with them and is used again.
+TEST_F(PoolTest, RunsManyWaitingTasksInTheirOrderAndUsesTheirHintsMemoryAgain) {
+  constexpr int kTasks = 5000;
+  Pool pool = make_pool(1);
+  const layout::MpmcRingHeader& hints = PoolView::of_this_process().hints();
+  EXPECT_EQ(hints.chunks_committed, 1u);
+  std::uint64_t chunks = 0;
+  for (std::size_t round = 0; round < 3; ++round) {
+    const Future<void> held = pool.submit([](std::size_t gate) { marks->pass(gate); }, round);
+    std::vector<Future<int>> tasks;
+    for (int i = 0; i < kTasks; ++i) tasks.push_back(pool.submit([] { return static_cast<int>(++marks->count); }));
+    marks->open(round);
+    ASSERT_TRUE(held.get().ok());
+    const int first = static_cast<int>(round) * kTasks;
+    for (int i = 0; i < kTasks; ++i) ASSERT_EQ(tasks[static_cast<std::size_t>(i)].get().value(), first + i + 1);
+    if (round == 1) chunks = hints.chunks_committed;
+  }
+  EXPECT_GT(chunks, 3u);
+  EXPECT_LE(hints.chunks_committed, chunks + 1);  // where in a chunk a round begins differs
 }
 
 TEST_F(PoolTest, TwoPoolsDoNotMind) {

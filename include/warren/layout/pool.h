@@ -1,9 +1,9 @@
 // A pool, as it lies in memory: the table of tasks, the queue of hints, the records of workers, and the blocks that
 // hold large arguments and results. docs/algorithms/task_table.md has the protocol.
 //   0                     PoolHeader
-//   workers_offset        WorkerRecord[kMaxWorkers]
-//   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready
-//   slots_offset          TaskSlot[table_capacity], committed kSlotsStep at a time
+//   hints_offset          MpmcRing of one word: {generation, slot} of a task that is ready; in chunks where it is large
+//   workers_offset        WorkerRecord[kMaxWorkers], committed as far as the pool has had workers
+//   slots_offset          TaskSlot[table_capacity], committed kFirstSlots, and then kSlotsStep at a time
 //   bands_offset          such a ring for each priority, and for each depth of nesting, committed with its first task
 //   places_offset         such a ring for each worker, and one of tasks that wait for a time, committed likewise
 //   BlockClass offsets    the owner words of every class, then the blocks of every class
@@ -156,6 +156,7 @@ inline constexpr std::int32_t kMostPriority = 10;  // and as many below 0, which
 inline constexpr std::uint32_t kBands = 2 * kMostPriority + 1;
 inline constexpr std::uint32_t kDepths = 32;       // of nesting that have a ring each; what is deeper shares the last
 inline constexpr std::uint64_t kPlaceHints = 256;  // of one worker's ring; more are found in the table
+inline constexpr std::uint64_t kFirstSlots = 256;
 inline constexpr std::uint64_t kSlotsStep = 1024;
 inline constexpr std::uint64_t kEndings = 512;
 inline constexpr std::uint64_t kMaxTasks = std::uint64_t{1} << 20;

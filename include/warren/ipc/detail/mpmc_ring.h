@@ -44,7 +44,11 @@ class MpmcRing : public MpmcRingBase {
   }
   // Of a header that this process, or the one it was forked from, wrote itself.
   MpmcRing(Attachment& attachment, layout::MpmcRingHeader& header) noexcept
-      : MpmcRing(attachment, header, {.capacity = header.capacity, .slot_count = header.slot_count, .front = kFront}) {}
+      : MpmcRing(attachment, header,
+                 {.capacity = header.capacity,
+                  .slot_count = header.slot_count,
+                  .elastic = {.chunk_count = header.chunk_count, .chunk_slots = header.chunk_slots},
+                  .front = kFront}) {}
   static void initialise(layout::MpmcRingHeader& header, const MpmcGeometry& geometry,
                          std::size_t payload_bytes) noexcept {
     MpmcRingBase::initialise(header, geometry, payload_bytes, kSlotBytes);
