@@ -20,10 +20,6 @@ using detail::PipeEnd;
 
 namespace detail {
 
-struct ConnectionAccess {
-  static PipeEnd* end(const Connection& connection) noexcept { return connection.end_.get(); }
-};
-
 void keep_connections(std::span<const Connection* const> passed) noexcept {
   std::vector<const PipeEnd*> kept;
   for (const Connection* const connection : passed) kept.push_back(ConnectionAccess::end(*connection));

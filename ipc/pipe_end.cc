@@ -84,8 +84,31 @@ absl::StatusOr<PipeEnd::Pair> PipeEnd::make_pair(const Attachment::Pointer& atta
   return ends;
 }
 
+absl::StatusOr<std::shared_ptr<PipeEnd>> PipeEnd::arrive(const Attachment::Pointer& attachment, std::uint32_t side,
+                                                         Files files) {
+  const absl::StatusOr<PipeGeometry> geometry = PipeGeometry::check(*attachment);
+  if (!geometry.ok()) return geometry.status();
+  const bool has_bells = (files.own != nullptr) == (received_by(side) < geometry->directions) &&
+                         (files.peers != nullptr) == (sent_by(side) < geometry->directions);
+  if (side > 1 || !files.socket || !has_bells)
+    return absl::DataLossError("an end of a pipe arrived, but not what belongs to it");
+  LiveEnds& live = LiveEnds::instance();
+  const std::scoped_lock lock(live.mutex());
+  std::shared_ptr<PipeEnd> end(new PipeEnd(attachment, *geometry, side, std::move(files)));
+  live.add(*end);
+  return end;
+}
+
+absl::StatusOr<PipeEnd::Numbers> PipeEnd::numbers() const {
+  if (abandoned_) return not_passed();
+  return Numbers{.side = side_,
+                 .socket = files_.socket.get(),
+                 .own = descriptor_of(files_.own),
+                 .peers = descriptor_of(files_.peers)};
+}
+
 PipeEnd::PipeEnd(Attachment::Pointer attachment, const PipeGeometry& geometry, std::uint32_t side, Files files)
-    : attachment_(std::move(attachment)), files_(std::move(files)), line_(files_.socket.get()) {
+    : attachment_(std::move(attachment)), side_(side), files_(std::move(files)), line_(files_.socket.get()) {
   const auto words = [&](std::uint32_t direction) -> layout::PipeDirection& {
     return geometry.header->direction[direction];
   };

@@ -2,6 +2,7 @@
 #pragma once
 #include <absl/status/statusor.h>
 #include <warren/ipc/detail/attachment.h>
+#include <warren/ipc/pipe.h>
 #include <warren/layout/pipe.h>
 
 #include <memory>
@@ -36,9 +37,18 @@ class PipeEnd {
     Bell own, peers;  // none where that direction is not
   };
   using Pair = std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>>;
+  // What a process that is started by exec needs to hold this end too; -1: there is none.
+  struct Numbers {
+    std::uint32_t side = 0;
+    std::int32_t socket = -1, own = -1, peers = -1;
+  };
 
   // Makes the descriptors and both ends; a fork by another thread finds all of it or nothing.
   static absl::StatusOr<Pair> make_pair(const Attachment::Pointer& attachment, const PipeGeometry& geometry);
+  [[nodiscard]] absl::StatusOr<Numbers> numbers() const;
+  // There. DataLoss: the pipe has no such side, or not these bells.
+  static absl::StatusOr<std::shared_ptr<PipeEnd>> arrive(const Attachment::Pointer& attachment, std::uint32_t side,
+                                                         Files files);
   ~PipeEnd();
   PipeEnd(const PipeEnd&) = delete;
   PipeEnd& operator=(const PipeEnd&) = delete;
@@ -59,12 +69,20 @@ class PipeEnd {
   void close_files() noexcept;
 
   Attachment::Pointer attachment_;
+  const std::uint32_t side_;
   Files files_;
   std::atomic<int> epoll_{-1};
   bool abandoned_ = false;
   LifeLine line_;
   std::optional<Incoming> incoming_;
   std::optional<Outgoing> outgoing_;
+};
+
+// What of ours looks into a Connection.
+struct ConnectionAccess {
+  static PipeEnd* end(const Connection& connection) noexcept { return connection.end_.get(); }
+  static Connection make(std::shared_ptr<PipeEnd> end) noexcept { return Connection(std::move(end)); }
+  static Descriptor no_descriptor() noexcept { return Descriptor(nullptr); }
 };
 
 }  // namespace warren::detail

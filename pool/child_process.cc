@@ -64,7 +64,7 @@ void warn_of_threads(const char* who) {
   if (threads < 2 || warned.exchange(true, std::memory_order_relaxed)) return;
   logger().warn(
       "{} in a program of {} threads: the child has only the calling one, and whatever locks the others hold stay "
-      "locked there. Remedy: start processes before threads",
+      "locked there. Remedy: start processes before threads, or with StartMethod::kSpawn",
       who, threads);
 }
 
@@ -82,16 +82,18 @@ ForkedChild fork_watched(absl::FunctionRef<void()> work) {
       }();
     }
   }
-  if (child.pid < 0) return child;
-  child.pidfd = open_pidfd(child.pid);
-  if (child.pidfd < 0) {
-    const int error = errno;
-    if (error != ESRCH) ::kill(child.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
-    while (::waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    errno = error;
-  }
+  if (child.pid >= 0) watch(child);
   return child;
+}
+
+void watch(ForkedChild& child) noexcept {
+  child.pidfd = open_pidfd(child.pid);
+  if (child.pidfd >= 0) return;
+  const int error = errno;
+  if (error != ESRCH) ::kill(child.pid, SIGKILL);  // else it is gone, and SIGCHLD is ignored
+  while (::waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  errno = error;
 }
 
 }  // namespace warren::detail

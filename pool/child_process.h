@@ -40,5 +40,7 @@ struct ForkedChild {
 };
 // A child that does `work` and does not return from it. Else errno says why.
 ForkedChild fork_watched(absl::FunctionRef<void()> work);
+// Opens its pidfd, or kills it.
+void watch(ForkedChild& child) noexcept;
 
 }  // namespace warren::detail

@@ -22,6 +22,8 @@
 #include "monotonic.h"
 #include "pidfd.h"
 #include "pool_client_impl.h"
+#include "spawn_pool.h"
+#include "spawn_self.h"
 #include "supervisor.h"
 #include "usable_cpus.h"
 #include "worker.h"
@@ -66,6 +68,12 @@ PoolClient::Impl::~Impl() {
 absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   const pid_t self = ::getpid();
   table_.header().application_pid = static_cast<std::uint32_t>(self);
+  if (options.start_method == StartMethod::kSpawn) {
+    const absl::StatusOr<ForkedChild> spawned = spawn_supervisor(*attachment_, control_, options);
+    if (spawned.ok()) supervisor_pidfd_ = spawned->pidfd;
+    return spawned.status();
+  }
+  warn_of_threads("Pool::create");
   std::function<void()> initializer;
   if (options.initializer) initializer = [&options] { options.initializer(); };
   // Opened here, so that it is told where there is none.
@@ -434,6 +442,7 @@ PoolClient::PoolClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PoolClient::~PoolClient() = default;
 
 absl::StatusOr<std::shared_ptr<PoolClient>> PoolClient::start(const PoolOptions& options) {
+  if (absl::Status status = refuse_before_enter("Pool::create"); !status.ok()) return status;
   const std::uint32_t workers = options.workers != 0 ? options.workers : usable_cpus();
   if (workers > layout::kMaxWorkers) {
     return bad_workers(workers);

@@ -2,8 +2,6 @@
 
 #include <absl/cleanup/cleanup.h>
 #include <absl/strings/str_cat.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/detail/check.h>
 #include <warren/ipc/detail/connections.h>
@@ -12,13 +10,14 @@
 #include <atomic>
 #include <cerrno>
 #include <system_error>
-#include <thread>
 
 #include "child.h"
 #include "child_process.h"
 #include "current_process.h"
 #include "pidfd.h"
 #include "run_target.h"
+#include "spawn_process.h"
+#include "spawn_self.h"
 #include "usable_cpus.h"
 
 namespace warren {
@@ -34,44 +33,35 @@ std::string name_of(const ProcessOptions& options) {
   return options.name.empty() ? absl::StrCat("Process-", number) : options.name;
 }
 
-// A daemon's own watch over its parent. A thread, since the kernel's notice (PR_SET_PDEATHSIG) is of the parent's
-// thread, and a change of user ends it.
-void end_with_parent(int parent_pidfd) {
-  std::thread([parent_pidfd] {
-    const detail::SignalsHeld held;  // they are for the target's threads
-    (void)detail::await_end(parent_pidfd, Deadline::never());
-    ::kill(::getpid(), SIGTERM);
-    std::this_thread::sleep_for(detail::kDaemonGrace);
-    ::kill(::getpid(), SIGKILL);
-  }).detach();
-}
-
-[[noreturn]] void run_child(const ProcessInfo& self, int parent_pidfd, std::span<const Connection* const> passed,
-                            const detail::Target& target) noexcept {
-  detail::keep_connections(passed);
-  detail::reset_signals(detail::Interrupts::kEndIt);
-  detail::name_process(self.name);
-  detail::set_current_process(self);
-  if (self.daemon) end_with_parent(parent_pidfd);
-  detail::run_and_exit(target, self.name, self.daemon ? 2 : 1);
+absl::StatusOr<detail::ForkedChild> fork_target(const ProcessInfo& info, std::span<const Connection* const> passed,
+                                                const detail::Target& target) {
+  detail::warn_of_threads("Process::start");
+  const int self_pidfd = info.daemon ? detail::open_pidfd(::getpid()) : -1;
+  if (info.daemon && self_pidfd < 0) return no_process("cannot watch its parent");
+  const absl::Cleanup close_self = [self_pidfd] {
+    if (self_pidfd >= 0) ::close(self_pidfd);
+  };
+  const detail::ForkedChild forked = detail::fork_watched([&] {
+    detail::keep_connections(passed);
+    detail::run_as(info, self_pidfd, target);
+  });
+  if (forked.pid < 0) return no_process("cannot be forked");
+  if (forked.pidfd < 0) return no_process("cannot be watched, and was killed");
+  return forked;
 }
 
 }  // namespace
 
-absl::StatusOr<Process> Process::fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
-                                              const detail::Target& target) {
-  detail::warn_of_threads("Process::start");
+absl::StatusOr<Process> Process::begin(const ProcessOptions& options, std::span<const Connection* const> passed,
+                                       const detail::Target& target, const detail::StartBytes& bytes) {
+  if (absl::Status status = detail::refuse_before_enter("Process::start"); !status.ok()) return status;
   detail::ChildList& children = detail::ChildList::instance();
   ProcessInfo info{.pid = 0, .name = name_of(options), .daemon = options.daemon};
-  const int self_pidfd = options.daemon ? detail::open_pidfd(::getpid()) : -1;
-  if (options.daemon && self_pidfd < 0) return no_process("cannot watch its parent");
-  const absl::Cleanup close_self = [self_pidfd] {
-    if (self_pidfd >= 0) ::close(self_pidfd);
-  };
-  const detail::ForkedChild forked = detail::fork_watched([&] { run_child(info, self_pidfd, passed, target); });
-  if (forked.pid < 0) return no_process("cannot be forked");
-  if (forked.pidfd < 0) return no_process("cannot be watched, and was killed");
-  auto child = std::make_shared<detail::Child>(forked.pid, forked.pidfd, std::move(info.name), info.daemon);
+  const absl::StatusOr<detail::ForkedChild> started = options.start_method == StartMethod::kSpawn
+                                                          ? detail::spawn_target(info, bytes)
+                                                          : fork_target(info, passed, target);
+  if (!started.ok()) return started.status();
+  auto child = std::make_shared<detail::Child>(started->pid, started->pidfd, std::move(info.name), info.daemon);
   children.add(child);
   return Process(std::move(child));
 }

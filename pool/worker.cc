@@ -213,7 +213,8 @@ class Worker {
       TaskError error;
       error.kind = TaskError::Kind::kUndecodable;
       error.what =
-          "the worker does not know the task's function: it came from a library loaded after the pool was made";
+          "the worker does not know the task's function: it came from a library loaded after the pool was made, or, "
+          "where that was spawned, by dlopen()";
       return sink.fail(make_task_status(absl::StatusCode::kDataLoss, error));
     }
     Reader reader(table_.arguments(claim.slot));

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "child_process.h"
 #include "pidfd.h"
+#include "spawn_self.h"
 #include "usable_cpus.h"
 #include "worker_group_process.h"
 
@@ -119,6 +120,7 @@ absl::StatusOr<Supervisor> Supervisor::fork_group(const SupervisorOptions& optio
     return absl::InvalidArgumentError(
         absl::StrCat(workers, " workers: a supervisor has at most ", detail::kMostGroupWorkers));
   }
+  if (absl::Status status = detail::refuse_before_enter("Supervisor::start"); !status.ok()) return status;
   detail::warn_of_threads("Supervisor::start");
   detail::ChildList& children = detail::ChildList::instance();
   std::array<int, 5> theirs{-1, -1, -1, -1, -1};  // of the supervisor; and what is left of ours where it fails

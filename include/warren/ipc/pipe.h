@@ -141,6 +141,7 @@ class Descriptor : public Handle {
   [[nodiscard]] int fileno() const noexcept;  // -1: moved from
 
  private:
+  friend struct detail::ConnectionAccess;
   class File;
   explicit Descriptor(std::shared_ptr<const File> file) noexcept : file_(std::move(file)) {}
 

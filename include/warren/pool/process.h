@@ -3,11 +3,12 @@
 //     auto p = warren::Process::start({.name = "consumer"}, consume, queue).value();
 //     int code = p.join();
 //
-// start() forks: the child has a copy of the program's memory, runs the target and ends with _exit(), after it has
-// flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers nor
-// the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the caller
-// is copied, with whatever locks the others held: start processes before threads (a warning says so once; the
-// threads behind fileno() of queues, events and the like do not count).
+// start() forks, unless ProcessOptions::start_method says otherwise (start_method.h); what follows of memory and
+// threads is of forks. The child has a copy of the program's memory, runs the target and ends with _exit(), after it
+// has flushed stdout and std::cout. It does not come back to the caller, and runs neither the program's atexit handlers
+// nor the destructors of its objects; a target returns rather than calls exit(). Of the program's threads only the
+// caller is copied, with whatever locks the others held: start processes before threads, or with StartMethod::kSpawn (a
+// warning says so once; the threads behind fileno() of queues, events and the like do not count).
 //
 // The child's signal handlers are the default ones, and nothing is blocked: terminate() ends it, and so does Ctrl-C at
 // the terminal, unless the target arranges for something else. A child that is killed, or exits, costs nobody else
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <sys/types.h>
 #include <warren/ipc/time.h>
+#include <warren/pool/detail/process_task.h>
 #include <warren/pool/detail/target.h>
 #include <warren/pool/pool.h>
 #include <warren/pool/supervisor.h>
@@ -41,6 +43,7 @@ struct ProcessOptions {
   // Ended with its parent, however that ends, and not waited for: SIGTERM, 5 s later SIGKILL. Else a child outlives a
   // parent that is killed; one that waits for a queue that nobody closes any more then waits for ever.
   bool daemon = false;
+  StartMethod start_method = StartMethod::kFork;  // kSpawn: for programs that have threads (start_method.h)
 };
 
 // Becomes readable when the process has ended: for poll, epoll and warren::wait. Holds the descriptor, not the process.
@@ -63,7 +66,7 @@ class Process {
   // moved: the child holds it, and of all others lets go; this process does not hold it any longer. Its int is the
   // exit code (& 255); void and OK are 0; an exception or a bad Status is 1, and told on stderr. What it may return is
   // void, int, absl::Status or absl::StatusOr<int>: results go through a queue, a pipe, a value, or Pool::submit.
-  // Errors: ResourceExhausted (processes, memory, descriptors).
+  // Errors: ResourceExhausted (processes, memory, descriptors); those of StartMethod::kSpawn.
   template <detail::NotProcessOptions F, class... A>
   static absl::StatusOr<Process> start(F&& target, A&&... a) {
     return start(ProcessOptions{}, std::forward<F>(target), std::forward<A>(a)...);
@@ -93,8 +96,8 @@ class Process {
 
  private:
   explicit Process(std::shared_ptr<detail::Child> child) noexcept : child_(std::move(child)) {}
-  static absl::StatusOr<Process> fork_and_run(const ProcessOptions& options, std::span<const Connection* const> passed,
-                                              const detail::Target& target);
+  static absl::StatusOr<Process> begin(const ProcessOptions& options, std::span<const Connection* const> passed,
+                                       const detail::Target& target, const detail::StartBytes& bytes);
   void end() noexcept;
   [[nodiscard]] detail::Child& child() const noexcept;
 
@@ -121,7 +124,9 @@ absl::StatusOr<Process> Process::start(const ProcessOptions& options, F&& target
     std::tuple<typename detail::Carried<A>::type...> arguments(std::forward<A>(a)...);
     std::vector<const Connection*> passed;
     std::apply([&passed](const auto&... each) { (detail::find_connections(each, passed), ...); }, arguments);
-    return fork_and_run(options, passed, [&] { return detail::run_target(function, arguments); });
+    return begin(
+        options, passed, [&] { return detail::run_target(function, arguments); },
+        detail::process_bytes(function, arguments));
   } else {
     return absl::InternalError("");  // told above
   }

@@ -5,6 +5,7 @@
 #include <warren/ipc/codec.h>
 #include <warren/ipc/time.h>
 #include <warren/pool/detail/callable.h>
+#include <warren/pool/detail/start_target.h>
 #include <warren/pool/detail/task_types.h>
 
 #include <compare>
@@ -55,6 +56,15 @@ struct BoundFront {
 template <detail::Asked F, class... B>
 constexpr BoundFront<std::decay_t<F>, typename detail::Carried<B>::type...> bind_front(F&& f, B&&... bound);
 
+namespace detail {
+struct FunctionAccess {
+  template <class F>
+  static const StartBytes& bytes(const F& function) noexcept {
+    return function.bytes_;
+  }
+};
+}  // namespace detail
+
 // A nullary task, erased: initializers, periodic work.
 template <class Signature>
 class Function;
@@ -70,7 +80,12 @@ class Function<R()> {
       static_assert(std::is_invocable_r_v<R, Held&>,
                     "this callable cannot be called without arguments. Remedy: warren::bind_front(f, arguments...)");
       if constexpr (std::is_invocable_r_v<R, Held&>) {
-        call_ = [held = std::make_shared<Held>(std::forward<F>(f))]() -> R { return std::invoke(*held); };
+        auto held = std::make_shared<Held>(std::forward<F>(f));
+        if constexpr (std::is_void_v<R>) {
+          bytes_ = {.invoker = &detail::registered<detail::InitializerTask<Held>>(),
+                    .encode = [held](Writer& w, detail::Luggage&) { detail::encode_callable<Held>(w, *held); }};
+        }
+        call_ = [held = std::move(held)]() -> R { return std::invoke(*held); };
       }
     }
   }
@@ -79,7 +94,9 @@ class Function<R()> {
   R operator()() const { return call_(); }  // only when there is one
 
  private:
+  friend struct detail::FunctionAccess;
   std::function<R()> call_;
+  detail::StartBytes bytes_;  // of what gives nothing
 };
 
 enum class RetryOn {

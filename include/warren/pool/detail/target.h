@@ -1,11 +1,11 @@
 // What a process of its own may run: checked here, and run here, in the child.
 #pragma once
 #include <absl/status/statusor.h>
+#include <warren/pool/detail/start_target.h>
 #include <warren/pool/detail/task_types.h>
 
 #include <array>
 #include <concepts>
-#include <functional>
 #include <optional>
 #include <ranges>
 #include <tuple>
@@ -19,8 +19,6 @@ class Connection;
 }  // namespace warren
 
 namespace warren::detail {
-
-using Target = std::function<absl::StatusOr<int>()>;  // gives the exit code
 
 template <class F>
 concept NotProcessOptions = Asked<F> && !std::same_as<std::decay_t<F>, ProcessOptions>;
