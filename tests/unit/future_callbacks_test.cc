@@ -1,4 +1,4 @@
-// on_done(), then(), apply_async().
+// on_done() and then() of what only processes do. All else: pool_verbs_callbacks_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
@@ -144,8 +144,6 @@ TEST_F(FutureCallbacks, AResultWhoseDecodingThrowsIsAFailureToWhoFollows) {
   EXPECT_EQ(told, next.get());
   EXPECT_FALSE(called);
 }
-
-// --- apply_async -----------------------------------------------------------------------------------------------------
 
 // --- many ------------------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,10 @@
-// as_completed(), wait(), map_async(), fileno(), progress(), shutdown().
+// as_completed(), wait() and map_async() where workers die. All else: pool_verbs_future_test.cc,
+// pool_verbs_map_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <warren/ipc/pipe.h>
 #include <warren/pool/pool.h>
 
 #include <algorithm>
-#include <cmath>
-#include <list>
-#include <numeric>
-#include <set>
 
 #include "support/pool_world.h"
 
@@ -34,7 +29,6 @@ namespace warren::test {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 class FutureMany : public WithMarks {
  protected:
@@ -62,17 +56,6 @@ TEST_F(FutureMany, CountFailuresCancelledOnesAndThoseWithoutATask) {
   EXPECT_EQ(failed, 3);
 }
 
-// A look at all of them for each that ends would take minutes.
-TEST_F(FutureMany, AHundredThousandInTime) {
-  Pool large = Pool::create({.workers = 2, .max_pending = 131'072}).value();
-  std::vector<Future<int>> futures;
-  constexpr int kTasks = 100'000;
-  for (int i = 0; i < kTasks; ++i) futures.push_back(large.submit([](int x) { return x; }, i));
-  std::vector<bool> seen(kTasks);
-  for (auto& each : as_completed(futures)) seen[static_cast<std::size_t>(std::move(each).get().value())] = true;
-  EXPECT_EQ(std::ranges::count(seen, true), kTasks);
-}
-
 // --- wait ------------------------------------------------------------------------------------------------------------
 
 TEST_F(FutureMany, WaitCountsTheCancelled) {
@@ -86,15 +69,6 @@ TEST_F(FutureMany, WaitCountsTheCancelled) {
   EXPECT_TRUE(futures[0].kill());
   EXPECT_THAT(wait(futures).done, ElementsAre(0, 1));
 }
-
-// --- fileno ----------------------------------------------------------------------------------------------------------
-
-bool readable(int descriptor) {
-  pollfd entry{.fd = descriptor, .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, 0) == 1;
-}
-
-// --- progress --------------------------------------------------------------------------------------------------------
 
 // --- map_async -------------------------------------------------------------------------------------------------------
 
@@ -150,8 +124,6 @@ TEST_F(FutureMany, AClosedPoolFinishesItsMapAsync) {
   EXPECT_EQ(future.get().value().size(), 100u);
   EXPECT_EQ(own.map_async([](int x) { return x; }, {1}).get().status().code(), absl::StatusCode::kFailedPrecondition);
 }
-
-// --- shutdown --------------------------------------------------------------------------------------------------------
 
 }  // namespace
 }  // namespace warren::test

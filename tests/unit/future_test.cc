@@ -1,11 +1,9 @@
 #include <warren/pool/future.h>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
 
 #include <fstream>
-#include <set>
 
 #include "support/pool_world.h"
 

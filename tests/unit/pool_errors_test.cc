@@ -1,4 +1,4 @@
-// How a failed task tells why.
+// How a task that failed in another process tells why.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
@@ -41,23 +41,6 @@ namespace {
 using ::testing::HasSubstr;
 using When = Stubborn::When;
 
-namespace outer {
-template <class T>
-struct Inner : std::runtime_error {
-  struct Innermost {};
-  using runtime_error::runtime_error;
-};
-}  // namespace outer
-
-class NullWhat : public std::exception {
- public:
-  const char* what() const noexcept override { return nullptr; }
-};
-struct MoveOnly {
-  MoveOnly() = default;
-  MoveOnly(MoveOnly&&) = default;
-};
-
 absl::Status status_of(absl::Status status) { return status; }
 template <class R>
 absl::Status status_of(const absl::StatusOr<R>& result) {
@@ -98,14 +81,6 @@ TEST_F(PoolErrors, AnExceptionCarriesTypeTextWorkerAttemptAndHost) {
   EXPECT_EQ(std::string(status.message()),
             "std::invalid_argument: negative (in worker " + std::to_string(worker) + ", attempt 1)");
 }
-
-class OwnText : public std::exception {
- public:
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_ = "text";
-};
 
 // what() is noexcept, so the process ends in it; the future is settled all the same.
 const char* thrown() { throw 1; }

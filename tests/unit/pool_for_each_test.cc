@@ -1,4 +1,4 @@
-// for_each over an Array<T>: every element in place, once, and what failures and deaths leave.
+// for_each over an Array<T> by processes: what deaths leave, and what workers hold. All else: pool_verbs_map_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/ipc/value.h>
@@ -16,7 +16,6 @@ namespace warren::test {
 namespace {
 
 using ::testing::Each;
-using ::testing::ElementsAre;
 
 constexpr std::size_t kItems = 60;
 

@@ -1,13 +1,10 @@
-#include <gmock/gmock.h>
+// What map and imap promise of processes beyond what they promise of all pools (pool_verbs_map_test.cc).
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
 
 #include <csignal>
 #include <cstdlib>
-#include <list>
-#include <numeric>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -16,22 +13,10 @@
 namespace warren::test {
 namespace {
 
-using ::testing::Each;
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-
-int twice(int x) { return 2 * x; }
-
 class PoolMap : public WithMarks {
  protected:
   Pool pool = make_pool(2);
 };
-
-// --- chunks ----------------------------------------------------------------------------------------------------------
-
-class Chunksize : public PoolMap, public testing::WithParamInterface<std::optional<std::size_t>> {};
-
-INSTANTIATE_TEST_SUITE_P(, Chunksize, testing::Values(std::nullopt, 1, 7, 99, 100, 101, SIZE_MAX));
 
 TEST_F(PoolMap, TheItemsOfAChunkRunInOneWorker) {
   const auto pids = pool.map(
@@ -40,10 +25,7 @@ TEST_F(PoolMap, TheItemsOfAChunkRunInOneWorker) {
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(pids[i], pids[i / 10 * 10]);
 }
 
-// --- ranges ----------------------------------------------------------------------------------------------------------
-
-// --- which item failed
-// ------------------------------------------------------------------------------------------------
+// --- which item failed -----------------------------------------------------------------------------------------------
 
 class FailedItem : public PoolMap, public testing::WithParamInterface<std::optional<std::size_t>> {
  protected:
@@ -98,7 +80,32 @@ TEST_P(FailedItem, IsNamedByStreams) {
   EXPECT_EQ(items, (std::set<std::size_t>{7, 20, 47}));
 }
 
-// --- starmap ---------------------------------------------------------------------------------------------------------
+// --- streams ---------------------------------------------------------------------------------------------------------
+
+TEST_F(PoolMap, ImapGivesCancelledForWhatATerminatedPoolDidNotFinish) {
+  auto stream = pool.imap(
+      {.chunksize = 2}, [](int i) { return i == 3 ? marks->pass(0), i : i; }, std::views::iota(0, 6));
+  EXPECT_EQ(stream.next_for(kForever).value().value(), 0);
+  EXPECT_EQ(stream.next_for(kForever).value().value(), 1);
+  pool.terminate();
+  int cancelled = 0;
+  for (absl::StatusOr<int> each : stream) cancelled += absl::IsCancelled(each.status());
+  EXPECT_GE(cancelled, 1);
+}
+
+TEST_F(PoolMap, ImapsWorkersMayDie) {
+  const auto dies_at_5 = [](int i) { return i == 5 ? die(Death::kKilled), i : 2 * i; };
+  for (const std::size_t chunksize : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
+    std::vector<int> values;
+    int died = 0;
+    for (absl::StatusOr<int> each : pool.imap({.chunksize = chunksize}, dies_at_5, std::views::iota(0, 20))) {
+      each.ok() ? values.push_back(*each) : void(died += absl::IsAborted(each.status()));
+    }
+    EXPECT_EQ(died, 1);
+    EXPECT_EQ(values.size(), 19u);
+    EXPECT_TRUE(std::ranges::is_sorted(values));
+  }
+}
 
 }  // namespace
 }  // namespace warren::test

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include "support/pool_world.h"
 
 namespace warren::test {
@@ -70,12 +68,6 @@ TEST_F(PoolTest, MadeInAThreadThatEndsLivesOn) {
   EXPECT_EQ(pool->apply([] { return 4; }).value(), 4);
   EXPECT_EQ(workers_of(*pool), workers);
 }
-
-// --- how many may be pending -----------------------------------------------------------------------------------------
-
-class MaxPending : public WithMarks, public testing::WithParamInterface<std::size_t> {};
-
-INSTANTIATE_TEST_SUITE_P(, MaxPending, testing::Values(1, 3, 16, 100));
 
 // --- initializers ----------------------------------------------------------------------------------------------------
 

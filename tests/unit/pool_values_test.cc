@@ -1,86 +1,19 @@
-// What may be sent: kinds of functions, of arguments and of results.
-#include <gmock/gmock.h>
+// Bytes of every size between processes. Kinds of functions, arguments and results: pool_verbs_values_test.cc.
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
 
 #include <array>
-#include <map>
 #include <numeric>
-#include <optional>
-#include <variant>
 
 #include "support/pool_world.h"
 
 namespace warren::test {
-
-int square(int x) { return x * x; }
-std::string join(const std::string& a, std::string_view b) { return a + std::string(b); }
-
-struct Shape {
-  double area() const { return w * h; }
-  double scaled(double by) const { return w * h * by; }
-  double w, h;
-};
-
-struct Scale {  // fields travel as an aggregate's
-  std::string unit;
-  double factor;
-  std::string operator()(double x) const { return std::to_string(static_cast<int>(factor * x)) + unit; }
-};
-
-struct Job {
-  std::string path;
-  std::vector<int> lines;
-  std::optional<Shape> shape;
-  std::map<std::string, std::vector<std::string>> tags;
-};
-
-class Celsius {  // a user's type with a codec
- public:
-  Celsius() = default;
-  explicit Celsius(double degrees) : degrees_(degrees) {}
-  double degrees_ = 0;
-};
-
-class Adder {  // a function object with a codec
- public:
-  explicit Adder(int n = 0) : n_(n) {}
-  int operator()(int x) const { return x + n_; }
-  int n_;
-};
-
-}  // namespace warren::test
-
-template <>
-struct warren::Codec<warren::test::Celsius> : warren::MemberCodec<&warren::test::Celsius::degrees_> {};
-template <>
-struct warren::Codec<warren::test::Adder> : warren::MemberCodec<&warren::test::Adder::n_> {};
-
-namespace warren::test {
 namespace {
-
-using ::testing::Each;
-using ::testing::ElementsAre;
 
 class PoolValues : public testing::Test {
  protected:
   Pool pool = make_pool(1);
 };
-
-// --- functions -------------------------------------------------------------------------------------------------------
-
-TEST_F(PoolValues, MutableClosuresStartAfreshForEveryCallAndItem) {
-  const auto counts = [n = 0](int) mutable { return ++n; };
-  EXPECT_EQ(pool.apply(counts, 0).value(), 1);
-  EXPECT_EQ(pool.apply(counts, 0).value(), 1);
-  EXPECT_THAT(pool.map({.chunksize = 10}, counts, std::views::iota(0, 100)).value(), Each(1));
-}
-
-// --- arguments -------------------------------------------------------------------------------------------------------
-
-// --- results ---------------------------------------------------------------------------------------------------------
-
-const std::string word = "decays";  // made before the workers, which never come to the line that calls them
 
 TEST_F(PoolValues, MoveOnlyResultsMayBeGotAgain) {
   const Future<std::unique_ptr<std::string>> future = pool.submit([] { return std::make_unique<std::string>("once"); });

@@ -1,4 +1,4 @@
-// submit, try_submit, apply, and what TaskOptions say, of both pools. And main() of these tests.
+// submit, try_submit, apply, and what TaskOptions say, of both pools.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -327,9 +327,3 @@ TEST_OF_EACH_POOL(TasksReportHowFarTheyAre) {
 
 }  // namespace
 }  // namespace warren::test
-
-int main(int argc, char** argv) {
-  warren::enter(argc, argv);
-  testing::InitGoogleMock(&argc, argv);
-  return RUN_ALL_TESTS();
-}

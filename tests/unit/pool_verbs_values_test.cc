@@ -58,6 +58,7 @@ struct warren::Codec<warren::test::Adder> : warren::MemberCodec<&warren::test::A
 namespace warren::test {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 
 const std::string word = "decays";  // made before the workers, which never come to the line that calls them
@@ -100,6 +101,14 @@ TEST_OF_EACH_POOL(TwoLambdasOfOneTypeOfNameAreTwoFunctions) {
   EXPECT_EQ(pool.apply(one).value() + 10 * pool.apply(two).value(), 21);
 }
 
+TEST_OF_EACH_POOL(MutableClosuresStartAfreshForEveryCallAndItem) {
+  auto pool = this->make(1);
+  const auto counts = [n = 0](int) mutable { return ++n; };
+  EXPECT_EQ(pool.apply(counts, 0).value(), 1);
+  EXPECT_EQ(pool.apply(counts, 0).value(), 1);
+  EXPECT_THAT(pool.map({.chunksize = 10}, counts, std::views::iota(0, 100)).value(), Each(1));
+}
+
 TEST_OF_EACH_POOL(BoundFunctionsTravelWithStrings) {
   auto pool = this->make(1);
   EXPECT_EQ(pool.apply(warren::bind_front(join, "prefix "), "x").value(), "prefix x");
@@ -125,6 +134,9 @@ TEST_OF_EACH_POOL(ANullFunctionPointerFailsItsFuture) {
   int (*const null)(int) = nullptr;
   EXPECT_EQ(pool.submit(null, 1).get().status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(pool.map(null, {1, 2}).status().code(), absl::StatusCode::kInvalidArgument);
+  void (*const none)(int&) = nullptr;
+  auto array = Array<int>::create(2).value();
+  EXPECT_EQ(pool.for_each(array, none).code(), absl::StatusCode::kInvalidArgument);
 }
 
 // --- arguments -------------------------------------------------------------------------------------------------------

@@ -242,6 +242,7 @@ struct RangeCall {
  private:
   template <class T>
   absl::Status call(F& f, T& element) {
+    if (is_null(f)) return null_function();
     std::tuple<std::reference_wrapper<T>> argument{element};
     auto on_element = [&f](std::reference_wrapper<T> x) { return std::invoke(f, x.get()); };
     using Raw = typename ResultOf<std::decay_t<std::invoke_result_t<F&, T&>>>::value;

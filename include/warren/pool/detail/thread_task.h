@@ -67,8 +67,20 @@ struct CheckedThreadTask {
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
+// A pointer that a call would go through.
+template <class F>
+bool is_null(const F& f) noexcept {
+  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) {
+    return f == nullptr;
+  } else {
+    return false;
+  }
+}
+inline absl::Status null_function() { return absl::InvalidArgumentError("the function pointer is null"); }
+
 template <class R, class F, class... T>
 Result<R> call_once(F& f, std::tuple<T...>& arguments, std::uint32_t attempt) {
+  if (is_null(f)) return null_function();
   if constexpr (std::is_void_v<R>) {
     return run_task(f, arguments, attempt, [](auto&&) {});
   } else {
