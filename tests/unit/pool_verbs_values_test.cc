@@ -1,6 +1,7 @@
 // Functions, arguments and results of both pools.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <warren/ipc/array.h>
 
 #include <array>
 #include <map>
@@ -107,6 +108,11 @@ TEST_OF_EACH_POOL(MutableClosuresStartAfreshForEveryCallAndItem) {
   EXPECT_EQ(pool.apply(counts, 0).value(), 1);
   EXPECT_EQ(pool.apply(counts, 0).value(), 1);
   EXPECT_THAT(pool.map({.chunksize = 10}, counts, std::views::iota(0, 100)).value(), Each(1));
+  auto array = Array<int>::create(100).value();
+  EXPECT_TRUE(pool.for_each({.chunksize = 10}, array, [n = 0](int& x) mutable { x = ++n; }).ok());
+  EXPECT_THAT(array.span(), Each(1));
+  const auto third = [n = 0]() mutable { return current_task().attempt() < 3 ? throw ++n : ++n; };
+  EXPECT_EQ(pool.apply({.retries = 2, .retry_on = RetryOn::kAnyFailure}, third).value(), 1);
 }
 
 TEST_OF_EACH_POOL(BoundFunctionsTravelWithStrings) {

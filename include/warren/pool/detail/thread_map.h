@@ -101,7 +101,7 @@ inline absl::Status cut_short() {
 template <class Outcome, class F, class Call>
 Outcome run_item(ThreadCrew& crew, F& function, Call&& call) {
   if (crew.terminated()) return cut_short();
-  if constexpr (std::is_trivially_copyable_v<F>) {
+  if constexpr (kPlainFunction<F>) {
     F fresh = function;
     return call(fresh);
   } else {

@@ -67,6 +67,11 @@ struct CheckedThreadTask {
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
+// What starts afresh for each item and attempt. Not is_trivially_copyable: g++ 12 forgets that of a closure as soon as
+// somebody asks whether it can be assigned.
+template <class F>
+inline constexpr bool kPlainFunction = std::is_trivially_copy_constructible_v<F> && std::is_trivially_destructible_v<F>;
+
 // A pointer that a call would go through.
 template <class F>
 bool is_null(const F& f) noexcept {
@@ -108,7 +113,7 @@ Result<R> call_with_retries(ThreadCrew& crew, F& f, std::tuple<T...>& arguments,
         std::tuple<T...> copies = arguments;
         begin_attempt(attempt, options.soft_deadline);
         Result<R> result = [&] {
-          if constexpr (std::is_trivially_copyable_v<F>) {
+          if constexpr (kPlainFunction<F>) {
             F function = f;
             return call_once<R>(function, copies, attempt);
           } else {
