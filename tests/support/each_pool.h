@@ -15,8 +15,9 @@
 #include <warren/pool/thread_pool.h>
 
 #include <concepts>
-#include <memory>
+#include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "support/pool_world.h"
