@@ -24,80 +24,6 @@ TaskError error_of(const absl::Status& status) {
   return task_error(status).value_or(TaskError{});
 }
 
-TEST_F(FutureCancel, APendingTaskNeverRuns) {
-  const Future<void> first = block();
-  Future<int> pending = pool.submit([] { return marks->ran[0]++, 1; });
-  EXPECT_TRUE(pending.cancel());
-  EXPECT_TRUE(pending.ready()) << "at once";
-  EXPECT_FALSE(pending.running() || pending.successful());
-  EXPECT_TRUE(pending.cancel()) << "it still never runs";
-  EXPECT_TRUE(pending.kill());
-  const absl::Status status = pending.get().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
-  const TaskError error = error_of(status);
-  EXPECT_EQ(error.kind, TaskError::Kind::kCancelled);
-  EXPECT_EQ(error.attempt, 0u);
-  EXPECT_EQ(error.worker, 0);
-  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("cancelled before it ran"));
-  marks->open(0);
-  EXPECT_EQ(pool.apply([] { return 2; }).value(), 2);
-  EXPECT_EQ(marks->ran[0], 0u);
-}
-
-TEST_F(FutureCancel, WakesWhoWaits) {
-  const Future<void> first = block();
-  Future<void> pending = pool.submit([] {});
-  std::thread waiter([&] { EXPECT_EQ(pending.get().code(), absl::StatusCode::kCancelled); });
-  std::this_thread::sleep_for(20ms);
-  EXPECT_TRUE(pending.cancel());
-  waiter.join();
-  marks->open(0);
-}
-
-TEST_F(FutureCancel, ARunningTaskGoesOn) {
-  Future<void> running = block();
-  EXPECT_FALSE(running.cancel());
-  EXPECT_TRUE(running.running());
-  marks->open(0);
-  EXPECT_TRUE(running.get().ok());
-}
-
-TEST_F(FutureCancel, OneThatHasEndedKeepsItsResult) {
-  Future<int> done = pool.submit([] { return 1; });
-  Future<void> failed = pool.submit([] { throw 1; });
-  Future<int> none;
-  done.wait();
-  failed.wait();
-  EXPECT_FALSE(done.cancel() || done.kill() || failed.cancel() || failed.kill() || none.cancel() || none.kill());
-  EXPECT_EQ(done.get().value(), 1);
-  EXPECT_EQ(failed.get().code(), absl::StatusCode::kUnknown);
-}
-
-TEST_F(FutureCancel, GivesTheSlotBack) {
-  Pool small = make_pool(1, 4);
-  const Future<void> running = small.submit([] { marks->pass(0); });
-  for (int i = 0; i < 200; ++i) {
-    Future<std::string> pending = small.submit([](std::string s) { return s; }, std::string(5000, 'x'));
-    EXPECT_TRUE(pending.cancel());
-    if (i % 2 == 0) {
-      EXPECT_EQ(std::move(pending).get().status().code(), absl::StatusCode::kCancelled);
-    }
-  }
-  marks->open(0);
-  EXPECT_EQ(small.apply([] { return 1; }).value(), 1);
-}
-
-TEST_F(FutureCancel, AClosedPoolEndsWithoutTheCancelled) {
-  const Future<void> first = block();
-  std::vector<Future<void>> pending;
-  for (int i = 0; i < 50; ++i) pending.push_back(pool.submit([] { ++marks->ran[0]; }));
-  for (Future<void>& each : pending) EXPECT_TRUE(each.cancel());
-  pool.close();
-  marks->open(0);
-  EXPECT_TRUE(pool.join().ok());
-  EXPECT_EQ(marks->ran[0], 0u);
-}
-
 // --- kill ------------------------------------------------------------------------------------------------------------
 
 TEST_F(FutureCancel, KillEndsTheWorkerThatRunsIt) {
@@ -114,15 +40,6 @@ TEST_F(FutureCancel, KillEndsTheWorkerThatRunsIt) {
   EXPECT_FALSE(running.cancel()) << "it did run";
   EXPECT_TRUE(running.kill()) << "it is cancelled";
   EXPECT_NE(pool.apply([] { return ::getpid(); }).value(), worker) << "refilled";
-}
-
-TEST_F(FutureCancel, KillCancelsAPendingTask) {
-  const Future<void> first = block();
-  Future<void> pending = pool.submit([] { ++marks->ran[0]; });
-  EXPECT_TRUE(pending.kill());
-  EXPECT_EQ(error_of(pending.get()).worker, 0);
-  marks->open(0);
-  EXPECT_TRUE(first.get().ok()) << "its worker was not the one";
 }
 
 TEST_F(FutureCancel, KillLeavesNoRetries) {
@@ -209,19 +126,6 @@ TEST_F(FutureCancel, AfterTheSupervisorsDeathAKillStillEndsTheFuture) {
   (void)first.kill();
   ASSERT_TRUE(first.wait_for(kPromptly));
   EXPECT_FALSE(first.successful());
-}
-
-TEST_F(FutureCancel, InAForkedChildDoesNothing) {
-  Future<void> first = block();
-  Future<void> pending = pool.submit([] {});
-  {
-    Child child([&] { EXPECT_FALSE(first.kill() || pending.cancel()); });
-    const auto ended = ended_within(child, kPromptly);
-    ASSERT_TRUE(ended.has_value()) << "it hangs";
-    EXPECT_TRUE(ended->well());
-  }
-  marks->open(0);
-  EXPECT_TRUE(first.get().ok() && pending.get().ok());
 }
 
 }  // namespace

@@ -21,17 +21,6 @@ class PoolClose : public WithMarks {
   }
 };
 
-TEST_F(PoolClose, ClosedItTakesNoMoreTasks) {
-  Pool pool = make_pool(1);
-  pool.close();
-  expect_refused(pool.submit([] {}).get());
-  const auto tried = pool.try_submit([] {});
-  ASSERT_TRUE(tried.has_value()) << "nullopt means full";
-  expect_refused(tried->get());
-  expect_refused(pool.map([](int x) { return x; }, {1, 2}).status());
-  expect_refused(pool.map([](int x) { return x; }, std::vector<int>()).status());
-}
-
 TEST_F(PoolClose, AWorkerThatEndsInOrderIsNotMissedByABarrierItWasAPartyOf) {
   auto barrier = Barrier::create(2).value();
   Pool pool = make_pool(1);
@@ -45,16 +34,6 @@ TEST_F(PoolClose, AWorkerThatEndsInOrderIsNotMissedByABarrierItWasAPartyOf) {
   EXPECT_FALSE(barrier.broken());
   EXPECT_TRUE(barrier.arrive_and_wait().ok());
   other.join();
-}
-
-TEST_F(PoolClose, WhatWasAcceptedIsFinished) {
-  Pool pool = make_pool(2);
-  std::vector<Future<int>> futures;
-  for (int i = 0; i < 1000; ++i) futures.push_back(pool.submit([](int x) { return ++marks->count, x; }, i));
-  pool.close();
-  EXPECT_TRUE(pool.join().ok());
-  EXPECT_EQ(marks->count, 1000u);
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), i);
 }
 
 TEST_F(PoolClose, WhatWasAcceptedIsFinishedThoughWorkersDie) {
@@ -99,14 +78,6 @@ TEST_F(PoolClose, AStoppedWorkerWithNothingToDoDoesNotHoldItUp) {
   pool.close();
   EXPECT_TRUE(pool.join_for(kPromptly).ok());
   EXPECT_TRUE(gone(worker));
-}
-
-TEST_F(PoolClose, TheDestructorFinishesWhatWasAccepted) {
-  {
-    Pool pool = make_pool(1);
-    for (int i = 0; i < 500; ++i) pool.submit([] { ++marks->count; });
-  }
-  EXPECT_EQ(marks->count, 500u);
 }
 
 TEST_F(PoolClose, TerminatedItFailsWhatHasNotEndedAtOnce) {
@@ -166,25 +137,6 @@ TEST_F(PoolClose, TerminatedWhileAnotherThreadGets) {
   gets.join();
   submits.join();
   maps.join();
-}
-
-TEST_F(PoolClose, AnOpenPoolIsNotJoined) {
-  Pool pool = make_pool(1);
-  EXPECT_EQ(pool.join().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(pool.join_for(0ms).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
-}
-
-TEST_F(PoolClose, JoinForSaysWhenItIsNotOverYet) {
-  Pool pool = make_pool(1);
-  const Future<void> running = pool.submit([] { marks->pass(0); });
-  pool.close();
-  EXPECT_EQ(pool.join_for(0ms).code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(pool.join_for(20ms).code(), absl::StatusCode::kDeadlineExceeded);
-  marks->open(0);
-  EXPECT_TRUE(pool.join_for(kForever).ok());
-  EXPECT_TRUE(pool.join_for(0ms).ok());
-  EXPECT_TRUE(pool.join().ok());
 }
 
 // --- orders ----------------------------------------------------------------------------------------------------------
@@ -260,22 +212,6 @@ TEST_P(EndOrder, OfAPoolWhoseWorkersDie) {
 INSTANTIATE_TEST_SUITE_P(, EndOrder, testing::ValuesIn(kOrders), [](const auto& order) { return order.param.name; });
 
 // --- the owner's -----------------------------------------------------------------------------------------------------
-
-TEST_F(PoolClose, AForkedChildsCopyDoesNothing) {
-  Pool pool = make_pool(1);
-  Child child([&] {
-    expect_refused(pool.submit([] { ++marks->count; }).get());
-    expect_refused(pool.try_submit([] { ++marks->count; }).value().get());
-    expect_refused(pool.map([](int) { ++marks->count; }, {1, 2}));
-    pool.close();
-    pool.terminate();
-    EXPECT_EQ(pool.join_for(0ms).code(), absl::StatusCode::kFailedPrecondition);
-    const Pool taken = std::move(pool);
-  });
-  EXPECT_TRUE(child.join().well());
-  EXPECT_EQ(pool.apply([] { return 1; }).value(), 1);
-  EXPECT_EQ(marks->count, 0u);
-}
 
 TEST_F(PoolClose, AWorkersCopyDoesNothing) {
   static Pool* first = nullptr;

@@ -186,31 +186,6 @@ TEST_F(PoolDeadline, AnItemIsRetriedByItself) {
 
 // --- soft ------------------------------------------------------------------------------------------------------------
 
-TEST_F(PoolDeadline, ASoftOneOnlyTellsTheTask) {
-  Pool pool = make_pool(1);
-  const pid_t worker = pool.apply([] { return ::getpid(); }).value();
-  const auto asks = [] {
-    const auto begin = Clock::now();
-    const bool at_first = current_task().stop_requested();
-    while (!current_task().stop_requested()) std::this_thread::sleep_for(1ms);
-    return std::tuple(at_first, (Clock::now() - begin) >= 50ms, ::getpid());
-  };
-  EXPECT_EQ(pool.submit({.soft_deadline = 60ms}, asks).get_for(kPromptly).value(), std::tuple(false, true, worker));
-  EXPECT_FALSE(pool.apply([] { return current_task().stop_requested(); }).value()) << "the next task has none";
-  EXPECT_FALSE(current_task().stop_requested());
-}
-
-TEST_F(PoolDeadline, ASoftOneIsAnItems) {
-  Pool pool = make_pool(1);
-  const auto told = [](int n) {
-    if (n % 2 == 0) return current_task().stop_requested();
-    std::this_thread::sleep_for(60ms);
-    return current_task().stop_requested();
-  };
-  EXPECT_EQ(pool.map({.chunksize = 4, .task = {.soft_deadline = 40ms}}, told, std::views::iota(0, 4)).value(),
-            (std::vector{false, true, false, true}));
-}
-
 TEST_F(PoolDeadline, ASoftOneAndThenAHardOne) {
   Pool pool = make_pool(1);
   const TaskOptions options{.deadline = 200ms, .soft_deadline = 30ms};

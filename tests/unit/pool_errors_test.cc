@@ -1,4 +1,4 @@
-// How a failed task tells why.
+// How a task that failed in another process tells why.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/pool/pool.h>
@@ -41,23 +41,6 @@ namespace {
 using ::testing::HasSubstr;
 using When = Stubborn::When;
 
-namespace outer {
-template <class T>
-struct Inner : std::runtime_error {
-  struct Innermost {};
-  using runtime_error::runtime_error;
-};
-}  // namespace outer
-
-class NullWhat : public std::exception {
- public:
-  const char* what() const noexcept override { return nullptr; }
-};
-struct MoveOnly {
-  MoveOnly() = default;
-  MoveOnly(MoveOnly&&) = default;
-};
-
 absl::Status status_of(absl::Status status) { return status; }
 template <class R>
 absl::Status status_of(const absl::StatusOr<R>& result) {
@@ -99,31 +82,6 @@ TEST_F(PoolErrors, AnExceptionCarriesTypeTextWorkerAttemptAndHost) {
             "std::invalid_argument: negative (in worker " + std::to_string(worker) + ", attempt 1)");
 }
 
-TEST_F(PoolErrors, WhatIsNoStdExceptionSettlesTheFutureToo) {
-  EXPECT_EQ(error_of([] { throw 42; }).what, "42");
-  EXPECT_EQ(error_of([] { throw "text"; }).type, "char const*");
-  EXPECT_EQ(error_of([] { throw std::string("s"); }).what, "s");
-  EXPECT_EQ(error_of([] { throw 2.5; }).type, "double");
-  EXPECT_THAT(error_of([] { throw MoveOnly(); }).type, HasSubstr("MoveOnly"));
-  EXPECT_THAT(error_of([] { throw NullWhat(); }).type, HasSubstr("NullWhat"));
-  EXPECT_THAT(error_of([] { throw outer::Inner<int>("deep"); }).type, HasSubstr("outer::Inner<int>"));
-  EXPECT_THAT(error_of([] { throw outer::Inner<int>::Innermost(); }).type, HasSubstr("outer::Inner<int>::Innermost"));
-  EXPECT_EQ(pool.apply([] { return ::getpid(); }).value(), worker) << "the worker lives on";
-}
-
-class OwnText : public std::exception {
- public:
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_ = "text";
-};
-
-TEST_F(PoolErrors, ATextComesWhole) {
-  EXPECT_EQ(error_of([] { throw OwnText(); }).what, "text");
-  EXPECT_EQ(error_of([] { throw std::runtime_error(std::string(1 << 20, 'x')); }).what.size(), std::size_t{1} << 20);
-}
-
 // what() is noexcept, so the process ends in it; the future is settled all the same.
 const char* thrown() { throw 1; }
 class ThrowingWhat : public std::exception {
@@ -155,32 +113,9 @@ TEST_F(PoolErrors, ABadStatusOrAccessFailsWithTheStatusInside) {
   EXPECT_EQ(error.worker, worker);
 }
 
-TEST_F(PoolErrors, AReturnedStatusKeepsCodeTextAndPayloads) {
-  const TaskError error = error_of([] {
-    absl::Status failure = absl::ResourceExhaustedError("enough");
-    failure.SetPayload("mine", absl::Cord("payload"));
-    return failure;
-  });
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(std::string(status.GetPayload("mine").value()), "payload");
-  EXPECT_EQ(error.kind, TaskError::Kind::kReturned);
-  EXPECT_EQ(error.what, "enough");
-  EXPECT_EQ(error.worker, worker);
-}
-
 TEST_F(PoolErrors, WorkersOutliveExceptions) {
   for (int i = 0; i < 200; ++i) (void)error_of([] { throw 1; });
   EXPECT_EQ(pool.apply([] { return ::getpid(); }).value(), worker);
-}
-
-TEST_F(PoolErrors, MapTellsTheFirstInOrderWhenAllHaveRun) {
-  const auto throws_from_5 = [](int i) {
-    ++marks->count;
-    return i >= 5 ? throw std::out_of_range(std::to_string(i)) : i;
-  };
-  const auto result = pool.map({.chunksize = 3}, throws_from_5, std::views::iota(0, 20));
-  EXPECT_EQ(task_error(result.status()).value().what, "5");
-  EXPECT_EQ(marks->count, 20u);
 }
 
 // --- bytes that make no value ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// for_each over an Array<T>: every element in place, once, and what failures and deaths leave.
+// for_each over an Array<T> by processes: what deaths leave, and what workers hold. All else: pool_verbs_map_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <warren/ipc/value.h>
@@ -16,7 +16,6 @@ namespace warren::test {
 namespace {
 
 using ::testing::Each;
-using ::testing::ElementsAre;
 
 constexpr std::size_t kItems = 60;
 
@@ -48,24 +47,6 @@ INSTANTIATE_TEST_SUITE_P(, ForEachChunks, testing::Values(std::nullopt, 1, 7, 60
 
 // --- elements --------------------------------------------------------------------------------------------------------
 
-TEST_P(ForEachChunks, EveryElementIsChangedInPlaceAndOnce) {
-  auto array = numbers();
-  ASSERT_TRUE(pool.for_each(options(), array, [](int& x) { began(x), x += 1000; }).ok());
-  for (std::size_t i = 0; i < kItems; ++i) {
-    EXPECT_EQ(array[i], static_cast<int>(i) + 1000);
-    EXPECT_EQ(marks->ran[i], 1u);
-  }
-}
-
-TEST_F(ForEach, AnEmptyArrayIsDoneAtOnce) {
-  auto none = Array<int>::create(0).value();
-  EXPECT_TRUE(pool.for_each(none, negate).ok());
-  EXPECT_TRUE(pool.for_each({.chunksize = 3}, none, negate).ok());
-  EXPECT_EQ(pool.for_each({.chunksize = 0}, none, negate).code(), absl::StatusCode::kInvalidArgument);
-  pool.close();
-  EXPECT_EQ(pool.for_each(none, negate).code(), absl::StatusCode::kFailedPrecondition);
-}
-
 TEST_F(ForEach, ANamedArrayAndOneOfAnyPlainType) {
   const std::string name = unique_name("particles");
   auto particles = Array<Particle>::create(name, 100, {.lifetime = Lifetime::kUntilUnlinked}).value();
@@ -75,21 +56,6 @@ TEST_F(ForEach, ANamedArrayAndOneOfAnyPlainType) {
       pool.for_each(Array<Particle>::open(name).value(), bind_front([](double s, Particle& p) { p.move(s); }, 1)).ok());
   for (const Particle& each : particles) EXPECT_EQ(each.place, 5);
   EXPECT_TRUE(Array<Particle>::unlink(name).ok());
-}
-
-TEST_F(ForEach, FunctionsOfEveryKind) {
-  auto array = Array<int>::create({1, 2, 3}).value();
-  EXPECT_TRUE(pool.for_each(array, negate).ok());
-  EXPECT_TRUE(pool.for_each(array, fn<&negate>).ok());
-  EXPECT_THAT(array.span(), ElementsAre(1, 2, 3));
-  EXPECT_TRUE(pool.for_each(array, [k = 2](int& x) { return x *= k; }).ok()) << "what it gives is thrown away";
-  EXPECT_TRUE(pool.for_each(array, [](auto& x) { ++x; }).ok());
-  EXPECT_TRUE(pool.for_each(array, [](int& x) { return ++x, absl::OkStatus(); }).ok());
-  EXPECT_TRUE(pool.for_each(array, [](int& x) { return absl::StatusOr<int>(++x); }).ok());
-  EXPECT_THAT(array.span(), ElementsAre(5, 7, 9));
-  auto sum = Value<int>::create(0).value();
-  EXPECT_TRUE(pool.for_each(array, bind_front([](Value<int>& to, const int& x) { to += x; }, sum)).ok());
-  EXPECT_EQ(sum.load(), 21);
 }
 
 // Closures start afresh for every element, however these were cut into ranges.
@@ -119,29 +85,6 @@ TEST_F(ForEach, ElementsMayLockTheMutex) {
   EXPECT_EQ(sum[0], 59 * 60 / 2);
 }
 
-TEST_F(ForEach, OfSeveralThreadsAtOnce) {
-  std::vector<std::thread> threads;
-  std::atomic<int> whole = 0;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      auto array = Array<int>::create(500).value();
-      for (int round = 0; round < 20; ++round) {
-        if (!pool.for_each({.chunksize = 50}, array, [t](int& x) { x += t; }).ok()) return;
-      }
-      whole += std::ranges::count(array, 20 * t) == 500;
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(whole, 4);
-}
-
-TEST_F(ForEach, MoreRangesThanMayBePending) {
-  Pool small = make_pool(2, 4);
-  auto array = numbers(1000);
-  EXPECT_TRUE(small.for_each({.chunksize = 1}, array, [](int& x) { ++x; }).ok());
-  EXPECT_EQ(array[999], 1000);
-}
-
 // A worker lets go of the array when it has nothing to do: the memory is the application's to free.
 TEST_F(ForEach, WorkersLetGoOfTheArray) {
   const std::vector<pid_t> workers = workers_of(pool);
@@ -166,31 +109,6 @@ TEST_F(ForEach, WorkersLetGoOfTheArray) {
 void expect_item(const absl::Status& status, std::size_t item) {
   EXPECT_EQ(task_error(status).value_or(TaskError{}).item, item) << status;
   EXPECT_TRUE(std::string(status.message()).starts_with("item " + std::to_string(item) + ": ")) << status;
-}
-
-TEST_P(ForEachChunks, AThrowNamesTheFirstElementAndTheOthersAreChanged) {
-  auto array = numbers();
-  const absl::Status status = pool.for_each(options(), array, [](int& x) {
-    began(x);
-    x += 1000;
-    if (x == 1020 || x == 1033) throw std::runtime_error("no " + std::to_string(x));
-    x += 1000;
-  });
-  expect_item(status, 20);
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnknown);
-  EXPECT_EQ(task_error(status).value_or(TaskError{}).what, "no 1020");
-  for (int i = 0; i < static_cast<int>(kItems); ++i) {
-    EXPECT_EQ(runs_of(i), 1u);
-    EXPECT_EQ(array[static_cast<std::size_t>(i)], i + (i == 20 || i == 33 ? 1000 : 2000)) << "as it was left";
-  }
-}
-
-TEST_P(ForEachChunks, ABadStatusIsAFailureToo) {
-  auto array = numbers();
-  const absl::Status status =
-      pool.for_each(options(), array, [](int& x) { return x == 7 ? absl::NotFoundError("seven") : absl::OkStatus(); });
-  expect_item(status, 7);
-  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
 }
 
 TEST_P(ForEachChunks, ADeathNamesItsElementAndTheOthersRunOnce) {

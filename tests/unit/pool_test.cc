@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include "support/pool_view.h"
 #include "support/pool_world.h"
 
@@ -24,13 +22,6 @@ TEST_F(PoolTest, RunsTasksInOtherProcesses) {
   EXPECT_NE(worker, ::getpid());
   EXPECT_NE(worker, supervisor_of(pool));
   EXPECT_EQ(pool.apply([](int a, int b) { return a + b; }, 40, 2).value(), 42);
-}
-
-TEST_F(PoolTest, WorkersRunAtTheSameTime) {
-  Pool pool = make_pool(3);
-  std::vector<Future<void>> met;
-  for (int i = 0; i < 3; ++i) met.push_back(pool.submit([] { marks->meet(0, 3); }));
-  for (const Future<void>& each : met) EXPECT_TRUE(each.get().ok());
 }
 
 TEST_F(PoolTest, HasAsManyWorkersAsAskedForElseOnePerProcessor) {
@@ -100,59 +91,6 @@ TEST_F(PoolTest, MadeInAThreadThatEndsLivesOn) {
   EXPECT_EQ(workers_of(*pool), workers);
 }
 
-TEST_F(PoolTest, SeveralThreadsSubmit) {
-  Pool pool = make_pool(2, 64);
-  std::vector<std::thread> threads;
-  std::atomic<int> right = 0;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < 500; ++i) {
-        right += pool.submit([](int a, int b) { return a * 1000 + b; }, t, i).get().value() == t * 1000 + i;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(right, 2000);
-}
-
-// --- how many may be pending -----------------------------------------------------------------------------------------
-
-class MaxPending : public WithMarks, public testing::WithParamInterface<std::size_t> {};
-
-TEST_P(MaxPending, IsWhereTrySubmitRefuses) {
-  const std::size_t most = GetParam();
-  Pool pool = make_pool(1, most);
-  std::vector<Future<void>> accepted;
-  while (auto future = pool.try_submit([] { marks->pass(0); })) accepted.push_back(*std::move(future));
-  EXPECT_EQ(accepted.size(), most);
-  EXPECT_FALSE(pool.try_submit([] {}).has_value());
-  marks->open(0);
-  for (const Future<void>& each : accepted) EXPECT_TRUE(each.get().ok());
-  EXPECT_TRUE(pool.try_submit([] {})->get().ok());
-}
-
-// The results of ended tasks make room: nobody has to get them first.
-TEST_P(MaxPending, DoesNotStopWhoSubmitsManyAndThenGetsThem) {
-  Pool pool = make_pool(2, GetParam());
-  std::vector<Future<std::string>> futures;
-  const std::string large(300, 'x');
-  for (int i = 0; i < 3000; ++i) {
-    futures.push_back(pool.submit([](int n, const std::string& s) { return s + std::to_string(n); }, i, large));
-  }
-  for (int i = 0; i < 3000; ++i)
-    EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), large + std::to_string(i));
-}
-
-INSTANTIATE_TEST_SUITE_P(, MaxPending, testing::Values(1, 3, 16, 100));
-
-TEST_F(PoolTest, AThreadThatWaitsForRoomGoesOnWhenATaskEnds) {
-  Pool pool = make_pool(1, 1);
-  const Future<void> first = pool.submit([] { marks->pass(0); });
-  std::thread waits([&] { EXPECT_EQ(pool.apply([] { return 1; }).value(), 1); });
-  marks->open(0);
-  waits.join();
-}
-
 // --- initializers ----------------------------------------------------------------------------------------------------
 
 int prepared = 0;
@@ -171,14 +109,6 @@ TEST_F(PoolTest, InitializerRunsFirstInEveryWorkerAlsoInReplacements) {
   EXPECT_THAT(both(), Each(7));
 }
 
-TEST_F(PoolTest, InitializerMayBeBoundToArguments) {
-  static std::string word;
-  Pool pool =
-      Pool::create({.workers = 1, .initializer = warren::bind_front([](const std::string& s) { word = s; }, "abc")})
-          .value();
-  EXPECT_EQ(pool.apply([] { return word; }).value(), "abc");
-}
-
 void expect_broken(Pool& pool, const std::string& text) {
   for (int i = 0; i < 2; ++i) {
     const absl::StatusOr<int> result = pool.submit([] { return 1; }).get();
@@ -189,11 +119,6 @@ void expect_broken(Pool& pool, const std::string& text) {
   const absl::Status joined = pool.join();
   EXPECT_EQ(joined.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(joined.message()), HasSubstr(text));
-}
-
-TEST_F(PoolTest, InitializerThatThrowsBreaksThePoolAndSaysWhy) {
-  Pool pool = Pool::create({.workers = 3, .initializer = [] { throw std::runtime_error("no such model"); }}).value();
-  expect_broken(pool, "a worker's initializer failed: std::runtime_error: no such model");
 }
 
 TEST_F(PoolTest, InitializerThatThrowsInAReplacementBreaksThePoolToo) {

@@ -34,49 +34,6 @@ bool is_in_place(pid_t pid, std::uint32_t place) {
 
 // --- priority --------------------------------------------------------------------------------------------------------
 
-TEST_F(TaskOptionsTest, LargerPrioritiesComeFirstAndEqualsInOrder) {
-  Pool pool = make_pool(1);
-  const Future<void> held = hold(pool);
-  std::vector<std::pair<int, Future<int>>> tasks;
-  for (const int priority : {0, -1, 5, 0, 10, -10, 5, 1, -1, 0, 10}) {
-    tasks.emplace_back(priority, pool.submit({.priority = priority}, [] { return turn(); }));
-  }
-  marks->open(0);
-  std::vector<std::pair<int, int>> found;  // {turn, priority}, in order of submission
-  for (const auto& [priority, future] : tasks) found.emplace_back(future.get().value(), priority);
-  std::vector<std::size_t> expected(tasks.size());
-  for (std::size_t i = 0; i < tasks.size(); ++i) expected[i] = i;
-  std::ranges::stable_sort(expected, std::greater<>(), [&](std::size_t i) { return tasks[i].first; });
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(found[expected[i]].first, static_cast<int>(i)) << "priority " << tasks[expected[i]].first;
-  }
-}
-
-TEST_F(TaskOptionsTest, PrioritiesBeyondTheLastCountAsThat) {
-  Pool pool = make_pool(1);
-  const Future<void> held = hold(pool);
-  const auto first = pool.submit({.priority = 10}, [] { return turn(); });
-  const auto second = pool.submit({.priority = INT_MAX}, [] { return turn(); });
-  const auto fourth = pool.submit({.priority = INT_MIN}, [] { return turn(); });
-  const auto third = pool.submit([] { return turn(); });
-  marks->open(0);
-  EXPECT_EQ(first.get().value(), 0);
-  EXPECT_EQ(second.get().value(), 1);
-  EXPECT_EQ(third.get().value(), 2);
-  EXPECT_EQ(fourth.get().value(), 3);
-}
-
-TEST_F(TaskOptionsTest, ManyOfEveryPriorityAreAllRun) {
-  Pool pool = make_pool(3, 2000);
-  std::vector<Future<int>> futures;
-  for (int i = 0; i < 4000; ++i) {
-    futures.push_back(pool.submit(
-        {.priority = i % 21 - 10}, [](int n) { return ++marks->count, n; }, i));
-  }
-  for (int i = 0; i < 4000; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get().value(), i);
-  EXPECT_EQ(marks->count, 4000u);
-}
-
 // Hints of tasks that were cancelled stay in the ring until a worker comes by.
 TEST_F(TaskOptionsTest, MoreThanTheRingOfAPriorityHoldsStillComeFirst) {
   constexpr std::size_t kPending = 64;
@@ -306,15 +263,6 @@ TEST_F(TaskOptionsTest, ManyBackoffsAtOnceAllEnd) {
         options, [](int n) { return current_task().attempt() == 1 ? throw 1 : n; }, i));
   }
   for (int i = 0; i < 1500; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get_for(kPromptly).value(), i);
-}
-
-TEST_F(TaskOptionsTest, ClosingWaitsForABackoff) {
-  Pool pool = make_pool(1);
-  const TaskOptions options{.retries = 1, .backoff = 100ms, .retry_on = RetryOn::kAnyFailure};
-  const auto twice = pool.submit(options, [] { return current_task().attempt() == 1 ? throw 1 : 2; });
-  pool.close();
-  EXPECT_TRUE(pool.join().ok());
-  EXPECT_EQ(twice.get().value(), 2);
 }
 
 // --- poison ----------------------------------------------------------------------------------------------------------

@@ -310,30 +310,6 @@ TEST(ThreadPoolTest, TerminateEndsAMapBehindTheItemThatRuns) {
   EXPECT_EQ(ran, 1);
 }
 
-TEST(ThreadPoolTest, CancelOfAMapCancelsTheChunksThatWait) {
-  ThreadPool pool = make_threads(1);
-  std::latch in(1), go(1);
-  Future<void> first = pool.submit([&] { in.count_down(), go.wait(); });
-  in.wait();
-  Future<std::vector<int>> mapped = pool.map_async([](int x) { return x; }, {1, 2, 3});
-  Future<std::vector<int>> starred =
-      pool.starmap_async([](int a, int b) { return a + b; }, std::vector<std::pair<int, int>>{{1, 2}});
-  EXPECT_TRUE(mapped.cancel());
-  EXPECT_EQ(mapped.get().status().code(), absl::StatusCode::kCancelled);
-  go.count_down();
-  EXPECT_THAT(starred.get().value(), ElementsAre(3));
-  EXPECT_FALSE(starred.cancel());
-}
-
-TEST(ThreadPoolTest, CancelledTasksTakeNoRoom) {
-  ThreadPool pool = make_threads(1, 2);
-  std::latch go(1);
-  Future<void> first = pool.submit([&] { go.wait(); });
-  for (int i = 0; i < 10'000; ++i) ASSERT_TRUE(pool.submit([] {}).cancel());
-  go.count_down();
-  EXPECT_TRUE(first.get().ok());
-}
-
 TEST(ThreadPoolTest, CallbacksRunInTheThreadThatRanOrCancelled) {
   ThreadPool pool = make_threads(1);
   std::latch in(1), go(1);
@@ -383,23 +359,6 @@ TEST(ThreadPoolTest, TwoTasksMayJoinAtOnce) {
   ASSERT_TRUE(first.wait_for(kPromptly) && second.wait_for(kPromptly)) << "they wait for each other";
   EXPECT_TRUE(first.get().ok() && second.get().ok());
   EXPECT_TRUE(pool.join().ok());
-}
-
-TEST(ThreadPoolTest, FuturesOutliveIt) {
-  Future<int> future = make_threads(1).submit([] { return 1; });
-  EXPECT_EQ(future.get().value(), 1);
-  EXPECT_FALSE(future.cancel());
-}
-
-TEST(ThreadPoolTest, AStreamOfAClosedPoolFailsItsItems) {
-  ThreadPool pool = make_threads(1);
-  auto stream = pool.imap([](int x) { return x; }, std::views::iota(0, 10));
-  EXPECT_EQ(stream.next_for(kForever)->value(), 0);
-  pool.close();
-  int failed = 0, all = 0;
-  for (const auto& result : stream) ++all, failed += absl::IsFailedPrecondition(result.status());
-  EXPECT_EQ(all, 9);
-  EXPECT_GE(failed, 5);
 }
 
 }  // namespace

@@ -5,7 +5,8 @@
 // - Functions and arguments are kept as std::thread keeps them, decayed; only a literal or a string_view becomes a
 //   std::string, where the function takes one. What copying an argument throws, submit() throws. A result that cannot
 //   be copied is got once.
-// - Maps: items are copied out of the ranges, and each chunk has a copy of the function: std::ref(f) is one for all.
+// - Maps: items are copied out of the ranges, and each chunk has a copy of the function, as each item has of a plain
+//   closure: std::ref(f) is one for all.
 // - for_each also takes a container or a span.
 // - A task that crashes, calls std::exit() or ends its thread (pthread_exit) does so to the program. One that throws
 //   fails.

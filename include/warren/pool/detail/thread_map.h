@@ -105,7 +105,7 @@ inline absl::Status cut_short() {
 template <class Outcome, class F, class Call>
 Outcome run_item(ThreadCrew& crew, F& function, Call&& call) {
   if (crew.terminated()) return cut_short();
-  if constexpr (std::is_trivially_copyable_v<F>) {
+  if constexpr (kPlainFunction<F>) {
     F fresh = function;
     return call(fresh);
   } else {
@@ -246,6 +246,7 @@ struct RangeCall {
  private:
   template <class T>
   absl::Status call(F& f, T& element) {
+    if (is_no_function(f)) return no_function();
     std::tuple<std::reference_wrapper<T>> argument{element};
     auto on_element = [&f](std::reference_wrapper<T> x) { return std::invoke(f, x.get()); };
     using Raw = typename ResultOf<std::decay_t<std::invoke_result_t<F&, T&>>>::value;

@@ -70,6 +70,11 @@ struct CheckedThreadTask {
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
+// What starts afresh for each item and attempt. Not is_trivially_copyable: g++ 12 forgets that of a closure as soon as
+// somebody asks whether it can be assigned.
+template <class F>
+inline constexpr bool kPlainFunction = std::is_trivially_copy_constructible_v<F> && std::is_trivially_destructible_v<F>;
+
 template <class R, class F, class... T>
 Result<R> call_once(F& f, std::tuple<T...>& arguments, std::uint32_t attempt) {
   if constexpr (std::is_void_v<R>) {
@@ -100,10 +105,14 @@ template <class F>
   }
 }
 
+inline absl::Status no_function() {
+  return refused("the function pointer is null", absl::StatusCode::kInvalidArgument);
+}
+
 // Further attempts have the arguments afresh, and a plain function; another function is called again as it is then.
 template <class R, class F, class... T>
 Result<R> call_with_retries(ThreadCrew& crew, F& f, std::tuple<T...>& arguments, const TaskOptions& options) {
-  if (is_no_function(f)) return refused("the function pointer is null", absl::StatusCode::kInvalidArgument);
+  if (is_no_function(f)) return no_function();
   std::uint32_t attempt = 1;
   if (options.retry_on == RetryOn::kAnyFailure && options.retries != 0) {
     if constexpr (std::same_as<CalleeOf<F, T...>, F&> && (kForEveryAttempt<T> && ...)) {
@@ -111,7 +120,7 @@ Result<R> call_with_retries(ThreadCrew& crew, F& f, std::tuple<T...>& arguments,
         std::tuple<T...> copies = arguments;
         begin_attempt(attempt, options.soft_deadline);
         Result<R> result = [&] {
-          if constexpr (std::is_trivially_copyable_v<F>) {
+          if constexpr (kPlainFunction<F>) {
             F function = f;
             return call_once<R>(function, copies, attempt);
           } else {

@@ -1,13 +1,10 @@
-#include <warren/pool/stream.h>
-
+// imap and imap_unordered, of both pools.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <warren/pool/pool.h>
 
-#include <set>
 #include <sstream>
 
-#include "support/pool_world.h"
+#include "support/each_pool.h"
 
 namespace warren::test {
 namespace {
@@ -15,6 +12,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using ::testing::UnorderedElementsAreArray;
+
+constexpr std::size_t kAhead = 4;  // chunks under way for each worker
 
 int twice(int x) { return 2 * x; }
 
@@ -31,13 +30,8 @@ std::vector<int> even_numbers(int count) {
   return numbers;
 }
 
-class StreamTest : public WithMarks {
- protected:
-  static constexpr std::size_t kAhead = 4;  // chunks under way for each worker
-  Pool pool = make_pool(2);
-};
-
-TEST_F(StreamTest, ImapGivesResultsInOrder) {
+TEST_OF_EACH_POOL(ImapGivesResultsInOrder) {
+  auto pool = this->make(2);
   const auto slow_at_first = [](int i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(i < 4 ? 20 : 0));
     return 2 * i;
@@ -47,7 +41,8 @@ TEST_F(StreamTest, ImapGivesResultsInOrder) {
               ElementsAreArray(even_numbers(50)));
 }
 
-TEST_F(StreamTest, ImapUnorderedGivesEachResultOnceAsItComes) {
+TEST_OF_EACH_POOL(ImapUnorderedGivesEachResultOnceAsItComes) {
+  auto pool = this->make(2);
   const auto first_waits = [](int i) {
     if (i == 0) marks->pass(0);
     return 2 * i;
@@ -61,7 +56,8 @@ TEST_F(StreamTest, ImapUnorderedGivesEachResultOnceAsItComes) {
   EXPECT_NE(values.front(), 0);
 }
 
-TEST_F(StreamTest, SeveralRangesListsAndInputRanges) {
+TEST_OF_EACH_POOL(ImapOfSeveralRangesListsAndInputRanges) {
+  auto pool = this->make(2);
   EXPECT_THAT(values_of(pool.imap([](int a, std::string b) { return b + std::to_string(a); }, std::views::iota(1),
                                   std::vector<std::string>{"x", "y"})),
               ElementsAre("x1", "y2"));
@@ -71,7 +67,8 @@ TEST_F(StreamTest, SeveralRangesListsAndInputRanges) {
   EXPECT_THAT(values_of(pool.imap(twice, std::vector<int>())), ElementsAre());
 }
 
-TEST_F(StreamTest, AFailedItemDoesNotEndTheStream) {
+TEST_OF_EACH_POOL(ImapGoesOnBehindAFailedItem) {
+  auto pool = this->make(2);
   const auto fails_at_3 = [](int i) { return i == 3 ? throw std::runtime_error("three") : i; };
   int failed = 0, succeeded = 0;
   for (absl::StatusOr<int> each : pool.imap({.chunksize = 2}, fails_at_3, std::views::iota(0, 10))) {
@@ -84,20 +81,15 @@ TEST_F(StreamTest, AFailedItemDoesNotEndTheStream) {
   EXPECT_EQ(succeeded, 9);
 }
 
-TEST_F(StreamTest, AChunksizeOfZeroIsOneInvalidArgument) {
-  std::vector<absl::StatusCode> codes;
-  for (absl::StatusOr<int> each : pool.imap({.chunksize = 0}, twice, std::views::iota(0, 10)))
-    codes.push_back(each.status().code());
-  EXPECT_THAT(codes, ElementsAre(absl::StatusCode::kInvalidArgument));
-}
-
-TEST_F(StreamTest, VoidTasksGiveAStatusForEachItem) {
+TEST_OF_EACH_POOL(ImapOfAVoidFunctionGivesAStatusForEachItem) {
+  auto pool = this->make(2);
   int count = 0;
   for (const absl::Status& each : pool.imap_unordered([](int) {}, std::views::iota(0, 10))) count += each.ok();
   EXPECT_EQ(count, 10);
 }
 
-TEST_F(StreamTest, MoveOnlyResults) {
+TEST_OF_EACH_POOL(ImapOfMoveOnlyResults) {
+  auto pool = this->make(2);
   int sum = 0;
   for (absl::StatusOr<std::unique_ptr<int>> each :
        pool.imap([](int i) { return std::make_unique<int>(i); }, std::views::iota(0, 10))) {
@@ -106,36 +98,34 @@ TEST_F(StreamTest, MoveOnlyResults) {
   EXPECT_EQ(sum, 45);
 }
 
-// --- laziness --------------------------------------------------------------------------------------------------------
-
-TEST_F(StreamTest, ReadsNothingBeforeItIsAsked) {
+TEST_OF_EACH_POOL(ImapReadsNothingBeforeItIsAsked) {
+  auto pool = this->make(2);
   int read = 0;
   auto stream = pool.imap(twice, std::views::iota(0) | std::views::transform([&](int i) { return ++read, i; }));
   EXPECT_EQ(read, 0);
 }
 
-class Prefetch : public StreamTest, public testing::WithParamInterface<std::tuple<bool, std::size_t>> {};
-
-TEST_P(Prefetch, ReadsOnlySoFarAheadOfWhatWasTaken) {
-  const auto [ordered, chunksize] = GetParam();
-  std::size_t read = 0;
-  const auto endless = std::views::iota(0) | std::views::transform([&](int i) { return ++read, i; });
-  const MapOptions options{.chunksize = chunksize};
-  auto stream = ordered ? pool.imap(options, twice, endless) : pool.imap_unordered(options, twice, endless);
-  std::size_t taken = 0;
-  for (const absl::StatusOr<int>& each : stream) {
-    ASSERT_TRUE(each.ok());
-    ++taken;
-    const std::size_t chunks_begun = (taken + chunksize - 1) / chunksize;
-    EXPECT_LE(read, (chunks_begun + kAhead * pool.workers()) * chunksize) << "at item " << taken;
-    if (taken == 100) break;
+TEST_OF_EACH_POOL(ImapReadsOnlySoFarAheadOfWhatWasTaken) {
+  auto pool = this->make(2);
+  for (const auto& [ordered, chunksize] : {std::pair(true, std::size_t{1}), {true, 10}, {false, 1}, {false, 10}}) {
+    std::size_t read = 0;
+    const auto endless = std::views::iota(0) | std::views::transform([&](int i) { return ++read, i; });
+    const MapOptions options{.chunksize = chunksize};
+    auto stream = ordered ? pool.imap(options, twice, endless) : pool.imap_unordered(options, twice, endless);
+    std::size_t taken = 0;
+    for (const absl::StatusOr<int>& each : stream) {
+      ASSERT_TRUE(each.ok());
+      ++taken;
+      const std::size_t chunks_begun = (taken + chunksize - 1) / chunksize;
+      EXPECT_LE(read, (chunks_begun + kAhead * pool.workers()) * chunksize) << "at item " << taken;
+      if (taken == 100) break;
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, Prefetch, testing::Combine(testing::Bool(), testing::Values(1, 10)));
-
 // What comes next may not be there yet: nothing is read that is not sent.
-TEST_F(StreamTest, ReadsNoItemMoreThanItSends) {
+TEST_OF_EACH_POOL(ImapReadsNoItemMoreThanItSends) {
+  auto pool = this->make(2);
   std::size_t read = 0;
   auto endless = std::views::iota(0) | std::views::filter([&](int) { return ++read, true; });
   auto stream = pool.imap(twice, endless);
@@ -143,7 +133,8 @@ TEST_F(StreamTest, ReadsNoItemMoreThanItSends) {
   EXPECT_EQ(read, kAhead * pool.workers() + 1) << "under way, and the one that was taken";
 }
 
-TEST_F(StreamTest, DroppedEarlyItLeavesAPoolThatServes) {
+TEST_OF_EACH_POOL(ImapDroppedEarlyLeavesAPoolThatServes) {
+  auto pool = this->make(2);
   for (int round = 0; round < 20; ++round) {
     auto stream =
         pool.imap_unordered([](int i) { return std::string(10'000, static_cast<char>(i)); }, std::views::iota(0));
@@ -155,7 +146,8 @@ TEST_F(StreamTest, DroppedEarlyItLeavesAPoolThatServes) {
   EXPECT_EQ(pool.apply(twice, 1).value(), 2);
 }
 
-TEST_F(StreamTest, KeepsARangeThatItIsGivenAndRefersToOneThatItIsLent) {
+TEST_OF_EACH_POOL(ImapKeepsARangeThatItIsGivenAndRefersToOneThatItIsLent) {
+  auto pool = this->make(2);
   auto kept = pool.imap(twice, std::vector<int>{1, 2, 3});
   EXPECT_THAT(values_of(std::move(kept)), ElementsAre(2, 4, 6));
   std::vector<int> lent{1, 2, 3};
@@ -164,16 +156,15 @@ TEST_F(StreamTest, KeepsARangeThatItIsGivenAndRefersToOneThatItIsLent) {
   EXPECT_THAT(values_of(std::move(stream)), ElementsAre(2, 4, 60));
 }
 
-TEST_F(StreamTest, FewerPlacesThanItWouldKeepUnderWay) {
-  Pool small = make_pool(2, 3);
+TEST_OF_EACH_POOL(ImapWithFewerPlacesThanItWouldKeepUnderWay) {
+  auto small = this->make(2, 3);
   EXPECT_THAT(values_of(small.imap(twice, std::views::iota(0, 200))), ElementsAreArray(even_numbers(200)));
   EXPECT_THAT(values_of(small.imap_unordered(twice, std::views::iota(0, 200))),
               UnorderedElementsAreArray(even_numbers(200)));
 }
 
-// --- time, and the end -----------------------------------------------------------------------------------------------
-
-TEST_F(StreamTest, NextForSaysNothingWhenTheTimeIsUp) {
+TEST_OF_EACH_POOL(ImapsNextForSaysNothingWhenTheTimeIsUp) {
+  auto pool = this->make(2);
   auto stream = pool.imap([](int i) { return marks->pass(0), i; }, std::views::iota(0, 2));
   EXPECT_FALSE(stream.next_for(20ms).has_value());
   EXPECT_FALSE(stream.next_until(std::chrono::steady_clock::now() + 5ms).has_value());
@@ -187,18 +178,8 @@ TEST_F(StreamTest, NextForSaysNothingWhenTheTimeIsUp) {
   EXPECT_FALSE(stream.next_for(kForever).has_value()) << "it stays at its end";
 }
 
-TEST_F(StreamTest, GivesCancelledForWhatATerminatedPoolDidNotFinish) {
-  auto stream = pool.imap(
-      {.chunksize = 2}, [](int i) { return i == 3 ? marks->pass(0), i : i; }, std::views::iota(0, 6));
-  EXPECT_EQ(stream.next_for(kForever).value().value(), 0);
-  EXPECT_EQ(stream.next_for(kForever).value().value(), 1);
-  pool.terminate();
-  int cancelled = 0;
-  for (absl::StatusOr<int> each : stream) cancelled += absl::IsCancelled(each.status());
-  EXPECT_GE(cancelled, 1);
-}
-
-TEST_F(StreamTest, OfAClosedPoolFails) {
+TEST_OF_EACH_POOL(ImapOfAClosedPoolFails) {
+  auto pool = this->make(2);
   pool.close();
   std::size_t count = 0;
   for (absl::StatusOr<int> each : pool.imap(twice, std::views::iota(0, 10))) {
@@ -208,26 +189,23 @@ TEST_F(StreamTest, OfAClosedPoolFails) {
   EXPECT_EQ(count, 10u);
 }
 
-TEST_F(StreamTest, OutlivesItsPool) {
-  std::optional<Pool> own = make_pool(1);
+TEST_OF_EACH_POOL(ImapOutlivesItsPool) {
+  std::optional<P> own = this->make(1);
   auto stream = own->imap(twice, std::views::iota(0, 3));
   EXPECT_EQ(stream.next_for(kForever).value().value(), 0);
   own.reset();
   EXPECT_EQ(stream.next_for(kForever).value().value(), 2);
 }
 
-TEST_F(StreamTest, OnesWorkersMayDie) {
-  const auto dies_at_5 = [](int i) { return i == 5 ? die(Death::kKilled), i : 2 * i; };
-  for (const std::size_t chunksize : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
-    std::vector<int> values;
-    int died = 0;
-    for (absl::StatusOr<int> each : pool.imap({.chunksize = chunksize}, dies_at_5, std::views::iota(0, 20))) {
-      each.ok() ? values.push_back(*each) : void(died += absl::IsAborted(each.status()));
-    }
-    EXPECT_EQ(died, 1);
-    EXPECT_EQ(values.size(), 19u);
-    EXPECT_TRUE(std::ranges::is_sorted(values));
-  }
+TEST_OF_EACH_POOL(ImapUnderWayFailsWhatAClosedPoolTakesNoMore) {
+  auto pool = this->make(1);
+  auto stream = pool.imap([](int x) { return x; }, std::views::iota(0, 10));
+  EXPECT_EQ(stream.next_for(kForever)->value(), 0);
+  pool.close();
+  int failed = 0, all = 0;
+  for (const auto& result : stream) ++all, failed += absl::IsFailedPrecondition(result.status());
+  EXPECT_EQ(all, 9);
+  EXPECT_GE(failed, 5);
 }
 
 }  // namespace
