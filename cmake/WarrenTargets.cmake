@@ -40,6 +40,8 @@ add_link_options(LINKER:-z,relro,-z,now)
 if(WARREN_SANITIZE)
   list(JOIN WARREN_SANITIZE "," _warren_sanitizers)
   add_compile_options(-fsanitize=${_warren_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # A third of the time that compiling takes, for what faults by itself (null) or is checked elsewhere.
+  add_compile_options(-fno-sanitize=null,object-size,vptr)
   add_link_options(-fsanitize=${_warren_sanitizers})
 endif()
 if(WARREN_FUZZ)
