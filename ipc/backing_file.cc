@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <warren/ipc/detail/crash_point.h>
+#include <warren/ipc/detail/file_limit.h>
 #include <warren/layout/segment.h>
 
 #include <algorithm>
@@ -215,18 +216,21 @@ absl::StatusOr<std::string> checked_name(std::string_view name) {
 
 namespace {
 
-// Beyond the limit (ulimit -f) the kernel would send SIGXFSZ.
 absl::Status set_size(int fd, std::size_t size) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a segment of ", size, " bytes is more than ulimit -f allows: ", limit.rlim_cur, " bytes"));
-  }
+  if (absl::Status status = check_file_limit("a segment", size); !status.ok()) return status;
   if (::ftruncate(fd, static_cast<off_t>(size)) == 0) return absl::OkStatus();
   return errno_status(errno, absl::StrCat("cannot size shared memory to ", size, " bytes"));
 }
 
 }  // namespace
+
+absl::Status check_file_limit(const char* what, std::size_t size) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur)
+    return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(what, " of ", size, " bytes is more than ulimit -f allows: ", limit.rlim_cur, " bytes"));
+}
 
 absl::StatusOr<UniqueFd> make_memfd(const std::string& label, std::size_t size) {
   UniqueFd fd(::memfd_create(label.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));

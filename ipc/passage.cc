@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <warren/ipc/detail/first_descriptor.h>
 #include <warren/ipc/detail/passage.h>
 #include <warren/ipc/detail/process.h>
 
@@ -20,7 +21,7 @@ struct Passage {
 
 absl::StatusOr<UniqueFd> own(int inherited) {
   if (inherited < 0) return UniqueFd();
-  UniqueFd fd(::fcntl(inherited, F_DUPFD_CLOEXEC, 0));
+  UniqueFd fd(::fcntl(inherited, F_DUPFD_CLOEXEC, kFirstDescriptor));
   if (!fd) return errno_status(errno, "a descriptor did not arrive");
   return fd;
 }

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <warren/ipc/detail/connections.h>
+#include <warren/ipc/detail/first_descriptor.h>
 #include <warren/ipc/segment.h>
 
 #include <algorithm>
@@ -139,7 +140,7 @@ class Descriptor::File : public detail::UniqueFd {
 };
 
 absl::StatusOr<Descriptor> Descriptor::dup(int fd) {
-  auto file = std::make_shared<const File>(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  auto file = std::make_shared<const File>(::fcntl(fd, F_DUPFD_CLOEXEC, detail::kFirstDescriptor));
   if (*file) return Descriptor(std::move(file));
   if (errno == EBADF) return absl::InvalidArgumentError(absl::StrCat(fd, " is not an open descriptor"));
   return detail::errno_status(errno, absl::StrCat("cannot duplicate the descriptor ", fd));

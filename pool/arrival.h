@@ -13,7 +13,6 @@ namespace warren::detail {
 struct Arrival {
   StartKind kind;
   Reader in;
-  pid_t application;
   int application_pidfd;
   int answers;
   Luggage luggage{};

@@ -1,7 +1,6 @@
 // warren::enter(): what a spawned process does first. spawn_self.cc is its parent's side.
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 #include <warren/pool/detail/task_error.h>
@@ -23,8 +22,6 @@
 namespace warren {
 namespace detail {
 namespace {
-
-constexpr int kCannotStart = 121;  // the exit code of one that could not even answer
 
 // Plain: main() sets it before it has threads.
 const std::vector<std::string>* entered = nullptr;
@@ -79,10 +76,15 @@ absl::Status run(Arrival& arrival) {
 
 [[noreturn]] void run(const StartPlace& place, const StartHead& head) {
   for (const int fd : {place.descriptor, head.application_pidfd, head.answers}) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  note_entered(place.descriptor);
   freeze();
   absl::Status status;
   try {
-    if (head.warren.module == 0 || head.warren != id_of_warren()) {
+    if (::getppid() == 0) {
+      status = absl::FailedPreconditionError(
+          "a process cannot be spawned into another pid namespace (unshare(CLONE_NEWPID)): neither it nor its parent "
+          "would know the other. Remedy: spawn before, or begin a program there that spawns");
+    } else if (head.warren.module == 0 || head.warren != id_of_warren()) {
       status = absl::FailedPreconditionError(
           "a process was spawned with another build of Warren than its parent has: the library was replaced since that "
           "began. Remedy: start the program again");
@@ -92,7 +94,6 @@ absl::Status run(Arrival& arrival) {
       ::close(place.descriptor);
       Arrival arrival{.kind = head.kind,
                       .in = Reader(*bytes),
-                      .application = place.parent,
                       .application_pidfd = head.application_pidfd,
                       .answers = head.answers};
       status = run(arrival);  // returns only where it could not begin
@@ -104,13 +105,11 @@ absl::Status run(Arrival& arrival) {
   ::_exit(kCannotStart);
 }
 
-// Else it is another's: its parent started us, with what it has not got rid of yet, and we are what we are.
-bool for_us(const StartPlace& place) {
-  if (::getppid() == place.parent) return true;
-  const std::optional<StartHead> head = read_start_head(place.descriptor);
-  const bool parent_is_gone =
-      head ? has_ended(head->application_pidfd) : ::kill(place.parent, 0) != 0 && errno == ESRCH;
-  if (parent_is_gone) ::_exit(0);  // nobody wants us any more
+// Else it is another's: its parent started us, with what it has not got rid of yet, or it was left in the environment
+// by somebody, and we are what we are.
+bool for_us(const StartPlace& place, const std::optional<StartHead>& head) {
+  if (is_meant(place, head)) return true;
+  if (head && has_ended(head->application_pidfd)) cannot_start("who spawned it has ended");
   return false;
 }
 
@@ -123,8 +122,8 @@ void enter_once(int argc, char** argv) {
   ::unsetenv(kStartVariable);  // NOLINT(concurrency-mt-unsafe): main() begins
   if (!place) return;
   if (::getauxval(AT_SECURE) != 0) cannot_start("it is setuid, and does not trust what it finds");
-  if (!for_us(*place)) return;
   const std::optional<StartHead> head = read_start_head(place->descriptor);
+  if (!for_us(*place, head)) return;
   if (!head)
     cannot_start("descriptors were closed before main() came to warren::enter(), and what it is to run with them");
   run(*place, *head);

@@ -97,11 +97,8 @@ absl::Status PoolClient::Impl::start(const PoolOptions& options) {
   if (self_pidfd < 0) return no_process("cannot be watched by its supervisor");
   const absl::Cleanup close_self = [self_pidfd] { ::close(self_pidfd); };
   const ForkedChild forked = fork_watched([&] {
-    run_supervisor(table_, {.application = self,
-                            .application_pidfd = self_pidfd,
-                            .control = control_,
-                            .initializer = initializer,
-                            .options = options});
+    run_supervisor(
+        table_, {.application_pidfd = self_pidfd, .control = control_, .initializer = initializer, .options = options});
   });
   if (forked.pid < 0) return no_process("cannot fork its supervisor");
   if (forked.pidfd < 0) return no_process("cannot watch its supervisor");

@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
+#include <warren/ipc/detail/first_descriptor.h>
 #include <warren/ipc/detail/passage.h>
 #include <warren/pool/detail/start_target.h>
 
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "arrival.h"
+#include "child_process.h"
 #include "pool_options_codec.h"
 #include "spawn_self.h"
 #include "supervisor.h"
@@ -49,13 +51,13 @@ absl::Status run_spawned_pool(Arrival& arrival) {
     }
     initializer = [target = *std::move(target)] { (void)target(); };
   }
-  const int control = ::fcntl(*inherited, F_DUPFD_CLOEXEC, 0);
+  const int control = ::fcntl(*inherited, F_DUPFD_CLOEXEC, kFirstDescriptor);
   if (control < 0) return absl::ResourceExhaustedError("a pool's supervisor has no descriptor left");
   TaskTable table(**segment);
   warn_of_threads("a spawned supervisor");  // of constructors
+  flush_streams();                          // what they wrote: each worker would write it again
   arrival.begins();
-  run_supervisor(table, {.application = arrival.application,
-                         .application_pidfd = arrival.application_pidfd,
+  run_supervisor(table, {.application_pidfd = arrival.application_pidfd,
                          .control = control,
                          .initializer = initializer,
                          .options = *options});

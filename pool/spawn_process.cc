@@ -6,6 +6,7 @@
 #include <string>
 
 #include "arrival.h"
+#include "child_process.h"
 #include "run_target.h"
 #include "spawn_self.h"
 
@@ -29,6 +30,7 @@ absl::Status run_spawned_process(Arrival& arrival) {
   const absl::StatusOr<Target> target = get_target(arrival.in);
   if (!target.ok()) return target.status();
   if (!*daemon) ::close(arrival.application_pidfd);
+  reset_signals(Interrupts::kEndIt);  // before the parent can send one to a handler of a constructor
   arrival.begins();
   run_as({.pid = 0, .name = *name, .daemon = *daemon}, arrival.application_pidfd, *target);
 }

@@ -3,6 +3,7 @@
 #include <absl/cleanup/cleanup.h>
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -12,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <warren/ipc/detail/buffer_writer.h>
+#include <warren/ipc/detail/file_limit.h>
+#include <warren/ipc/detail/first_descriptor.h>
 #include <warren/pool/detail/spawn_patience.h>
 #include <warren/pool/detail/task_error.h>
 #include <warren/pool/log.h>
@@ -39,9 +42,15 @@ absl::Status no_process(const std::string& what, int error) {
 }
 
 absl::Status cannot_execute(int error) {
-  if (error == ENOENT) {
+  if (error == ENOENT && ::access("/proc/self/exe", F_OK) != 0) {
     return absl::FailedPreconditionError(
         "a process cannot be spawned: there is no /proc/self/exe. Remedy: mount /proc");
+  }
+  if (error == ENOENT) {
+    return absl::FailedPreconditionError(
+        "a process cannot be spawned: the program's dynamic loader is not there, as after chroot(). Remedy: have it "
+        "and "
+        "the program's libraries there, or link the program statically");
   }
   if (error == EACCES || error == EPERM || error == ENOEXEC) {
     return absl::FailedPreconditionError(
@@ -56,6 +65,16 @@ bool privileged() noexcept {
   return ::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid();
 }
 
+// Then /proc/self/exe is the dynamic loader, which would take the program's first argument for a program: the kernel
+// has loaded no interpreter (it has no address), and the program wants one.
+bool run_by_loader() noexcept {
+  const auto wants_interpreter = [](dl_phdr_info* program, std::size_t, void*) {  // of the first, which is the program
+    const std::span headers(program->dlpi_phdr, program->dlpi_phnum);
+    return std::ranges::any_of(headers, [](const auto& each) { return each.p_type == PT_INTERP; }) ? 1 : 2;
+  };
+  return ::getauxval(AT_BASE) == 0 && ::dl_iterate_phdr(wants_interpreter, nullptr) == 1;
+}
+
 absl::Status check_program() {
   if (entered_with() == nullptr) {
     return absl::FailedPreconditionError(
@@ -65,6 +84,11 @@ absl::Status check_program() {
     return absl::FailedPreconditionError(
         "a process cannot be spawned: the program is setuid, or has privileges that its user has not, so that what it "
         "finds when it is started anew is not to be trusted. Remedy: StartMethod::kFork");
+  }
+  if (run_by_loader()) {
+    return absl::FailedPreconditionError(
+        "a process cannot be spawned: the program was started through the dynamic loader (ld.so PROGRAM), so that "
+        "/proc/self/exe is that one. Remedy: start the program itself, or StartMethod::kFork");
   }
   return absl::OkStatus();
 }
@@ -138,8 +162,14 @@ class Recipe {
   Recipe& operator=(const Recipe&) = delete;
 
   // A dup2 to itself takes close-on-exec off: there, and not here, where another thread may exec.
-  void pass(int fd) {
-    if (::fcntl(fd, F_GETFD) >= 0) ::posix_spawn_file_actions_adddup2(&actions_, fd, fd);
+  absl::Status pass(int fd) {
+    if (::fcntl(fd, F_GETFD) < 0) return absl::OkStatus();  // who asks for it there says so
+    const int error = ::posix_spawn_file_actions_adddup2(&actions_, fd, fd);
+    if (error == 0) return absl::OkStatus();
+    if (error != EBADF) return no_process("no memory for what it is to have", error);
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "a process cannot be spawned: descriptor ", fd,
+        " is to go to it, and is beyond the limit (RLIMIT_NOFILE, ulimit -n), which was lowered since it was opened"));
   }
   void mask(bool deaf) {
     sigset_t held;
@@ -180,18 +210,42 @@ Heard hear(int socket) noexcept {
   return {.closed = got >= 0};
 }
 
-std::string how_it_ended(int pidfd) {
+struct End {
+  std::string how;
+  bool cannot_start = false;
+};
+End how_it_ended(int pidfd) {
   siginfo_t info{};
   int result = 0;
   while ((result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED)) != 0 && errno == EINTR) {
   }
-  if (result != 0) return "in a way that nobody knows";  // the program has waited for it, or ignores SIGCHLD
-  return info.si_code == CLD_EXITED ? absl::StrCat("with exit code ", info.si_status)
-                                    : absl::StrCat("of signal ", info.si_status);
+  if (result != 0) return {"in a way that nobody knows"};  // the program has waited for it, or ignores SIGCHLD
+  if (info.si_code != CLD_EXITED) return {absl::StrCat("of signal ", info.si_status)};
+  return {absl::StrCat("with exit code ", info.si_status), info.si_status == kCannotStart};
+}
+
+absl::Status ended_early(int pidfd, int record) {
+  const std::optional<StartHead> head = read_start_head(record);
+  const End end = how_it_ended(pidfd);
+  if (head && head->entered != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a process was spawned, came to warren::enter(), and ended ", end.how,
+                     " there, before it had made what it is to run of its arguments: it was killed, or a codec or the "
+                     "memory ended it"));
+  }
+  if (end.cannot_start) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a process was spawned, and ended ", end.how,
+                     ": it came to warren::enter() and did not find what it is to run, for a reason that it has "
+                     "logged; as a rule descriptors were closed before. ",
+                     kCallEnter));
+  }
+  return absl::FailedPreconditionError(absl::StrCat("a process was spawned, and ended ", end.how,
+                                                    " before its main() came to warren::enter(). ", kCallEnter));
 }
 
 // Not by the socket's end alone: a process that another thread forks has a copy of the other side.
-absl::Status await_answer(int socket, int pidfd) {
+absl::Status await_answer(int socket, int pidfd, int record) {
   const Deadline deadline = Deadline::after(spawn_patience());
   for (;;) {
     const bool ended = has_ended(pidfd);
@@ -203,10 +257,7 @@ absl::Status await_answer(int socket, int pidfd) {
       }
       return *heard.answer;
     }
-    if (ended) {
-      return absl::FailedPreconditionError(absl::StrCat("a process was spawned, and ended ", how_it_ended(pidfd),
-                                                        " before its main() came to warren::enter(). ", kCallEnter));
-    }
+    if (ended) return ended_early(pidfd, record);
     if (deadline.expired()) {
       send_signal(pidfd, SIGKILL);
       (void)how_it_ended(pidfd);
@@ -238,6 +289,13 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
     for (const int fd : ours) ::close(fd);
   };
   const auto keep = [&ours](int fd) {
+    if (fd >= 0 && fd < kFirstDescriptor) {  // there it would be a standard stream
+      const int low = fd;
+      fd = ::fcntl(low, F_DUPFD_CLOEXEC, kFirstDescriptor);
+      const int error = errno;
+      ::close(low);
+      errno = error;
+    }
     if (fd >= 0) ours.push_back(fd);
     return fd;
   };
@@ -248,21 +306,28 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
   std::array<int, 2> sockets{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0)
     return no_process("no descriptor is left", errno);
-  for (const int socket : sockets) keep(socket);
+  for (int& socket : sockets) socket = keep(socket);
+  const auto [hears, answers] = sockets;
+  if (hears < 0 || answers < 0) return no_process("no descriptor is left", errno);
 
   const StartHead head{.warren = id_of_warren(),
                        .application_pidfd = application_pidfd,
-                       .answers = sockets[1],
+                       .answers = answers,
                        .kind = request.kind,
                        .bytes = baggage.common.size() + baggage.own.size()};
+  if (absl::Status status = check_file_limit("what a process is to run", sizeof head + head.bytes); !status.ok())
+    return status;
   if (!write_all(record, std::as_bytes(std::span(&head, 1))) || !write_all(record, baggage.common.written()) ||
       !write_all(record, baggage.own.written()))
     return no_process("no memory for what it is to run", errno);
 
   Recipe recipe;
-  for (const int fd : {record, application_pidfd, sockets[1]}) recipe.pass(fd);
-  for (const int fd : baggage.luggage) recipe.pass(fd);
-  for (const int fd : request.keep) recipe.pass(fd);
+  std::vector<int> passed{record, application_pidfd, answers};
+  passed.insert(passed.end(), baggage.luggage.begin(), baggage.luggage.end());
+  passed.insert(passed.end(), request.keep.begin(), request.keep.end());
+  for (const int fd : passed) {
+    if (absl::Status status = recipe.pass(fd); !status.ok()) return status;
+  }
   recipe.mask(request.deaf);
   ForkedChild child;
   const int error = recipe.start(child.pid, *entered_with(),
@@ -270,9 +335,9 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
   if (error != 0) return cannot_execute(error);
   watch(child);
   if (child.pidfd < 0) return no_process("it cannot be watched, and was killed", errno);
-  ::close(sockets[1]);
-  std::erase(ours, sockets[1]);
-  if (absl::Status status = await_answer(sockets[0], child.pidfd); !status.ok()) {
+  ::close(answers);
+  std::erase(ours, answers);
+  if (absl::Status status = await_answer(hears, child.pidfd, record); !status.ok()) {
     ::close(child.pidfd);
     return status;
   }
@@ -280,11 +345,14 @@ absl::StatusOr<ForkedChild> spawn(const SpawnRequest& request) {
 }
 
 absl::Status refuse_before_enter(const char* what) {
+  if (entered_with() != nullptr) return absl::OkStatus();
   const std::optional<StartPlace> place = start_place();
-  if (!place || place->parent != ::getppid()) return absl::OkStatus();
+  if (!place) return absl::OkStatus();
+  const std::optional<StartHead> head = read_start_head(place->descriptor);
+  if (!is_meant(*place, head)) return absl::OkStatus();
   absl::Status refused = absl::FailedPreconditionError(
       absl::StrCat("a process was spawned, and its main() came to ", what, " before warren::enter(). ", kCallEnter));
-  if (const std::optional<StartHead> head = read_start_head(place->descriptor)) send_answer(head->answers, refused);
+  if (head) send_answer(head->answers, refused);
   return refused;
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -51,6 +52,16 @@ std::optional<StartHead> read_start_head(int descriptor) noexcept {
   StartHead head;
   if (::pread(descriptor, &head, sizeof head, 0) != sizeof head || head.magic != StartHead::kMagic) return std::nullopt;
   return head;
+}
+
+void note_entered(int descriptor) noexcept {
+  const std::uint32_t entered = 1;
+  (void)!::pwrite(descriptor, &entered, sizeof entered, offsetof(StartHead, entered));
+}
+
+bool is_meant(const StartPlace& place, const std::optional<StartHead>& head) noexcept {
+  const pid_t parent = ::getppid();
+  return parent == place.parent || (parent == 0 && head);
 }
 
 void send_answer(int socket, const absl::Status& status) noexcept {

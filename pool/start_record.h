@@ -14,6 +14,9 @@ namespace warren::detail {
 
 inline constexpr const char* kStartVariable = "WARREN_START";  // "PARENT.DESCRIPTOR"
 
+// The exit code of one that could not even answer.
+inline constexpr int kCannotStart = 121;
+
 enum class StartKind : std::uint32_t { kPool = 1, kProcess = 2 };
 
 struct StartHead {
@@ -23,8 +26,8 @@ struct StartHead {
   std::int32_t application_pidfd = -1;
   std::int32_t answers = -1;  // a socket: one StartAnswer
   StartKind kind = StartKind::kPool;
-  std::uint32_t reserved = 0;
-  std::uint64_t bytes = 0;  // that follow
+  std::uint32_t entered = 0;  // 1: it has come to enter(), and found this
+  std::uint64_t bytes = 0;    // that follow
 };
 
 // OK: it has all it needs, and begins.
@@ -49,6 +52,12 @@ std::string start_variable(const StartPlace& place);  // NAME=VALUE
 
 // nullopt: no such head is there.
 std::optional<StartHead> read_start_head(int descriptor) noexcept;
+void note_entered(int descriptor) noexcept;
+
+// Whether the variable is meant for this process: its parent is the one that it names, or, with the head there, is in
+// another pid namespace, from where it has no number here.
+[[nodiscard]] bool is_meant(const StartPlace& place, const std::optional<StartHead>& head) noexcept;
+
 void send_answer(int socket, const absl::Status& status) noexcept;
 
 }  // namespace warren::detail

@@ -47,7 +47,7 @@ class Supervisor {
   }
 
   void run() {
-    if (::getppid() != start_.application) return;  // it is dead already
+    if (has_ended(start_.application_pidfd)) return;
     const std::array own{start_.application_pidfd, start_.control};
     if (const absl::Status status = keep_descriptors(start_.options, own); !status.ok())
       break_pool(absl::StrCat("its supervisor ", std::string(status.message())));

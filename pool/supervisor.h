@@ -10,8 +10,7 @@
 namespace warren::detail {
 
 struct SupervisorStart {
-  pid_t application = 0;
-  int application_pidfd = -1;
+  int application_pidfd = -1;  // opened before the supervisor began: it is of nobody else
   int control = -1;  // eventfd: rung on close, terminate, and by workers that find nothing to do while closing
   const std::function<void()>& initializer;
   const PoolOptions& options;

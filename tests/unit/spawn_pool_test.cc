@@ -1,4 +1,5 @@
 // Pool, whose supervisor is spawned.
+#include <absl/cleanup/cleanup.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -8,8 +9,10 @@
 #include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
 #include <warren/ipc/value.h>
+#include <warren/pool/current_pool.h>
 #include <warren/pool/pool.h>
 
+#include <algorithm>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -20,6 +23,7 @@
 #include <locale>
 #include <mutex>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -59,6 +63,16 @@ TEST(SpawnedPool, RunsWhateverATaskMayBe) {
   EXPECT_TRUE(pool.shutdown().ok());
 }
 
+int descend(int depth) { return depth == 0 ? 0 : 1 + current_pool().apply(descend, depth - 1).value(); }
+
+// The one worker waits, and the supervisor forks others for as long.
+TEST(SpawnedPool, TasksSubmitTasksAndWaitForThem) {
+  Pool pool = spawn_pool(1).value();
+  const absl::StatusOr<int> depth = pool.submit(descend, 4).get_for(kPromptly);
+  EXPECT_EQ(depth.value_or(-1), 4) << depth.status();
+  if (!depth.ok()) pool.terminate();  // it may be a deadlock
+}
+
 TEST(SpawnedPool, IsTheProgramAsItBeginsAndNotAsItIs) {
   EXPECT_EQ(spawn_pool().value().apply([] { return made_by_main; }).value(), 0);
   EXPECT_EQ(make_pool(1).apply([] { return made_by_main; }).value(), 5) << "the control: a fork has it";
@@ -88,11 +102,19 @@ TEST(SpawnedPool, LocksThatThreadsHoldMeanwhileAreNotItsOwn) {
       }
     });
   }
+  const absl::Cleanup end_them = [&] {
+    stop = true;
+    end.open();
+    for (std::thread& each : threads) each.join();
+  };
   begun.wait_for(3);
   {
-    Pool pool = spawn_pool(2).value();
+    absl::StatusOr<Pool> made = spawn_pool(2);
+    ASSERT_TRUE(made.ok()) << made.status();
+    Pool pool = *std::move(made);
+    const absl::Cleanup terminate = [&pool] { pool.terminate(); };  // one that waits for a lock never ends by itself
     for (int i = 0; i < 20; ++i) {
-      const auto took = pool.apply(
+      const Future<int> took = pool.submit(
           [](int x) {
             const std::scoped_lock lock(held);
             std::vector<std::string> many(100, std::string(100, 'x'));
@@ -101,15 +123,14 @@ TEST(SpawnedPool, LocksThatThreadsHoldMeanwhileAreNotItsOwn) {
             return x;
           },
           i);
-      EXPECT_EQ(took.value(), i);
+      ASSERT_EQ(took.get_for(kPromptly).value_or(-1), i);
     }
-    const pid_t worker = pool.apply(::getpid).value();
+    const pid_t worker = pool.submit(::getpid).get_for(kPromptly).value_or(0);
+    ASSERT_GT(worker, 0);
     ::kill(worker, SIGKILL);  // and another is forked, from where there are no threads
-    for (int i = 0; i < 4; ++i) EXPECT_TRUE(pool.apply([] { const std::scoped_lock lock(held); }).ok());
+    for (int i = 0; i < 4; ++i)
+      ASSERT_TRUE(pool.submit([] { const std::scoped_lock lock(held); }).get_for(kPromptly).ok());
   }
-  stop = true;
-  end.open();
-  for (std::thread& each : threads) each.join();
 }
 
 void note(const Queue<std::string>& to, const std::string& text) { Queue<std::string>(to).push(text); }
@@ -171,19 +192,21 @@ TEST(SpawnedPool, EveryOptionGoesAlong) {
 // --- surroundings ----------------------------------------------------------------------------------------------------
 
 TEST(SpawnedPool, HasTheProgramsArgumentsAndNoTraceOfItsStart) {
+  const std::set<std::string> before = Census::now().descriptors;
   Pool pool = spawn_pool().value();
   EXPECT_EQ(file_text("/proc/" + std::to_string(supervisor_of(pool)) + "/cmdline"), file_text("/proc/self/cmdline"));
-  const auto traces = [] {
+  const auto traces = [](const std::vector<std::string>& own) {
     std::string found;
     for (char** each = environ; *each != nullptr; ++each) {
       if (std::string(*each).find("WARREN_START") != std::string::npos) found += *each;
     }
     for (const std::string& each : Census::now().descriptors) {
+      if (std::ranges::find(own, each) != own.end()) continue;  // a standard stream may be a socket
       if (each.find("warren-start") != std::string::npos || each.find("socket:") != std::string::npos) found += each;
     }
     return found;
   };
-  EXPECT_EQ(pool.apply(traces).value(), "");
+  EXPECT_EQ(pool.apply(traces, std::vector<std::string>(before.begin(), before.end())).value(), "");
   EXPECT_EQ(::getenv("WARREN_START"), nullptr);
 }
 

@@ -1,8 +1,10 @@
 // Process, spawned.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <warren/ipc/pipe.h>
 #include <warren/ipc/queue.h>
@@ -11,7 +13,9 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -22,6 +26,20 @@
 #include "support/pool_world.h"
 #include "support/resources.h"
 #include "support/watch.h"
+
+namespace warren {
+namespace test {
+namespace {
+struct Deadly {};
+}  // namespace
+}  // namespace test
+
+template <>
+struct Codec<test::Deadly> {
+  static void encode(Writer& w, const test::Deadly&) { w.put(0); }
+  static absl::StatusOr<test::Deadly> decode(Reader&) { std::abort(); }
+};
+}  // namespace warren
 
 namespace warren::test {
 namespace {
@@ -167,6 +185,7 @@ TEST(SpawnedProcess, TakesEndsAndDescriptorsInVectorsTuplesAndOptionals) {
 
 // Of the helpers that carry the start nothing is left, neither here nor there.
 TEST(SpawnedProcess, SeesNothingOfHowItWasStarted) {
+  const std::set<std::string> own = Census::now().descriptors;
   auto seen = Queue<std::string>::create({.capacity = 32}).value();
   const auto look = [](Queue<std::string> to) {
     for (const std::string& each : Census::now().descriptors) to.push(each);
@@ -178,12 +197,71 @@ TEST(SpawnedProcess, SeesNothingOfHowItWasStarted) {
     for (int signal = 1; signal < NSIG; ++signal) {
       if (sigismember(&blocked, signal) == 1) to.push("blocked: " + std::to_string(signal));
     }
+    to.push("end");
   };
-  EXPECT_EQ(Process::start(kSpawned(), look, seen).value().join(), 0);
-  while (auto each = seen.try_pop()) {
+  Process p = Process::start(kSpawned(), look, seen).value();
+  for (auto each = seen.try_pop_for(kPromptly); each != "end"; each = seen.try_pop_for(kPromptly)) {
+    ASSERT_TRUE(each.has_value());
+    if (own.contains(*each)) continue;  // a standard stream may be a socket
     EXPECT_THAT(*each, testing::Not(testing::AnyOf(HasSubstr("WARREN_START"), HasSubstr("warren-start"),
                                                    HasSubstr("blocked"), HasSubstr("socket:"), HasSubstr("pidfd"))));
   }
+  EXPECT_EQ(p.join(), 0);
+}
+
+TEST(SpawnedProcess, WhatIsMoreThanAFilesLimitIsAnError) {
+  Child limited([] {
+    const rlimit small{.rlim_cur = 4096, .rlim_max = 4096};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    const auto length = [](const std::string& text) { return static_cast<int>(text.size()); };
+    EXPECT_EQ(Process::start(kSpawned(), length, "four").value().join(), 4);
+    const absl::Status status = Process::start(kSpawned(), length, std::string(5000, 'x')).status();
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("ulimit -f"));
+  });
+  EXPECT_TRUE(limited.join().well());
+}
+
+TEST(SpawnedProcess, ADescriptorBeyondTheLimitIsAnError) {
+  Child limited([] {
+    const int high = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 500);
+    ASSERT_GE(high, 500);
+    const rlimit few{.rlim_cur = 400, .rlim_max = 400};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    const absl::Status status =
+        Pool::create({.workers = 1, .start_method = StartMethod::kSpawn, .keep_fds = std::vector{high}}).status();
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("RLIMIT_NOFILE"));
+    EXPECT_EQ(spawn_pool().value().apply(sum, 1, 2).value(), 3);
+  });
+  EXPECT_TRUE(limited.join().well());
+}
+
+// The kernel gives the lowest number that is free.
+TEST(SpawnedProcess, ClosedStandardStreamsStayNobodys) {
+  Child daemon([] {
+    for (const int fd : {0, 1, 2}) ::close(fd);
+    auto [mine, theirs] = Pipe::create().value();
+    const auto tell = [](Connection to) {
+      const auto text = to.recv<std::string>();
+      return text.ok() && to.send(*text + "!").ok() && Descriptor::dup(to.fileno())->fileno() > 2 ? 0 : 1;
+    };
+    Process p = Process::start(kSpawned(), tell, std::move(theirs)).value();
+    EXPECT_TRUE(mine.send(std::string("hello")).ok());
+    EXPECT_EQ(mine.recv<std::string>().value(), "hello!");
+    EXPECT_EQ(p.join(), 0);
+    EXPECT_EQ(spawn_pool().value().apply(sum, 1, 2).value(), 3);
+  });
+  EXPECT_TRUE(daemon.join().well());
+}
+
+TEST(SpawnedProcess, OneThatItsArgumentsEndIsToldSo) {
+  const absl::Status status = Process::start(
+                                  kSpawned(), [](const Deadly&) {}, Deadly())
+                                  .status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              testing::AllOf(HasSubstr("signal 6"), testing::Not(HasSubstr("Remedy: call warren::enter"))));
 }
 
 // Its parent dies in a way that runs nothing.

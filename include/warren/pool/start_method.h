@@ -15,7 +15,8 @@
 // (setlocale(), std::locale::global()), and of its descriptors those that are not close-on-exec, and those that are
 // passed: PoolOptions::keep_fds, a Connection, a Descriptor. Of a pool only the supervisor is spawned: it forks the
 // workers, those that take the places of others too, whatever the application has become. It has one thread, unless
-// constructors of global objects start some: then a warning says so.
+// constructors of global objects start some (some numeric libraries have such): these are not in the workers, and what
+// they hold locked when one is forked stays locked there. A warning says so, once.
 #pragma once
 
 namespace warren {
@@ -29,7 +30,11 @@ enum class StartMethod {
   //   FailedPrecondition  main() did not call enter(), or not before what it did first in the new process; the process
   //                       ended before that (it says how); the program is setuid, or has privileges that its user
   //                       has not; the function is of a library that is opened by dlopen(), or was replaced; /proc is
-  //                       not mounted, or this user may not execute the program
+  //                       not mounted, the dynamic loader is not there (chroot()), or this user may not execute the
+  //                       program; it was started through the dynamic loader (ld.so PROGRAM); children are of another
+  //                       pid namespace (unshare(CLONE_NEWPID))
+  //   ResourceExhausted   also: what it is to run is more than ulimit -f allows; a descriptor that is passed is beyond
+  //                       RLIMIT_NOFILE as it is now
   //   DataLoss            a function pointer to a function of such a library
   //   InvalidArgument     a handle of a type of your own is among the arguments
   //   DeadlineExceeded    the new process did not come to enter() within a minute, and was killed
@@ -38,9 +43,11 @@ enum class StartMethod {
 };
 
 // To be called first in main(), by programs that spawn; once, and with main()'s own arguments. It returns at once,
-// except in a spawned process, where it never returns. What it needs is gone then: no variable of the environment and
-// no descriptor of ours is seen by anybody's function. Before it nothing of a pool or process is to be made: that fails
-// in a spawned process, so that no program starts itself again and again.
+// except in a spawned process, where it never returns. What carried the start, a variable of the environment and some
+// descriptors, is gone before anybody's function runs; what a pool needs while it lives (its memory, an eventfd, a
+// pidfd) is there, close-on-exec, as with kFork. Before it nothing of a pool or process is to be made: that fails in a
+// spawned process, so that no program starts itself again and again. A variable that somebody else left behind
+// (WARREN_START) is removed and otherwise ignored.
 void enter(int argc, char** argv) noexcept;
 
 }  // namespace warren
