@@ -23,7 +23,7 @@ class WorkerPlace {
   // One more than the pool is to have: it may take tasks while one of the others waits.
   [[nodiscard]] bool beyond() const noexcept { return index_ >= table_.most_workers(); }
   // It may not.
-  [[nodiscard]] bool surplus() const noexcept { return beyond() && table_.working(index_) >= table_.most_workers(); }
+  [[nodiscard]] bool surplus() const noexcept { return beyond() && table_.working(index_) >= table_.staying(); }
 
  private:
   friend class PlaceLent;

@@ -354,8 +354,11 @@ std::optional<TaskRef> PoolClient::Impl::acquire_in_task(bool beyond, absl::Stat
   refused_because = refusal();
   if (!refused_because.ok()) return std::nullopt;
   const std::scoped_lock lock(mutex_);
-  std::optional<TaskRef> task = acquire_locked();
-  if (!task && beyond) task = acquire_beyond_locked();
+  // What is for tasks alone goes first: the rest is the application's too.
+  std::optional<TaskRef> task;
+  if (beyond) task = acquire_beyond_locked();
+  if (!task) task = acquire_locked();
+  if (!task && beyond) task = acquire_beyond_locked();  // results have moved into their tickets
   if (task) {
     table_.count_nested();
     table_.slot(task->slot).depth.store(worker_->depth(), std::memory_order_relaxed);
@@ -369,9 +372,28 @@ std::optional<TaskRef> PoolClient::Impl::acquire_in_task(bool beyond, absl::Stat
 }
 
 std::optional<TaskRef> PoolClient::Impl::acquire_beyond_locked() {
-  for (std::uint64_t slot = table_.max_pending();; ++slot) {
-    if (slot >= table_.committed() && (slot >= table_.capacity() || !table_.commit_more().ok())) return std::nullopt;
-    if (const std::optional<TaskRef> task = table_.allocate(static_cast<std::uint32_t>(slot))) return task;
+  while (!free_beyond_.empty()) {
+    const std::uint32_t slot = free_beyond_.back();
+    free_beyond_.pop_back();
+    if (const std::optional<TaskRef> task = table_.allocate(slot)) return task;
+  }
+  const std::uint64_t first = table_.max_pending();
+  while (table_.committed() < std::min(first + 1, table_.capacity())) {
+    if (!table_.commit_more().ok()) return std::nullopt;
+  }
+  // From where the last one was found: what is held stands before.
+  for (;;) {
+    const std::uint64_t committed = table_.committed();
+    std::uint64_t slot = std::max(next_beyond_, first);
+    for (std::uint64_t left = committed - std::min(first, committed); left != 0; --left, ++slot) {
+      if (slot >= committed) slot = first;
+      if (const std::optional<TaskRef> task = table_.allocate(static_cast<std::uint32_t>(slot))) {
+        next_beyond_ = slot + 1;
+        return task;
+      }
+    }
+    if (committed >= table_.capacity() || !table_.commit_more().ok()) return std::nullopt;
+    next_beyond_ = committed;
   }
 }
 
@@ -418,7 +440,7 @@ void PoolClient::Impl::harvest_locked() {
     }
     table_.free({.slot = slot, .generation = ticket->generation_});
     tickets_[slot] = nullptr;
-    if (slot < table_.max_pending()) free_.push_back(slot);
+    (slot < table_.max_pending() ? free_ : free_beyond_).push_back(slot);
   }
 }
 
@@ -429,10 +451,9 @@ void PoolClient::Impl::remember(const Ticket& ticket) {
 }
 
 void PoolClient::Impl::give_back(std::uint32_t slot) noexcept {
-  if (slot >= table_.max_pending()) return;  // it is looked for when there is no other
   const std::scoped_lock lock(mutex_);
   try {
-    free_.push_back(slot);
+    (slot < table_.max_pending() ? free_ : free_beyond_).push_back(slot);
   } catch (const std::bad_alloc&) {  // a search finds it
   }
 }

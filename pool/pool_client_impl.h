@@ -98,10 +98,12 @@ class PoolClient::Impl {
   std::uint64_t epoch_;  // the process that made the pool
   int supervisor_pidfd_ = -1;
 
-  std::mutex mutex_;                    // of the slots below
-  std::vector<std::uint32_t> free_;     // hints: the state words decide
-  std::uint64_t fresh_ = 0;             // slots below were used before
-  std::vector<const Ticket*> tickets_;  // by slot
+  std::mutex mutex_;                        // of the slots below
+  std::vector<std::uint32_t> free_;         // hints: the state words decide
+  std::vector<std::uint32_t> free_beyond_;  // likewise, of those for tasks of tasks
+  std::uint64_t next_beyond_ = 0;           // where the search for one goes on
+  std::uint64_t fresh_ = 0;                 // slots below were used before
+  std::vector<const Ticket*> tickets_;      // by slot
 
   std::mutex maps_mutex_;
   std::atomic<bool> closing_ = false;     // close() was called

@@ -234,13 +234,14 @@ bool TaskTable::is_for_main_ring(TaskRef task) noexcept {
       std::clamp(extras.priority.load(std::memory_order_relaxed), -layout::kMostPriority, layout::kMostPriority);
   return is_for_main_ring(task, priority);
 }
-// A task of a task goes before those that nobody has begun: what has been begun ends first, so that few wait.
+// A task of a task goes before those that nobody has begun, whatever its priority: what has been begun ends first, so
+// that few wait.
 bool TaskTable::is_for_main_ring(TaskRef task, std::int32_t priority) noexcept {
   const std::uint32_t depth = slots_[task.slot].depth.load(std::memory_order_relaxed);
   if (priority == 0 && depth == 0) return true;
   const Words<1> hint{std::uint64_t{task.generation} << 32 | task.slot};
   Seat& seat = attachment_->seat();
-  if (priority != 0) {
+  if (depth == 0) {
     (void)side_.push_band(seat, priority, hint);
   } else if (!side_.push_nested(seat, depth, hint)) {
     ask_for_scan();
@@ -260,6 +261,12 @@ void TaskTable::withdraw(TaskRef task) noexcept {
   slot.state.store(freed({.generation = task.generation}).word(),
                    std::memory_order_release);  // [T10] as T1; pairs with T2
   if (block != 0) heap_.free(block, arguments_owner(task));
+  tell_of_room(task.slot);
+}
+
+// The application may wait for a slot, and knows of those only that it frees itself.
+void TaskTable::tell_of_room(std::uint32_t slot) noexcept {
+  if (own_ != nullptr && slot < max_pending_) notify(header_->completions, attachment_->wait_mode(), kWakeAll);
 }
 
 bool TaskTable::abandon(TaskRef task) noexcept {
@@ -289,6 +296,7 @@ void TaskTable::free(TaskRef task) noexcept {
     return;                        // [T15] pairs with T5
   WARREN_CRASH_POINT(task_freed);  // its blocks name a generation that is over: reclaim() frees them
   free_blocks(task.slot, state, arguments, result);
+  tell_of_room(task.slot);
 }
 
 bool TaskTable::cancel(TaskRef task) noexcept {
@@ -389,6 +397,7 @@ bool TaskTable::find_in_band(Seat& seat, std::int32_t priority, Words<1>& hint) 
     if (state.phase != Phase::kPending || !has_extras(index)) continue;
     const layout::TaskExtras& extras = extras_[index];
     if (extras.priority.load(std::memory_order_relaxed) != priority) continue;
+    if (slots_[index].depth.load(std::memory_order_relaxed) != 0) continue;
     if (extras.not_before_ns.load(std::memory_order_relaxed) > now) continue;
     const std::uint32_t only = extras.place.load(std::memory_order_relaxed);
     if (only != 0 && only <= most_workers()) continue;

@@ -62,6 +62,11 @@ class TaskTable {
     return std::clamp(header_->most_workers.load(std::memory_order_seq_cst), 1u,
                       layout::kMaxWorkers);  // [SH8] after the task is pending; pairs with SH9
   }
+  // Less those that left for want of work.
+  [[nodiscard]] std::uint32_t staying() const noexcept {
+    const std::uint32_t most = most_workers();
+    return most - std::min(most, header_->retired.load(std::memory_order_relaxed));
+  }
   // Of the places before `end` those whose worker runs a task, or would: not those that wait for one.
   [[nodiscard]] std::uint32_t working(std::uint32_t end) const noexcept;
   [[nodiscard]] layout::TaskSlot& slot(std::uint32_t index) const noexcept { return slots_[index]; }
@@ -224,6 +229,7 @@ class TaskTable {
   void free_blocks(std::uint32_t slot, State last, std::uint64_t arguments, std::uint64_t result) noexcept;
   bool finish(const Claim& claim, Phase phase, std::uint16_t lane) noexcept;
   bool lose(const Claim& expected, layout::Loss loss) noexcept;
+  void tell_of_room(std::uint32_t slot) noexcept;
   void free_draft(std::uint32_t slot, State draft) noexcept;
   bool change_phase(const Claim& attempt, Phase phase) noexcept;
   [[nodiscard]] std::uint32_t pid_of_worker(State claimed) const noexcept;

@@ -173,6 +173,32 @@ TEST_F(Nested, TasksOfTasksGoBeforeThoseThatNobodyHasBegunAndTheDeepestFirst) {
   for (std::size_t i = 3; i < 6; ++i) EXPECT_GT(marks->ran[i], 1u) << i;
 }
 
+TEST_F(Nested, PrioritiesDoNotBeginWhatNobodyHasBegun) {
+  for (const auto& [of_roots, of_children] : {std::pair(0, -1), std::pair(5, 1), std::pair(5, -1)}) {
+    Pool pool = make_pool(2);
+    const auto root = [](int priority) { return current_pool().apply({.priority = priority}, square, 3).value(); };
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 60; ++i) futures.push_back(pool.submit({.priority = of_roots}, root, of_children));
+    for (const Future<int>& each : futures) EXPECT_EQ(each.get().value(), 9);
+    EXPECT_LT(PoolView::of_this_process().header().worker_count, 20u) << of_roots << " " << of_children;
+  }
+}
+
+TEST_F(Nested, ResultsThatATaskKeepsLeaveTheApplicationItsRoom) {
+  Pool pool = make_pool(2, 2);
+  auto keeps = pool.submit([] {
+    std::vector<Future<int>> held;
+    for (int i = 0; i < 10; ++i) held.push_back(current_pool().submit(square, i));
+    for (const Future<int>& each : held) each.wait();
+    ++marks->count;
+    marks->pass(0);
+  });
+  EXPECT_TRUE(marks->await_count(1));
+  EXPECT_TRUE(pool.try_submit(square, 5).has_value());
+  marks->open(0);
+  EXPECT_TRUE(keeps.get().ok());
+}
+
 TEST_F(Nested, ATaskForItsOwnWorkerIsRefused) {
   Pool pool = make_pool(2);
   const auto own = [] { return std::string(current_pool().apply({.worker = 1}, [] {}).message()); };
