@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -146,7 +147,9 @@ class Supervisor {
   // A ring may be lost with the worker that would have rung: a slice bounds what that costs.
   std::chrono::milliseconds time_to_sleep() {
     using std::chrono::milliseconds;
-    const milliseconds slice = staffing_.slice(milliseconds(phase() == PoolPhase::kOpen ? 1000 : 10));
+    const milliseconds slice = staffing_.slice(phase() != PoolPhase::kOpen       ? milliseconds(10)
+                                               : ready_since_ || unforked_since_ ? kOverdue
+                                                                                 : milliseconds(1000));
     const std::uint64_t next =
         std::min(deadlines_.look([this](std::uint32_t i) { end_overdue(i); }), delayed_.next_ns());
     const std::uint64_t now = monotonic_ns();
@@ -216,14 +219,31 @@ class Supervisor {
     std::atomic<std::uint32_t>& vacant = table_.header().vacant;
     std::uint32_t left = staffing_.vacant();
     vacant.store(left, std::memory_order_seq_cst);  // [T34] before ready tasks are counted; pairs with T35
-    for (; left != 0 && staffing_.short_of_workers(); --left) {
-      if (start_beyond()) continue;
-      if (table_.working(table_.worker_count()) != 0) return;  // it is tried again after a slice
-      return break_pool(absl::StrCat(
-          "all workers wait for tasks that theirs have submitted, and ",
-          workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork()));
+    const Clock::time_point now = Clock::now();
+    if (left == 0 || table_.approx_ready() == 0) {
+      ready_since_.reset();
+      unforked_since_.reset();
+    } else if (!ready_since_) {
+      ready_since_ = now;
+    }
+    bool overdue = ready_since_ && now - *ready_since_ >= kOverdue;  // those that seem idle may have been stopped
+    for (; left != 0 && (overdue || staffing_.short_of_workers()); --left) {
+      if (!start_beyond()) return no_more_workers(now);
+      unforked_since_.reset();
+      ready_since_ = now;
+      overdue = false;
     }
     vacant.store(left, std::memory_order_relaxed);
+  }
+  // Who waits may go on by itself: for something else than a task, or for one in a thread. So it is tried again after a
+  // slice.
+  void no_more_workers(Clock::time_point now) {
+    if (table_.working(table_.worker_count()) != 0) return unforked_since_.reset();
+    const std::string why =
+        workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork();
+    if (!unforked_since_) unforked_since_ = now;
+    if (now - *unforked_since_ >= kForkPatience)
+      break_pool(absl::StrCat("all workers wait for tasks that theirs have submitted, and ", why));
   }
   // False: there is no place, or no process.
   bool start_beyond() {
@@ -340,8 +360,10 @@ class Supervisor {
       table_.worker(i).state.store(Record::State::kGone, std::memory_order_relaxed);
   }
 
-  static constexpr std::chrono::seconds kFarewell{2};  // for what workers have to do before they leave
-  static constexpr int kMostEarlyDeaths = 5;           // in a row: there is no use in going on
+  static constexpr std::chrono::seconds kFarewell{2};        // for what workers have to do before they leave
+  static constexpr std::chrono::milliseconds kOverdue{250};  // a ready task that an idle worker should have taken
+  static constexpr std::chrono::seconds kForkPatience{30};   // until a pool that could not fork is broken
+  static constexpr int kMostEarlyDeaths = 5;                 // in a row: there is no use in going on
   static constexpr int kMostEarlyKills = 1000;  // somebody who kills at random hits new workers too; memory may be full
 
   TaskTable& table_;
@@ -352,6 +374,8 @@ class Supervisor {
   DeadlineWatch deadlines_;
   DelayedTasks delayed_;
   Clock::time_point stopped_;
+  std::optional<Clock::time_point> ready_since_;     // tasks are ready, and a place is lent
+  std::optional<Clock::time_point> unforked_since_;  // all wait, and no other one could be forked
   int early_deaths_ = 0;
   int early_kills_ = 0;
 };

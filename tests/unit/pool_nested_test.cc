@@ -356,6 +356,23 @@ TEST_F(Nested, AStoppedTaskThatWaitsHoldsNobodyUp) {
   EXPECT_TRUE(parent.get().ok());
 }
 
+// It seems to be there for the child.
+TEST_F(Nested, AStoppedIdleWorkerHoldsNobodyUp) {
+  Pool pool = make_pool(2);
+  auto parent = pool.submit({.worker = 0}, [] {
+    marks->pass(0);
+    return current_pool().apply([] { return 1; });
+  });
+  const PoolView view = PoolView::of_this_process();
+  const auto idle = [&] { return view.workers()[1].state == layout::WorkerRecord::State::kIdle; };
+  EXPECT_TRUE(eventually(idle, kPromptly));
+  const auto stopped = static_cast<pid_t>(view.workers()[1].pid.load());
+  ::kill(stopped, SIGSTOP);
+  marks->open(0);
+  EXPECT_EQ(parent.get().value(), 1);
+  ::kill(stopped, SIGCONT);
+}
+
 TEST_F(Nested, AKilledSupervisorEndsThoseThatWait) {
   Pool pool = make_pool(1);
   auto parent = pool.submit([] { return current_pool().apply([] { marks->count = 1, marks->pass(7); }); });

@@ -14,8 +14,9 @@
 //
 // A place is lent by the waits of the thread that runs the task, and only by those: not by those of threads that it
 // starts. One that it joins, and that waits for a task, waits for ever where no other worker is left: wait in the
-// task itself. Likewise tasks for certain workers (TaskOptions::worker) must not wait for each other in a circle. Where
-// every worker waits and no other one can be started (1024 are there, or fork() fails) the pool breaks.
+// task itself. Likewise tasks for certain workers (TaskOptions::worker) must not wait for each other in a circle. A
+// pool has at most 1024 processes, so that many tasks may wait at a time, and a chain of them be that deep. Where all
+// wait, and for 30 s no other one can be started (1024 are there, or fork() fails), the pool breaks and says so.
 //
 // The worker of a task dies, and with it the futures that it held: what it had submitted runs on, as when futures are
 // dropped, and its results are thrown away. Where the task is tried again it submits anew. The deadline of a task goes
