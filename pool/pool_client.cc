@@ -575,11 +575,11 @@ std::shared_ptr<Ticket> PoolClient::submit(const Submission& submission) { retur
 std::shared_ptr<Ticket> PoolClient::try_submit(const Submission& submission) { return submit_if(submission, false); }
 
 std::shared_ptr<Ticket> PoolClient::submit_if(const Submission& submission, bool wait) {
+  if (impl_ == nullptr) return std::make_shared<Ticket>(no_pool());
   if (!submission.function) {
     return std::make_shared<Ticket>(refused(
         "the task's function came from a library that was loaded after the pool was made: workers do not know it"));
   }
-  if (impl_ == nullptr) return std::make_shared<Ticket>(no_pool());
   const WorkerPool::Submit under_way(impl_->worker());
   absl::Status refusal;
   const bool of_map = submission.chunk;
