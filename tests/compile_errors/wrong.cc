@@ -339,7 +339,7 @@ void wrong(Pool& pool, Queue<int>& queue, int k, std::string text, std::vector<i
 #elif CASE == 320  // this function takes a copy of each: nothing would change. Remedy: take T&
   (void)pool.for_each(small_array, [](Small x) { ++x.word; });
 #elif CASE == 321  // this function takes a copy of each: nothing would change. Remedy: take T&
-  (void)threads.for_each(xs, [](int x) { ++x; });
+  (void)threads.for_each(xs, [](int x) { return ++x; });
 #elif CASE == 322  // this function takes a copy of each: nothing would change. Remedy: take T&
   (void)pool.for_each(small_array, warren::bind_front([](int by, Small x) { x.word += by; }, 2));
 #elif CASE == 194  // ignoring return
