@@ -73,7 +73,7 @@ class PoolReader {
                   .supervisor = static_cast<pid_t>(header_.supervisor_pid.load(std::memory_order_relaxed)),
                   .worker_deaths = header_.worker_deaths.load(std::memory_order_relaxed),
                   .diagnosis = {},
-                  .capacity = header_.table_capacity,
+                  .capacity = std::min(header_.max_pending, header_.table_capacity),
                   .workers = {}};
     info.application_dead = peers_.is_dead(info.application);
     info.supervisor_dead = peers_.is_dead(info.supervisor);
