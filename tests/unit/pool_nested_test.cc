@@ -8,6 +8,7 @@
 
 #include <numeric>
 #include <ranges>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -340,13 +341,20 @@ TEST_F(Nested, ADeadlineGoesOnWhileTheTaskWaits) {
   expect_as_new(pool);
 }
 
+// A worker may be at work before its supervisor has noted who it is, and 0 would be everybody in the test's group.
+pid_t noted_worker(const PoolView& view, std::size_t index) {
+  const auto& pid = view.workers()[index].pid;
+  if (!eventually([&] { return pid != 0; }, kPromptly)) throw std::runtime_error("the worker is not noted");
+  return static_cast<pid_t>(pid.load());
+}
+
 TEST_F(Nested, AStoppedTaskThatWaitsHoldsNobodyUp) {
   Pool pool = make_pool(1);
   auto parent = pool.submit([] { return current_pool().apply([] { marks->pids[0] = ::getppid(), marks->pass(0); }); });
   auto pid = pool.submit([] {});  // behind the child
   EXPECT_TRUE(eventually([] { return marks->pids[0] != 0; }, kPromptly));
   const PoolView view = PoolView::of_this_process();
-  const auto stopped = static_cast<pid_t>(view.workers()[0].pid.load());
+  const pid_t stopped = noted_worker(view, 0);
   EXPECT_EQ(view.workers()[0].state, layout::WorkerRecord::State::kWaiting);
   ::kill(stopped, SIGSTOP);
   marks->open(0);
@@ -366,7 +374,7 @@ TEST_F(Nested, AStoppedIdleWorkerHoldsNobodyUp) {
   const PoolView view = PoolView::of_this_process();
   const auto idle = [&] { return view.workers()[1].state == layout::WorkerRecord::State::kIdle; };
   EXPECT_TRUE(eventually(idle, kPromptly));
-  const auto stopped = static_cast<pid_t>(view.workers()[1].pid.load());
+  const pid_t stopped = noted_worker(view, 1);
   ::kill(stopped, SIGSTOP);
   marks->open(0);
   EXPECT_EQ(parent.get().value(), 1);
