@@ -14,11 +14,15 @@ std::uint32_t Staffing::vacant() const noexcept {
   return staying() - std::min(staying(), table_.working(table_.worker_count()));
 }
 
+bool Staffing::seems_free(std::uint32_t index) const noexcept {
+  const Record::State state = table_.worker(index).state.load(std::memory_order_relaxed);
+  return state == Record::State::kIdle || state == Record::State::kStarting;
+}
+
 bool Staffing::short_of_workers() const noexcept {
   std::size_t idle = 0;
   for (std::uint32_t i = 0; i < table_.worker_count(); ++i) {
-    const Record::State state = table_.worker(i).state.load(std::memory_order_relaxed);
-    idle += state == Record::State::kIdle || state == Record::State::kStarting ? 1 : 0;
+    if (seems_free(i)) ++idle;
   }
   return table_.approx_ready() > idle;
 }
@@ -43,8 +47,7 @@ bool Staffing::look() {
 void Staffing::call_back() {
   std::size_t needed = table_.approx_ready();
   for (std::uint32_t i = 0; i < most_; ++i) {
-    const Record::State state = table_.worker(i).state.load(std::memory_order_relaxed);
-    if (!retired_[i] && (state == Record::State::kIdle || state == Record::State::kStarting)) needed -= needed != 0;
+    if (!retired_[i] && seems_free(i)) needed -= needed != 0;
   }
   for (std::uint32_t i = 0; i < most_; ++i) {
     if (!retired_[i]) continue;

@@ -30,6 +30,8 @@ class Staffing {
  private:
   using Record = layout::WorkerRecord;
 
+  // It takes the next task soon, unless it is stopped.
+  [[nodiscard]] bool seems_free(std::uint32_t index) const noexcept;
   void call_back();
   void retire_idle();
   void ask_to_leave(std::uint32_t index) noexcept;

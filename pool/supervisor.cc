@@ -239,11 +239,11 @@ class Supervisor {
   // slice.
   void no_more_workers(Clock::time_point now) {
     if (table_.working(table_.worker_count()) != 0) return unforked_since_.reset();
-    const std::string why =
-        workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork();
     if (!unforked_since_) unforked_since_ = now;
-    if (now - *unforked_since_ >= kForkPatience)
-      break_pool(absl::StrCat("all workers wait for tasks that theirs have submitted, and ", why));
+    if (now - *unforked_since_ < kForkPatience) return;
+    break_pool(absl::StrCat(
+        "all workers wait for tasks that theirs have submitted, and ",
+        workers_.size() == layout::kMaxWorkers ? absl::StrCat(layout::kMaxWorkers, " is the most") : cannot_fork()));
   }
   // False: there is no place, or no process.
   bool start_beyond() {

@@ -278,9 +278,9 @@ TEST_OF_EACH_POOL(AsCompletedEndsWhenTheTimeIsUp) {
   EXPECT_THAT(order, ElementsAre(1));
   EXPECT_EQ(completed.status().code(), absl::StatusCode::kDeadlineExceeded);
   marks->open(0);
-  for (auto& each : as_completed(futures)) each.wait();
+  futures[0].wait();
   auto again = as_completed(futures, 0s);
-  EXPECT_EQ(std::ranges::distance(again), 2) << "what was told is given without a wait";
+  EXPECT_EQ(std::ranges::distance(again), 2) << "what has ended is given without a wait";
   EXPECT_TRUE(again.status().ok());
 }
 
